@@ -1,0 +1,89 @@
+"""Every setting of a platform: one typed object from flags, HAAR_* variables and haar.toml, in that order."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+SANDBOXES = ("bubblewrap", "none")
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used; says which one, and what it may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    host: str = "127.0.0.1"
+    port: int = 4566
+    data: Path = Path("data")
+    """The directory that holds everything that haar keeps."""
+    store: str = ""
+    """Where state is kept: empty for SQLite in `data`, or `postgresql://…`."""
+    account: str = ""
+    """The account id, 12 digits; chosen at first start when empty."""
+    region: str = "us-east-1"
+    """The region of `haar env`; every region's name is served."""
+    sandbox: Literal["bubblewrap", "none"] = "bubblewrap"
+    """How functions are isolated. `none` runs them as plain processes: for hosts without namespaces."""
+    egress: Literal["on", "off"] = "off"
+    """Whether functions reach the internet (through pasta)."""
+    memory_mb: int = 0
+    """Memory for all functions together in MB; 0 is three quarters of the host's."""
+    retry_seconds: float = 60.0
+    """The wait before an asynchronous invocation's first retry; the second waits twice as long."""
+    enforce_throughput: bool = False
+    """Whether provisioned tables refuse what is beyond their capacity."""
+    idle_seconds: float = 600.0
+    """How long an execution environment stays after its last invocation."""
+
+
+def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, file: Path = Path("haar.toml")) -> Config:
+    """The settings: a flag that is not None first, then HAAR_NAME, then the file, then the default."""
+    environ = os.environ if environ is None else environ
+    written: dict[str, Any] = {}
+    if file.is_file():
+        try:
+            written = tomllib.loads(file.read_text())
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{file}: {error}") from None
+    known = {field.name: field for field in fields(Config)}
+    if unknown := sorted(set(written) - set(known)):
+        raise ConfigError(f"{file}: unknown setting {unknown[0]!r}; known: {', '.join(known)}")
+    chosen: dict[str, Any] = {}
+    for name, field in known.items():
+        value = flags.get(name)
+        source = f"--{name.replace('_', '-')}"
+        if value is None and (variable := "HAAR_" + name.upper()) in environ:
+            value, source = environ[variable], variable
+        if value is None and name in written:
+            value, source = written[name], f"{file}: {name}"
+        if value is not None:
+            chosen[name] = _typed(source, field.default, value)
+    config = Config(**chosen)
+    _check(config)
+    return config
+
+
+def _typed(source: str, default: Any, value: Any) -> Any:
+    try:
+        if isinstance(default, bool):
+            return value if isinstance(value, bool) else {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}[value]
+        return type(default)(value) if not isinstance(default, Path) else Path(value)
+    except (KeyError, ValueError, TypeError):
+        raise ConfigError(f"{source}: {value!r} is not {type(default).__name__.replace('Posix', '').replace('Windows', '').lower()}") from None
+
+
+def _check(config: Config) -> None:
+    if config.account and not (len(config.account) == 12 and config.account.isdigit()):
+        raise ConfigError(f"account: {config.account!r} is not 12 digits")
+    if config.sandbox not in SANDBOXES:
+        raise ConfigError(f"sandbox: {config.sandbox!r} is none of {', '.join(SANDBOXES)}")
+    if config.egress not in ("on", "off"):
+        raise ConfigError(f"egress: {config.egress!r} is neither on nor off")
+    if not 0 <= config.port <= 65535:
+        raise ConfigError(f"port: {config.port} is not a port")
+    if config.store and not config.store.startswith(("postgresql://", "postgres://")):
+        raise ConfigError(f"store: {config.store!r} is not a postgresql:// address (leave it empty for SQLite in the data directory)")

@@ -1,0 +1,120 @@
+"""Running a function: what must be known of it, what comes back, and what the platform provides meanwhile."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionSpec:
+    """Everything that decides how a function runs, as a value: environments are shared by equal specs and never by different ones."""
+
+    arn: str
+    """Unqualified: `arn:aws:lambda:REGION:ACCOUNT:function:NAME`."""
+    name: str
+    version: str
+    region: str
+    account: str
+    runtime: str
+    """The identifier as configured (`python3.12`, `nodejs20.x`, `provided.al2023`)."""
+    handler: str
+    code_sha256: str
+    """Base64, as the API shows it; names the package in `Surroundings.fetch_code`."""
+    role_arn: str
+    revision: str
+    """Moves with every change of code or configuration."""
+    memory_mb: int = 128
+    timeout: float = 3.0
+    ephemeral_mb: int = 512
+    environment: tuple[tuple[str, str], ...] = ()
+    architecture: str = "x86_64"
+    layers: tuple[str, ...] = ()
+    """Code hashes of layers, in order of merging."""
+    log_group: str = ""
+    log_format: Literal["Text", "JSON"] = "Text"
+    reserved_concurrency: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationResult:
+    payload: bytes
+    """The handler's answer, or the error object when `error` is set."""
+    error: Literal["Unhandled"] | None = None
+    log_tail: bytes = b""
+    """The last 4 KB of the log of this invocation."""
+    duration_ms: float = 0.0
+    billed_ms: int = 0
+    init_ms: float | None = None
+    max_memory_mb: int = 0
+
+
+class Throttled(Exception):
+    """No environment may be started: `reason` as TooManyRequestsException has it."""
+
+    def __init__(self, reason: Literal["ReservedFunctionConcurrentInvocationLimitExceeded", "ConcurrentInvocationLimitExceeded"]) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Unavailable(Exception):
+    """Functions cannot run here (no sandbox on this host); the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKeys:
+    """Temporary credentials of an execution role."""
+
+    access_key_id: str
+    secret: str = field(repr=False)
+    token: str = field(repr=False)
+    expires: float
+
+
+class Listener(Protocol):
+    def close(self) -> None: ...
+
+
+class Surroundings(Protocol):
+    """What environments need of the platform; implemented by the Lambda service (and the gateway, for `listen`)."""
+
+    async def fetch_code(self, code_sha256: str) -> bytes:
+        """The package, a zip archive."""
+        ...
+
+    async def credentials(self, spec: FunctionSpec) -> SessionKeys:
+        """Fresh credentials of the function's role, session name the function's name."""
+        ...
+
+    async def log(self, spec: FunctionSpec, stream: str, events: Sequence[tuple[int, str]]) -> None:
+        """Writes (epoch ms, message) to the function's log group, as its role may; never raises."""
+        ...
+
+    def listen(self, listening: socket.socket, environment: str) -> Listener:
+        """Serves AWS's API to the environment on its own listening socket (from inside: AWS_ENDPOINT_URL)."""
+        ...
+
+
+class Executor(Protocol):
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None:
+        """Ends all environments; within 3 seconds nothing of them is left."""
+        ...
+
+    async def invoke(
+        self,
+        spec: FunctionSpec,
+        event: bytes,
+        *,
+        request_id: str,
+        invoked_arn: str,
+        client_context: str | None = None,
+        trace_id: str | None = None,
+    ) -> InvocationResult:
+        """Runs one invocation in a free environment of this spec, or in a new one. Raises Throttled, Unavailable."""
+        ...
+
+    async def retire(self, arn: str) -> None:
+        """Ends the function's environments: idle ones at once, busy ones when they are done."""
+        ...

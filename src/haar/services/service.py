@@ -1,0 +1,147 @@
+"""The face that every service has: its operations, what they demand of policies, and what it runs besides."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from haar.auth.principal import Principal
+from haar.clock import Clock, Ids
+from haar.config import Config
+from haar.store.contract import Store
+from haar.wire.http import Request, Response
+
+if TYPE_CHECKING:
+    from haar.execution.contract import Executor
+
+T = TypeVar("T")
+
+Input = dict[str, Any]
+Output = Mapping[str, Any]
+
+
+class Host:
+    """What services stand on, and how they find their own objects. One a platform; made by `haar.platform`."""
+
+    def __init__(self, config: Config, store: Store, clock: Clock, ids: Ids, account: str, secret: bytes) -> None:
+        self.config = config
+        self.store = store
+        self.clock = clock
+        self.ids = ids
+        self.account = account
+        self.secret = secret
+        """32 bytes, kept in the store: seals session tokens and signs the platform's own URLs."""
+        self.executor: Executor | None = None
+        """Runs functions; None until the platform has started it."""
+        self._objects: dict[type, Any] = {}
+
+    def get(self, kind: "type[T]") -> T:
+        """The host's one object of this class, made by `kind(host)` when it is first asked for: caches, registries, pools of a service."""
+        found = self._objects.get(kind)
+        if found is None:
+            found = self._objects[kind] = kind(self)  # type: ignore[call-arg]
+        return found  # type: ignore[no-any-return]
+
+
+@dataclass(slots=True)
+class Context:
+    """One call of one operation."""
+
+    host: Host
+    principal: Principal
+    region: str
+    request_id: str
+    operation: str = ""
+    source_ip: str = "127.0.0.1"
+    user_agent: str = ""
+    secure: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """The request's headers by lower-case name (a service reads what its model does not have, `x-amz-…`)."""
+
+    @property
+    def account(self) -> str:
+        return self.host.account
+
+    @property
+    def store(self) -> Store:
+        return self.host.store
+
+    def now(self) -> float:
+        return self.host.clock.now()
+
+
+@dataclass(slots=True)
+class Demand:
+    """One thing that must be allowed before an operation runs."""
+
+    action: str
+    """`dynamodb:GetItem`"""
+    resource: str = "*"
+    """The ARN, or `*` for actions that have no resource."""
+    conditions: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The service's own condition keys of this request (`dynamodb:LeadingKeys`); the global ones are added by the gateway."""
+    resource_policy: str | None = None
+    """The resource's own policy document (JSON), when it has one."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """The resource's tags (aws:ResourceTag/…)."""
+
+
+Demands = Callable[[Context, Input], "Awaitable[Sequence[Demand]] | Sequence[Demand]"]
+Handler = Callable[[Context, Input], Awaitable[Output]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One AWS API operation that is built here."""
+
+    name: str
+    handler: Handler
+    demands: Demands
+
+
+class Route(Protocol):
+    """Something that is served besides AWS's API: a deployed API, a function URL, a code download."""
+
+    def matches(self, request: Request) -> bool:
+        """Whether this request is the route's, by host or path; cheap, no I/O."""
+        ...
+
+    async def serve(self, host: Host, request: Request, request_id: str) -> Response: ...
+
+
+Background = Callable[[Host], Awaitable[None]]
+
+
+class Service:
+    """One AWS service: declared once in its package's `__init__.py`; holds no state (that is in `Host.get`)."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        signing_name: str | None = None,
+        prefix: str | None = None,
+        opaque: frozenset[str] = frozenset(),
+        check: Callable[[str, Input], None] | None = None,
+    ) -> None:
+        """`name` is botocore's (`dynamodb`), `prefix` that of its actions (`dynamodb:`), `opaque` the shapes that the codec leaves as
+        JSON has them, and `check` replaces the codec's constraint validation where the service's own differs."""
+        self.name = name
+        self.signing_name = signing_name or name
+        self.prefix = prefix or name
+        self.opaque = opaque
+        self.check = check
+        self.operations: dict[str, Operation] = {}
+        self.routes: list[Route] = []
+        self.background: list[Background] = []
+        """Run by the platform for as long as it stands; one that ends with an error is logged and started again."""
+
+    def operation(self, name: str, demands: Demands) -> Callable[[Handler], Handler]:
+        """Registers the decorated function as the operation `name`; `demands` says what must be allowed for one call of it."""
+
+        def register(handler: Handler) -> Handler:
+            if name in self.operations:
+                raise ValueError(f"{self.name}: {name} is registered twice")
+            self.operations[name] = Operation(name, handler, demands)
+            return handler
+
+        return register
