@@ -122,14 +122,17 @@ class Service:
         prefix: str | None = None,
         opaque: frozenset[str] = frozenset(),
         check: Callable[[str, Input], None] | None = None,
+        eager: bool = False,
     ) -> None:
         """`name` is botocore's (`dynamodb`), `prefix` that of its actions (`dynamodb:`), `opaque` the shapes that the codec leaves as
-        JSON has them, and `check` replaces the codec's constraint validation where the service's own differs."""
+        JSON has them, and `check` replaces the codec's constraint validation where the service's own differs. `eager` operations are run without a task until they first wait
+        (they may not use asyncio.timeout or the current task before that)."""
         self.name = name
         self.signing_name = signing_name or name
         self.prefix = prefix or name
         self.opaque = opaque
         self.check = check
+        self.eager = eager
         self.operations: dict[str, Operation] = {}
         self.routes: list[Route] = []
         self.background: list[Background] = []

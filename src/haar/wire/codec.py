@@ -14,6 +14,12 @@ class Codec(Protocol):
     """botocore's name of the service (`dynamodb`)."""
     operations: frozenset[str]
     """All operation names of the model."""
+    protocol: str
+    """`json`, `rest-json`, `query` or `rest-xml`."""
+    target_prefix: str
+    """Of X-Amz-Target in JSON services (`DynamoDB_20120810`); empty in others."""
+    api_version: str
+    """`2012-08-10`"""
 
     def identify(self, request: Request) -> str:
         """The operation that the request asks for. Raises CommonError("UnknownOperation") when the model has none such."""

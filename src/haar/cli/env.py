@@ -1,0 +1,76 @@
+"""`haar env`: how clients reach the platform: variables for the shell, or an AWS profile."""
+
+import configparser
+import json
+import os
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from haar.cli.say import complain, say
+from haar.config import load
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("env")(env)
+
+
+def describe(data: Path | None) -> dict[str, Any]:
+    """What the platform that serves `data` wrote about itself. Complains when there is none."""
+    directory = load({"data": data}).data
+    try:
+        described: dict[str, Any] = json.loads((directory / "root.json").read_text())
+    except FileNotFoundError:
+        raise complain(f"no platform has been started in {directory.resolve()} (haar start, or name its directory: --data DIR)") from None
+    except PermissionError:
+        raise complain(f"{directory / 'root.json'} holds the root user's keys and is readable by the user who started haar only") from None
+    return described
+
+
+def env(
+    data: Annotated[Path | None, typer.Option(help="The platform's data directory.  [default: data]")] = None,
+    profile: Annotated[str | None, typer.Option(help="Write this profile to the AWS configuration files instead.")] = None,
+) -> None:
+    """Prints the variables that point AWS clients at the platform: eval "$(haar env)"."""
+    described = describe(data)
+    if profile is not None:
+        write_profile(profile, described)
+        say(f"wrote profile {profile}; use it: aws --profile {profile} sts get-caller-identity")
+        return
+    for name, key in (
+        ("AWS_ENDPOINT_URL", "endpoint"),
+        ("AWS_ACCESS_KEY_ID", "access_key_id"),
+        ("AWS_SECRET_ACCESS_KEY", "secret_access_key"),
+        ("AWS_DEFAULT_REGION", "region"),
+        ("AWS_REGION", "region"),
+    ):
+        say(f"export {name}={shlex.quote(described[key])}")
+    say("unset AWS_SESSION_TOKEN AWS_PROFILE")
+
+
+def write_profile(profile: str, described: dict[str, Any]) -> None:
+    """Adds or replaces a profile in ~/.aws/config and ~/.aws/credentials (or where AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE say)."""
+    directory = Path.home() / ".aws"
+    config = Path(os.environ.get("AWS_CONFIG_FILE", directory / "config"))
+    credentials = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", directory / "credentials"))
+    section = profile if profile == "default" else f"profile {profile}"
+    _set(config, section, {"region": described["region"], "endpoint_url": described["endpoint"]})
+    _set(
+        credentials,
+        profile,
+        {"aws_access_key_id": described["access_key_id"], "aws_secret_access_key": described["secret_access_key"]},
+    )
+
+
+def _set(path: Path, section: str, values: dict[str, str]) -> None:
+    parser = configparser.RawConfigParser()
+    parser.read(path)
+    if not parser.has_section(section):
+        parser.add_section(section)
+    for name, value in values.items():
+        parser.set(section, name, value)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        parser.write(file)

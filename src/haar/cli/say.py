@@ -1,0 +1,15 @@
+"""Talking to the person at the terminal."""
+
+import sys
+
+import typer
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def complain(text: str, code: int = 1) -> typer.Exit:
+    """Says what is wrong on standard error; raise what it answers."""
+    print(f"haar: {text}", file=sys.stderr, flush=True)
+    return typer.Exit(code)

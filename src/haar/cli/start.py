@@ -1,0 +1,69 @@
+"""`haar start`: serves in the foreground until Ctrl-C or SIGTERM."""
+
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from haar.cli.say import complain, say
+from haar.config import Config, ConfigError, load
+
+STOPPED_BY_SIGNAL = 0
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("start")(start)
+
+
+def start(
+    host: Annotated[str | None, typer.Option(help="The address to listen on.  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.  [default: 4566]")] = None,
+    data: Annotated[Path | None, typer.Option(help="Where everything is kept.  [default: data]")] = None,
+    store: Annotated[str | None, typer.Option(help="postgresql://… instead of SQLite in the data directory.")] = None,
+    account: Annotated[str | None, typer.Option(help="The account id, 12 digits; chosen at first start.")] = None,
+    region: Annotated[str | None, typer.Option(help="The region that `haar env` names.  [default: us-east-1]")] = None,
+    sandbox: Annotated[str | None, typer.Option(help="How functions are isolated: bubblewrap or none.")] = None,
+    egress: Annotated[str | None, typer.Option(help="Whether functions reach the internet: on or off.  [default: off]")] = None,
+) -> None:
+    """Starts the platform and serves until Ctrl-C or SIGTERM."""
+    flags: dict[str, Any] = {
+        "host": host, "port": port, "data": data, "store": store, "account": account, "region": region, "sandbox": sandbox, "egress": egress,
+    }  # fmt: skip
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        config = load(flags)
+    except ConfigError as error:
+        raise complain(str(error)) from None
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(config))
+
+
+async def _serve(config: Config) -> None:
+    from haar.platform import Platform
+    from haar.store.errors import StoreError
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        platform = await Platform.start(config)
+    except (ConfigError, StoreError) as error:
+        raise complain(str(error)) from None
+    except OSError as error:
+        raise complain(f"cannot listen on {config.host}:{config.port}: {error.strerror or error} (another port: haar start --port 4567)") from None
+    gc.freeze()  # what start-up made stays: collecting need not look at it again
+    where = "" if str(config.data) == "data" else f" --data {config.data}"
+    say(f"haar is running at {platform.endpoint}, account {platform.host.account}, data in {config.data.resolve()}")
+    say(f'Next, in another terminal:\n  eval "$(.venv/bin/haar env{where})"\n  aws sts get-caller-identity')
+    await stop.wait()
+    say("stopping")
+    await platform.stop()
+    say("stopped")

@@ -1,0 +1,153 @@
+"""The way of a request: every call of every AWS API operation goes through `Gateway.call`, and nothing goes round it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from inspect import isawaitable
+
+from haar.auth.principal import Credential
+from haar.auth.sigv4 import authenticate
+from haar.gateway import cors
+from haar.gateway.eager import into_task
+from haar.gateway.routing import Router
+from haar.policy.messages import access_denied_message
+from haar.services.iam.public import decide, decide_cached, find_credential
+from haar.services.service import Context, Demand, Host, Service
+from haar.store.errors import StoreError
+from haar.wire.errors import CommonError, ServiceError
+from haar.wire.http import Request, Response
+
+log = logging.getLogger("haar.gateway")
+
+HEALTH = "/_haar/health"
+
+
+class Credentials:
+    """Where the verifier finds credentials: IAM."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
+        return await find_credential(self._host, access_key_id, session_token)
+
+
+class Gateway:
+    """The front door: answers every request of every listener."""
+
+    def __init__(self, host: Host, services: list[Service]) -> None:
+        self.host = host
+        self.router = Router(services)
+        self._credentials = Credentials(host)
+
+    async def handle(self, request: Request) -> Response:
+        """Routes a request to AWS's API or to a deployed API."""
+        target = request.headers.get("x-amz-target")
+        if target is None or request.path != "/" or request.method != "POST":
+            await into_task()
+            if (route := self.router.route(request)) is not None:
+                return await route.serve(self.host, request, self.host.ids.uuid())
+            if request.path == HEALTH:
+                return Response(200, [("Content-Type", "application/json")], b'{"status":"running"}')
+            if cors.is_preflight(request):
+                return cors.preflight(request)
+        service = self.router.service(request)
+        request_id = self.host.ids.uuid()
+        if service is None:
+            return _nobody(request, request_id)
+        if not service.eager:
+            await into_task()
+        response = await self.call(service, request, request_id)
+        if "origin" in request.headers:
+            cors.expose(request, response)
+        return response
+
+    async def call(self, service: Service, request: Request, request_id: str) -> Response:
+        """One API call: identify, parse, authenticate, validate, authorise, execute, serialise."""
+        codec = self.router.codecs[service.name]
+        operation = None
+        try:
+            operation = codec.identify(request)
+            input = codec.parse(operation, request)
+            caller = await authenticate(request, self._credentials, self.host.clock.now())
+            built = service.operations.get(operation)
+            if built is None:
+                raise not_built(service, operation)
+            (service.check or codec.validate)(operation, input)
+            context = Context(
+                self.host,
+                caller.principal,
+                caller.region,
+                request_id,
+                operation,
+                request.client,
+                request.headers.get("user-agent", ""),
+                request.secure,
+                request.headers,
+            )
+            demands = built.demands(context, input)
+            if isawaitable(demands):
+                demands = await demands
+            for demand in demands:
+                await authorise(context, demand)
+            output = await built.handler(context, input)
+            return codec.serialise(operation, output, request_id)
+        except ServiceError as error:
+            return codec.serialise_error(error, request_id, operation)
+        except StoreError as error:
+            log.error("request %s (%s): %s", request_id, operation, error)
+            return codec.serialise_error(CommonError("InternalFailure", str(error)), request_id, operation)
+        except Exception:
+            log.exception("request %s (%s %s)", request_id, service.name, operation)
+            failure = CommonError("InternalFailure", "The request processing has failed because of an unknown error, exception or failure.")
+            return codec.serialise_error(failure, request_id, operation)
+
+
+async def authorise(context: Context, demand: Demand) -> None:
+    """Raises AccessDenied, in AWS's words, unless the caller may do what is demanded."""
+    if demand.resource_policy is None:
+        known = decide_cached(context.host, context.principal, demand.action, demand.resource)
+        if known is not None and known.allowed:
+            return
+    decision = await decide(context.host, context.principal, demand, circumstances(context))
+    if not decision.allowed:
+        raise CommonError("AccessDenied", access_denied_message(context.principal.arn, demand.action, demand.resource, decision))
+
+
+def circumstances(context: Context) -> Mapping[str, Sequence[str]]:
+    """The global condition keys that the request decides.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
+    """
+    now = context.now()
+    keys: dict[str, Sequence[str]] = {
+        "aws:SourceIp": (context.source_ip,),
+        "aws:CurrentTime": (datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),),
+        "aws:EpochTime": (str(int(now)),),
+        "aws:SecureTransport": ("true" if context.secure else "false",),
+        "aws:RequestedRegion": (context.region,),
+        "aws:ViaAWSService": ("false",),
+        "aws:PrincipalIsAWSService": ("false",),
+    }
+    if context.user_agent:
+        keys["aws:UserAgent"] = (context.user_agent,)
+    if referer := context.headers.get("referer"):
+        keys["aws:Referer"] = (referer,)
+    return keys
+
+
+def not_built(service: Service, operation: str) -> ServiceError:
+    """The answer for an operation that AWS has and haar has not: it names it."""
+    return CommonError("UnknownOperation", f"haar does not have {service.name}:{operation} (docs/compatibility.md lists what it has)")
+
+
+def _nobody(request: Request, request_id: str) -> Response:
+    """Nothing in the request says which service it is for."""
+    headers = [("Content-Type", "application/json"), ("x-amzn-RequestId", request_id)]
+    if request.path == "/" and request.method in ("GET", "HEAD"):
+        return Response(200, headers, b'{"haar":"a serverless cloud that you own","next":"haar env"}')
+    target = request.headers.get("x-amz-target")
+    if target is not None:
+        return Response(400, headers, b'{"__type":"com.amazon.coral.service#UnknownOperationException"}')
+    headers.append(("x-amzn-ErrorType", "UnknownOperationException"))
+    return Response(404, headers, b'{"message":"No service of this platform has this address; AWS API requests are signed (haar env)"}')

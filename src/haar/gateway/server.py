@@ -1,0 +1,370 @@
+"""HTTP/1.1 over httptools: reads requests, hands them to a handler one at a time a connection, writes what comes back.
+
+Bounds: a head of MAX_HEAD bytes, a body of MAX_BODY, READ_SECONDS for a request to arrive whole, IDLE_SECONDS between requests.
+Our own instead of an ASGI server because a request on the hot paths costs less than the layers of one (ARCHITECTURE.md has the figures).
+"""
+
+import asyncio
+import logging
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import cast
+
+import httptools
+
+from haar.clock import Clock
+from haar.gateway.eager import drive
+from haar.wire.http import Request, Response
+
+MAX_HEAD = 64 * 1024
+MAX_BODY = 70_167_211
+"""What Lambda takes in one request: a package of 50 MB in base64."""
+MAX_WAITING = 16
+"""Pipelined requests of one connection that wait for the one under way; beyond it, reading stops."""
+READ_SECONDS = 60.0
+IDLE_SECONDS = 120.0
+SWEEP_SECONDS = 5.0
+WRITE_HIGH = 1024 * 1024
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+log = logging.getLogger("haar.server")
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_NO_BODY = frozenset({204, 304})
+
+
+class Server:
+    """All listeners and connections of a platform."""
+
+    def __init__(self, handler: Handler, clock: Clock) -> None:
+        self.handler = handler
+        self.clock = clock
+        self.connections: set[Connection] = set()
+        self._listeners: set[Listening] = set()
+        self._sweeper: asyncio.Task[None] | None = None
+        self._date = ("", 0)
+        self.closing = False
+
+    async def listen(self, host: str, port: int) -> int:
+        """Listens on an address; the port (of use when 0 was asked for). Raises OSError when it is taken."""
+        loop = asyncio.get_running_loop()
+        self._sweeper = self._sweeper or loop.create_task(self._sweep())
+        server = await loop.create_server(lambda: Connection(self, None), host, port, backlog=1024, reuse_address=True)
+        self._listeners.add(Listening(self, server))
+        return int(server.sockets[0].getsockname()[1])
+
+    def attach(self, listening: socket.socket, environment: str) -> "Listening":
+        """Serves an execution environment on its own listening socket; its requests carry the environment's id."""
+        listener = Listening(self, None)
+        self._listeners.add(listener)
+
+        async def begin() -> None:
+            loop = asyncio.get_running_loop()
+            listener.server = await loop.create_server(lambda: Connection(self, environment), sock=listening)
+            if listener.closed:
+                listener.server.close()
+
+        listener.starting = asyncio.get_running_loop().create_task(begin())
+        return listener
+
+    async def stop(self, grace: float) -> None:
+        """Takes no more requests, gives those under way `grace` seconds, then hangs up."""
+        self.closing = True
+        for listener in list(self._listeners):
+            listener.close()
+        deadline = asyncio.get_running_loop().time() + grace
+        for connection in list(self.connections):
+            connection.finish()
+        while self.connections and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.02)
+        for connection in list(self.connections):
+            connection.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    def date_header(self) -> str:
+        second = int(self.clock.now())
+        if self._date[1] != second:
+            self._date = (f"Date: {formatdate(second, usegmt=True)}\r\n", second)
+        return self._date[0]
+
+    def forget(self, listener: "Listening") -> None:
+        self._listeners.discard(listener)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.connections):
+                connection.hang_up_if_late(now)
+
+
+class Listening:
+    """One listening socket."""
+
+    def __init__(self, owner: Server, server: asyncio.Server | None) -> None:
+        self.owner = owner
+        self.server = server
+        self.starting: asyncio.Task[None] | None = None
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+        self.owner.forget(self)
+        if self.server is not None:
+            self.server.close()
+
+
+class Connection(asyncio.Protocol):
+    """One client. Callbacks of the parser gather a request; complete ones are answered in order."""
+
+    __slots__ = (
+        "_body", "_busy", "_head_size", "_pairs", "_resume", "_server", "_since", "_size", "_transport", "_url", "_waiting",
+        "client", "closing", "environment", "parser", "secure",
+    )  # fmt: skip
+
+    def __init__(self, server: Server, environment: str | None) -> None:
+        self._server = server
+        self.environment = environment
+        self._transport: asyncio.Transport | None = None
+        self._waiting: deque[tuple[Request, bool]] = deque()
+        self._busy = False
+        self._resume: asyncio.Event | None = None
+        self._since = 0.0
+        self.closing = False
+        self.client = ""
+        self.secure = False
+        self._begin()
+
+    # the transport's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)  # uvloop's is none by class
+        self._transport = transport
+        self.parser = httptools.HttpRequestParser(self)
+        peer = transport.get_extra_info("peername")
+        self.client = peer[0] if isinstance(peer, tuple) else "127.0.0.1"
+        self.secure = transport.get_extra_info("ssl_object") is not None
+        self._since = asyncio.get_running_loop().time()
+        transport.set_write_buffer_limits(WRITE_HIGH)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._server.connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.connections.discard(self)
+        self._transport = None
+        self.closing = True
+        self._waiting.clear()
+        if self._resume is not None:
+            self._resume.set()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._refuse(400, "Upgrade is not supported here")
+        except _TooLarge as error:
+            self._refuse(error.status, str(error))
+        except httptools.HttpParserError as error:
+            cause = error.__context__
+            if isinstance(cause, _TooLarge):
+                self._refuse(cause.status, str(cause))
+            else:
+                self._refuse(400, "Bad Request")
+
+    def eof_received(self) -> bool:
+        """A half-closed client still gets its answers: the connection goes when they are written."""
+        self.closing = True
+        return self._busy or bool(self._waiting)
+
+    def pause_writing(self) -> None:
+        self._resume = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        if self._resume is not None:
+            self._resume.set()
+            self._resume = None
+
+    # the parser's callbacks
+
+    def _begin(self) -> None:
+        self._url = b""
+        self._pairs: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self._size = 0
+        self._head_size = 0
+
+    def on_message_begin(self) -> None:
+        self._begin()
+        if not self._busy:
+            self._since = asyncio.get_running_loop().time()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._pairs.append((name, value))
+        self._count_head(len(name) + len(value) + 4)
+
+    def _count_head(self, size: int) -> None:
+        self._head_size += size
+        if self._head_size > MAX_HEAD:
+            raise _TooLarge(431, "Request header fields are too large")
+
+    def on_headers_complete(self) -> None:
+        for name, value in self._pairs:
+            if len(name) == 6 and name.lower() == b"expect" and value.lower() == b"100-continue" and self._transport is not None:
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            elif len(name) == 14 and name.lower() == b"content-length" and value.isdigit() and int(value) > MAX_BODY:
+                raise _TooLarge(413, "Request must be smaller than 70167211 bytes")
+
+    def on_body(self, body: bytes) -> None:
+        self._size += len(body)
+        if self._size > MAX_BODY:
+            raise _TooLarge(413, "Request must be smaller than 70167211 bytes")
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        if self.closing:
+            return
+        path, _, query = self._url.decode("latin-1").partition("?")
+        if path.startswith(("http://", "https://")):  # absolute form, as a proxy's client sends it
+            path = "/" + path.split("://", 1)[1].partition("/")[2]
+        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._pairs]
+        headers: dict[str, str] = {}
+        for name, value in pairs:
+            lower = name.lower()
+            headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        request = Request(
+            self.parser.get_method().decode(), path, query, pairs, headers, body, self.client, self.secure, self.environment
+        )
+        keep = self.parser.should_keep_alive()
+        if self._busy:
+            self._waiting.append((request, keep))
+            if len(self._waiting) >= MAX_WAITING and self._transport is not None:
+                self._transport.pause_reading()
+        else:
+            self._answer(request, keep)
+
+    # answering
+
+    def _answer(self, request: Request, keep: bool) -> None:
+        self._busy = True
+        drive(self._server.handler(request), lambda response, error: self._answered(request, keep, response, error))
+
+    def _answered(self, request: Request, keep: bool, response: Response | None, error: BaseException | None) -> None:
+        if response is None:
+            log.error("unhandled error answering %s %s", request.method, request.path, exc_info=error)
+            response = Response(500, [("Content-Type", "application/json")], b'{"message":"Internal Server Error"}')
+        keep = keep and not self.closing and not self._server.closing
+        if self._transport is None:
+            self._busy = False
+            return
+        if isinstance(response.body, bytes):
+            self._write(request, response, response.body, keep)
+            self._next(keep)
+        else:
+            asyncio.get_running_loop().create_task(self._stream(response, response.body, keep))
+
+    def _write(self, request: Request, response: Response, body: bytes, keep: bool) -> None:
+        head = self._head(response, keep)
+        if response.status not in _NO_BODY:
+            head.append(f"Content-Length: {len(body)}\r\n\r\n")
+        else:
+            head.append("\r\n")
+            body = b""
+        if request.method == "HEAD":
+            body = b""
+        assert self._transport is not None
+        self._transport.write("".join(head).encode("latin-1", "replace") + body)
+
+    def _head(self, response: Response, keep: bool) -> list[str]:
+        status = response.status
+        head = [_STATUS_LINES.get(status) or f"HTTP/1.1 {status} \r\n", self._server.date_header()]
+        for name, value in response.headers:
+            if "\n" in value or "\r" in value or "\n" in name or "\r" in name or ":" in name:
+                continue  # a header that would split the response is not sent
+            head.append(f"{name}: {value}\r\n")
+        if not keep:
+            head.append("Connection: close\r\n")
+        return head
+
+    async def _stream(self, response: Response, body: AsyncIterator[bytes], keep: bool) -> None:
+        """Chunked, at the client's speed; a source that fails ends the connection without the last chunk, so that the client knows."""
+        head = self._head(response, keep)
+        head.append("Transfer-Encoding: chunked\r\n\r\n")
+        try:
+            self._send("".join(head).encode("latin-1", "replace"))
+            async for part in body:
+                if self._transport is None:
+                    break
+                if part:
+                    self._send(b"%x\r\n%b\r\n" % (len(part), part))
+                if self._resume is not None:
+                    await self._resume.wait()
+            self._send(b"0\r\n\r\n")
+            self._next(keep)
+        except Exception:
+            log.exception("a streamed response broke off")
+            self.abort()
+        finally:
+            close = getattr(body, "aclose", None)
+            if close is not None:
+                await close()
+
+    def _send(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def _next(self, keep: bool) -> None:
+        self._busy = False
+        self._since = asyncio.get_running_loop().time()
+        if self._waiting:
+            request, keep_next = self._waiting.popleft()
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
+            asyncio.get_running_loop().call_soon(self._answer, request, keep_next)
+            self._busy = True
+        elif not keep and self._transport is not None:
+            self._transport.close()
+
+    def _refuse(self, status: int, message: str) -> None:
+        if self._transport is not None and not self.closing:
+            self.closing = True
+            body = b'{"message":"%b"}' % message.encode()
+            self._transport.write("".join(self._head(Response(status, [("Content-Type", "application/json")]), False)).encode()
+                                  + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))  # fmt: skip
+            self._transport.close()
+
+    # ending
+
+    def finish(self) -> None:
+        """Closes when nothing is under way."""
+        self.closing = True
+        if not self._busy and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def hang_up_if_late(self, now: float) -> None:
+        if self._busy or self._transport is None:
+            return
+        arriving = bool(self._url)
+        if now - self._since > (READ_SECONDS if arriving else IDLE_SECONDS):
+            self._transport.close()
+
+
+class _TooLarge(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status

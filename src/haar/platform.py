@@ -1,0 +1,144 @@
+"""The platform: puts the parts together, starts them in order and stops them in the opposite one."""
+
+import asyncio
+import base64
+import json
+import logging
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from haar.auth.principal import Credential
+from haar.clock import Clock, Ids, RandomIds, SystemClock
+from haar.config import Config, ConfigError
+from haar.execution.manager import Manager
+from haar.gateway.pipeline import Gateway
+from haar.gateway.server import Server
+from haar.services.iam.public import ensure_root
+from haar.services.lambda_.surroundings import LambdaSurroundings
+from haar.services.registry import services
+from haar.services.service import Background, Host
+from haar.store.contract import Store, Transaction
+from haar.store.sqlite import SQLiteStore
+
+log = logging.getLogger("haar.platform")
+
+SPACE = "platform"
+GRACE_SECONDS = 1.5
+"""What requests under way get when the platform stops; functions get as much again."""
+RESTART_SECONDS = 1.0
+"""The wait before background work that failed is started again."""
+
+
+class Platform:
+    """A running platform."""
+
+    def __init__(self, host: Host, server: Server, gateway: Gateway, manager: Manager, root: Credential, port: int) -> None:
+        self.host = host
+        self.server = server
+        self.gateway = gateway
+        self.manager = manager
+        self.root = root
+        self.port = port
+        self._background: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def start(cls, config: Config, clock: Clock | None = None, ids: Ids | None = None) -> "Platform":
+        """Opens the store and serves. Raises ConfigError, StoreError (the data cannot be used), OSError (the port is taken)."""
+        clock, ids = clock or SystemClock(), ids or RandomIds()
+        store = await open_store(config)
+        try:
+            host = await make_host(config, store, clock, ids)
+            root = await ensure_root(host)
+            built = services()
+            gateway = Gateway(host, built)
+            server = Server(gateway.handle, clock)
+            manager = Manager(config, LambdaSurroundings(host, server.attach), clock, ids)
+            host.executor = manager
+            await manager.start()
+            port = await server.listen(config.host, config.port)
+        except BaseException:
+            await store.close()
+            raise
+        platform = cls(host, server, gateway, manager, root, port)
+        write_private(config.data / "root.json", platform.description())
+        for service in built:
+            for work in service.background:
+                platform._background.append(asyncio.create_task(_keep_going(work, host), name=f"{service.name}: {work.__name__}"))
+        return platform
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{self.host.config.host}:{self.port}"
+
+    def description(self) -> dict[str, Any]:
+        """What `haar env` prints: where the platform is and the root user's keys."""
+        return {
+            "endpoint": self.endpoint,
+            "account": self.host.account,
+            "region": self.host.config.region,
+            "access_key_id": self.root.access_key_id,
+            "secret_access_key": self.root.secret,
+            "pid": os.getpid(),
+        }
+
+    async def stop(self) -> None:
+        """Ends within 5 s: requests under way, functions, background work, the store. What is not done then is done at the next start."""
+        await self.server.stop(GRACE_SECONDS)
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.manager.stop()
+        await self.host.store.close()
+
+
+async def open_store(config: Config) -> Store:
+    if config.store:
+        from haar.store.postgresql import PostgreSQLStore
+
+        return await PostgreSQLStore.open(config.store)
+    return await SQLiteStore.open(config.data)
+
+
+async def make_host(config: Config, store: Store, clock: Clock, ids: Ids) -> Host:
+    """The host with the account and the secret that the store keeps; both are chosen when the store is new."""
+    fresh = {
+        "account": config.account or "".join(secrets.choice("123456789") for _ in range(12)),
+        "secret": base64.b64encode(secrets.token_bytes(32)).decode(),
+    }
+
+    async def read_or_write(tx: Transaction) -> dict[str, str]:
+        kept = await tx.get(SPACE, b"identity")
+        if kept is None:
+            tx.put(SPACE, b"identity", b"", json.dumps(fresh).encode())
+            return fresh
+        found: dict[str, str] = json.loads(kept)
+        return found
+
+    identity = await store.transact(read_or_write)
+    if config.account and config.account != identity["account"]:
+        raise ConfigError(f"account: the data belongs to account {identity['account']}, not {config.account}")
+    return Host(config, store, clock, ids, identity["account"], base64.b64decode(identity["secret"]))
+
+
+def write_private(path: Path, content: dict[str, Any]) -> None:
+    """Replaces a file that only its owner may read."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    beside = path.with_suffix(".new")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        json.dump(content, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+async def _keep_going(work: Background, host: Host) -> None:
+    while True:
+        try:
+            await work(host)
+            return
+        except Exception:
+            log.exception("background work %s failed; it starts again", work.__name__)
+            await asyncio.sleep(RESTART_SECONDS)
