@@ -2,7 +2,7 @@
 
 A row is `(space, partition, sort) -> value`. A space is one logical collection; within a partition, rows are ordered by their sort
 key's bytes; a whole space can be read in the order of (partition, sort). An answer that depends on a write is given after
-that write is on disk.
+that write is on disk. What cannot be done raises one of `haar.store.errors`: then nothing of it was done or acknowledged.
 """
 
 from collections.abc import Awaitable, Callable
@@ -56,7 +56,7 @@ class Store(Reader, Protocol):
         ...
 
     async def clear(self, space: str, start: bytes = b"", end: bytes | None = None) -> int:
-        """Deletes the rows with start <= partition < end, in slices that let others in; the number deleted. Safe to run again after a crash."""
+        """Deletes the rows with start <= partition < end, in slices that let others in; how many there were. Runs again after a crash."""
         ...
 
     async def backup(self, path: Path) -> None:
