@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.platform import RunningPlatform
 
 from haar.clock import RandomIds, SystemClock
 from haar.config import Config
 from haar.services.service import Host
-from tests.support.platform import RunningPlatform
 
 
 @pytest.fixture(scope="session")

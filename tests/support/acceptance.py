@@ -35,7 +35,19 @@ def run(directory: Path, running: RunningPlatform) -> int:
         "AWS_ACCESS_KEY_ID": described["access_key_id"],
         "AWS_SECRET_ACCESS_KEY": described["secret_access_key"],
     }
-    command = [sys.executable, "-m", "pytest", str(directory), "-q", "-p", "no:cacheprovider", "--rootdir", str(directory), "-c", os.devnull]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        str(directory),
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(directory),
+        "-c",
+        os.devnull,
+    ]
     return subprocess.run(command, env=environment, check=False).returncode
 
 

@@ -58,7 +58,9 @@ async def _serve(config: Config) -> None:
     except (ConfigError, StoreError) as error:
         raise complain(str(error)) from None
     except OSError as error:
-        raise complain(f"cannot listen on {config.host}:{config.port}: {error.strerror or error} (another port: haar start --port 4567)") from None
+        raise complain(
+            f"cannot listen on {config.host}:{config.port}: {error.strerror or error} (another port: haar start --port 4567)"
+        ) from None
     gc.freeze()  # what start-up made stays: collecting need not look at it again
     where = "" if str(config.data) == "data" else f" --data {config.data}"
     say(f"haar is running at {platform.endpoint}, account {platform.host.account}, data in {config.data.resolve()}")

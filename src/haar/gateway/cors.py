@@ -2,7 +2,19 @@
 
 from haar.wire.http import Request, Response
 
-EXPOSED = "x-amzn-RequestId,x-amzn-ErrorType,x-amz-request-id,x-amz-id-2,x-amzn-ErrorMessage,Date,X-Amz-Function-Error,X-Amz-Log-Result,X-Amz-Executed-Version"
+EXPOSED = ",".join(
+    (
+        "x-amzn-RequestId",
+        "x-amzn-ErrorType",
+        "x-amz-request-id",
+        "x-amz-id-2",
+        "x-amzn-ErrorMessage",
+        "Date",
+        "X-Amz-Function-Error",
+        "X-Amz-Log-Result",
+        "X-Amz-Executed-Version",
+    )
+)
 MAX_AGE_SECONDS = 172_800
 
 

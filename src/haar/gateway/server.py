@@ -5,6 +5,7 @@ Our own instead of an ASGI server because a request on the hot paths costs less 
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections import deque
@@ -47,6 +48,7 @@ class Server:
         self._listeners: set[Listening] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self._date = ("", 0)
+        self._empty: asyncio.Event | None = None
         self.closing = False
 
     async def listen(self, host: str, port: int) -> int:
@@ -76,11 +78,12 @@ class Server:
         self.closing = True
         for listener in list(self._listeners):
             listener.close()
-        deadline = asyncio.get_running_loop().time() + grace
         for connection in list(self.connections):
             connection.finish()
-        while self.connections and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.02)
+        if self.connections:
+            self._empty = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), grace)
         for connection in list(self.connections):
             connection.abort()
         if self._sweeper is not None:
@@ -94,6 +97,11 @@ class Server:
 
     def forget(self, listener: "Listening") -> None:
         self._listeners.discard(listener)
+
+    def gone(self, connection: "Connection") -> None:
+        self.connections.discard(connection)
+        if self._empty is not None and not self.connections:
+            self._empty.set()
 
     async def _sweep(self) -> None:
         while True:
@@ -157,7 +165,7 @@ class Connection(asyncio.Protocol):
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._server.connections.discard(self)
+        self._server.gone(self)
         self._transport = None
         self.closing = True
         self._waiting.clear()
@@ -243,9 +251,7 @@ class Connection(asyncio.Protocol):
             lower = name.lower()
             headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        request = Request(
-            self.parser.get_method().decode(), path, query, pairs, headers, body, self.client, self.secure, self.environment
-        )
+        request = Request(self.parser.get_method().decode(), path, query, pairs, headers, body, self.client, self.secure, self.environment)
         keep = self.parser.should_keep_alive()
         if self._busy:
             self._waiting.append((request, keep))

@@ -1,0 +1,84 @@
+"""`make bench`: haar and its peers side by side, in one run on one machine; prints tables and writes benchmarks/results/latest.json."""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import functions, peers, tables
+
+RESULTS = Path(__file__).with_name("results")
+PEERS = {"haar": peers.haar, "dynalite": peers.dynalite, "ministack": peers.ministack, "moto": peers.moto}
+WITH_FUNCTIONS = ("haar", "ministack")
+"""moto runs functions in Docker only; dynalite has none."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="in turns over the peers; the median counts")
+    parser.add_argument("--sizes", default="300", help="of items in bytes, comma separated")
+    parser.add_argument("--connections", default="16", help="comma separated")
+    parser.add_argument("--peers", default=",".join(PEERS), help="which of " + ", ".join(PEERS))
+    parser.add_argument("--postgresql", default="", help="postgresql://… of an empty database: measures haar on it too")
+    parser.add_argument("--only", choices=["tables", "functions"], default=None)
+    asked = parser.parse_args()
+    say = Console(stderr=True).print
+    report: dict[str, Any] = {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": platform.platform(),
+        "cores": os.cpu_count(),
+    }
+    with contextlib.ExitStack() as running:
+        targets = [running.enter_context(PEERS[name]()) for name in asked.peers.split(",")]
+        if asked.postgresql:
+            targets.insert(1, running.enter_context(peers.haar(asked.postgresql)))
+        time.sleep(2)
+        report["servers"] = [
+            {"name": t.name, "version": t.version, "ready_seconds": t.ready_seconds, "idle_mb": t.resident_mb()} for t in targets
+        ]
+        if asked.only != "functions":
+            report["tables"] = []
+            for size in map(int, asked.sizes.split(",")):
+                report["tables"] += tables.measure(
+                    targets, size, [int(n) for n in asked.connections.split(",")], asked.seconds, asked.rounds, say
+                )
+        if asked.only != "tables":
+            report["functions"] = {t.name: functions.measure(t, asked.seconds, say) for t in targets if t.name in WITH_FUNCTIONS}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "latest.json").write_text(json.dumps(report, indent=2))
+    show(report, Console())
+    return 0
+
+
+def show(report: dict[str, Any], console: Console) -> None:
+    names = [server["name"] for server in report["servers"]]
+    servers = Table("server", "ready, s", "idle memory, MB", title=f"{report['cores']} cores, {report['at']}")
+    for server in report["servers"]:
+        servers.add_row(f"{server['name']} {server['version']}", f"{server['ready_seconds']:.2f}", f"{server['idle_mb']:.0f}")
+    console.print(servers)
+    if "tables" in report:
+        shown = Table("requests/s", "bytes", "clients", *names, *(f"haar : {name}" for name in names[1:]))
+        for row in report["tables"]:
+            rates = row["rates"]
+            cells = [f"{rates[name]:,.0f}" if rates[name] else "refused" for name in names]
+            ratios = [f"× {rates['haar'] / rates[name]:.1f}" if rates[name] and rates["haar"] else "" for name in names[1:]]
+            shown.add_row(row["operation"], str(row["bytes"]), str(row["connections"]), *cells, *ratios)
+        console.print(shown)
+    if "functions" in report:
+        shown = Table("functions", *report["functions"])
+        for rows in zip(*report["functions"].values(), strict=True):
+            shown.add_row(f"{rows[0]['what']}, {rows[0]['unit']}", *(f"{row['value']:,.2f}" for row in rows))
+        console.print(shown)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""The HTTP server, by raw sockets: framing, order, bounds and bad clients."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from haar.clock import SystemClock
+from haar.gateway import server as module
+from haar.gateway.eager import into_task
+from haar.gateway.server import Server
+from haar.wire.http import Request, Response
+
+Ask = Callable[[bytes], Awaitable[bytes]]
+
+
+async def echo(request: Request) -> Response:
+    """What the tests' paths do."""
+    if request.path == "/slow":
+        await asyncio.sleep(0.05)
+    if request.path == "/task":
+        await into_task()
+        async with asyncio.timeout(5):
+            await asyncio.sleep(0)
+    if request.path == "/fail":
+        raise RuntimeError("a bug")
+    if request.path == "/fail-later":
+        await asyncio.sleep(0)
+        raise RuntimeError("a bug")
+    if request.path == "/none":
+        return Response(204)
+    if request.path == "/split":
+        return Response(200, [("X-Bad", "a\r\nSet-Cookie: b"), ("X-Good", "1")], b"x")
+    if request.path in ("/stream", "/broken-stream"):
+        return Response(200, [], parts(request.path == "/broken-stream"))
+    shown = f"{request.method} {request.path} {request.query} {len(request.body)} {request.headers.get('x-two', '')}"
+    return Response(200, [("X-Path", request.path)], shown.encode())
+
+
+async def parts(broken: bool) -> AsyncIterator[bytes]:
+    for part in (b"one", b"", b"two"):
+        yield part
+        await asyncio.sleep(0)
+    if broken:
+        raise RuntimeError("the source broke")
+
+
+@pytest.fixture
+async def served() -> AsyncIterator[tuple[Server, int]]:
+    server = Server(echo, SystemClock())
+    port = await server.listen("127.0.0.1", 0)
+    yield server, port
+    await server.stop(1)
+
+
+@pytest.fixture
+def ask(served: tuple[Server, int]) -> Ask:
+    """Sends bytes, then answers everything that comes until the server hangs up."""
+
+    async def send(data: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+        writer.write(data)
+        await writer.drain()
+        answer = await asyncio.wait_for(reader.read(), 20)
+        writer.close()
+        return answer
+
+    return send
+
+
+LAST = b"GET /last HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+
+async def test_a_request_and_its_answer(ask: Ask) -> None:
+    answer = await ask(
+        b"POST /p%20q?a=1&b HTTP/1.1\r\nHost: h\r\nX-Two: 1\r\nx-two: 2\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"
+    )
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n") and b"\r\nDate: " in head and b"\r\nConnection: close" in head
+    assert body == b"POST /p%20q a=1&b 3 1,2"
+
+
+async def test_pipelined_requests_are_answered_in_order(ask: Ask) -> None:
+    many = b"".join(b"GET /%b HTTP/1.1\r\nHost: h\r\n\r\n" % path for path in (b"slow", b"a", b"task", b"b") * 10)
+    answer = await ask(many + LAST)
+    paths = [line[8:] for line in answer.decode().split("\r\n") if line.startswith("X-Path: ")]
+    assert paths == ["/slow", "/a", "/task", "/b"] * 10 + ["/last"]
+
+
+@pytest.mark.parametrize("path", [b"/fail", b"/fail-later"])
+async def test_a_bug_is_a_500_and_the_connection_goes_on(ask: Ask, path: bytes) -> None:
+    answer = await ask(b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n" % path + LAST)
+    assert answer.startswith(b"HTTP/1.1 500 ") and b"a bug" not in answer and answer.count(b"HTTP/1.1 200 OK") == 1
+
+
+async def test_chunked_requests_and_answers(ask: Ask) -> None:
+    answer = await ask(b"POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n" + LAST)
+    assert b"POST /x  3 " in answer
+    answer = await ask(b"GET /stream HTTP/1.1\r\nHost: h\r\n\r\n" + LAST)
+    assert b"Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n" in answer and b"GET /last" in answer
+
+
+async def test_a_stream_that_breaks_has_no_last_chunk(ask: Ask) -> None:
+    answer = await ask(b"GET /broken-stream HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert not answer.endswith(b"0\r\n\r\n")
+
+
+async def test_answers_without_a_body(ask: Ask) -> None:
+    answer = await ask(b"GET /none HTTP/1.1\r\nHost: h\r\n\r\nHEAD /h HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    first, _, rest = answer.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 204") and b"Content-Length" not in first
+    assert rest.endswith(b"Content-Length: 11\r\nConnection: close\r\n\r\n") or rest.endswith(b"\r\n\r\n")
+    assert b"HEAD /h" not in rest
+
+
+async def test_a_header_cannot_split_the_answer(ask: Ask) -> None:
+    answer = await ask(b"GET /split HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert b"Set-Cookie" not in answer and b"X-Good: 1" in answer
+
+
+async def test_absolute_form(ask: Ask) -> None:
+    answer = await ask(b"GET http://elsewhere/a/b?c HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+    assert b"GET /a/b c 0 " in answer
+
+
+async def test_continue_is_said_before_the_body(served: tuple[Server, int]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+    writer.write(b"PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+    assert await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    writer.write(b"ok")
+    assert b"PUT /x  2 " in await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"NONSENSE\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nBad Header: x\r\n\r\n", b"400"),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", b"431"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", b"413"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", b"400"),
+    ],
+    ids=["nonsense", "header", "path", "head", "body", "two lengths"],
+)
+async def test_bad_clients_get_a_clear_answer(ask: Ask, data: bytes, status: bytes) -> None:
+    assert (await ask(data)).startswith(b"HTTP/1.1 " + status)
+
+
+async def test_a_half_closed_client_gets_its_answer(served: tuple[Server, int]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
+    writer.write_eof()
+    assert b"GET /slow" in await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+
+
+async def test_stopping_answers_what_is_under_way(served: tuple[Server, int]) -> None:
+    server, port = served
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\n")
+    while not any(connection._busy for connection in server.connections):
+        await asyncio.sleep(0.001)
+    await server.stop(20)
+    assert b"GET /slow" in await asyncio.wait_for(reader.read(), 20)
+    with pytest.raises(OSError):
+        await asyncio.open_connection("127.0.0.1", port)
+    writer.close()
+
+
+async def test_a_client_that_does_not_finish_is_hung_up_on(served: tuple[Server, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    server, port = served
+    monkeypatch.setattr(module, "READ_SECONDS", 0.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc")
+    while not any(connection._url for connection in server.connections):
+        await asyncio.sleep(0.001)
+    for connection in list(server.connections):
+        connection.hang_up_if_late(asyncio.get_running_loop().time() + 1)
+    assert await asyncio.wait_for(reader.read(), 20) == b""
+    writer.close()
