@@ -5,9 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 NODE_RUNTIME := src/haar/execution/runtimes/node
 DEBIAN := bubblewrap passt python3-venv nodejs npm
-RUN_TIMES ?= 1
 
-.PHONY: help install start test lint bench acceptance clean
+.PHONY: help install start test lint docs bench acceptance clean
 
 help:
 	@echo "make start   install, then run haar on port 4566"
@@ -44,6 +43,9 @@ test: lint
 acceptance: $(VENV)/.installed-dev
 	@if [ -d ../shared/acceptance ]; then $(BIN)/python -m tests.support.acceptance ../shared/acceptance; \
 	else echo "no ../shared/acceptance: skipped"; fi
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.support.compatibility
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks

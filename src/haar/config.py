@@ -70,10 +70,13 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, fil
 def _typed(source: str, default: Any, value: Any) -> Any:
     try:
         if isinstance(default, bool):
-            return value if isinstance(value, bool) else {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}[value]
+            return (
+                value if isinstance(value, bool) else {"1": True, "true": True, "on": True, "0": False, "false": False, "off": False}[value]
+            )
         return type(default)(value) if not isinstance(default, Path) else Path(value)
     except (KeyError, ValueError, TypeError):
-        raise ConfigError(f"{source}: {value!r} is not {type(default).__name__.replace('Posix', '').replace('Windows', '').lower()}") from None
+        kind = {bool: "on or off", int: "a whole number", float: "a number"}.get(type(default), "usable")
+        raise ConfigError(f"{source}: {value!r} is not {kind}") from None
 
 
 def _check(config: Config) -> None:
