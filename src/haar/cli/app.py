@@ -2,7 +2,7 @@
 
 import typer
 
-from haar.cli import env, start
+from haar.cli import demo, env, start
 
 app = typer.Typer(
     name="haar",
@@ -14,6 +14,7 @@ app = typer.Typer(
 )
 start.add_to(app)
 env.add_to(app)
+demo.add_to(app)
 
 
 def main() -> None:

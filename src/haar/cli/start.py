@@ -31,9 +31,8 @@ def start(
     egress: Annotated[str | None, typer.Option(help="Whether functions reach the internet: on or off.  [default: off]")] = None,
 ) -> None:
     """Starts the platform and serves until Ctrl-C or SIGTERM."""
-    flags: dict[str, Any] = {
-        "host": host, "port": port, "data": data, "store": store, "account": account, "region": region, "sandbox": sandbox, "egress": egress,
-    }  # fmt: skip
+    flags: dict[str, Any] = {"host": host, "port": port, "data": data, "store": store, "account": account, "region": region}
+    flags |= {"sandbox": sandbox, "egress": egress}
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         config = load(flags)

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-Done = Callable[[T | None, BaseException | None], None]
+Done = Callable[[Any, BaseException | None], None]
 
 
-def drive(work: Any, done: "Done[T]") -> None:
+def drive(work: Any, done: Done) -> None:
     """Runs `work` at once; calls `done(result, None)` or `done(None, error)`, before it returns when nothing was waited for.
 
     The first wait moves the rest into a task. Code before the first wait has no current task and may not use asyncio.timeout: what
@@ -34,7 +34,7 @@ def into_task() -> Generator[None, None, None]:
     yield
 
 
-def _report(task: "asyncio.Task[T]", done: "Done[T]") -> None:
+def _report(task: "asyncio.Task[Any]", done: Done) -> None:
     if task.cancelled():
         done(None, asyncio.CancelledError())
     elif (error := task.exception()) is not None:
@@ -51,13 +51,12 @@ async def _rest(work: Coroutine[Any, Any, T], waited_for: Any) -> T:
 def _resumed(work: Coroutine[Any, Any, T], waited_for: Any) -> Generator[Any, Any, T]:
     """Goes on with a coroutine that has already been started: yields what it waits for, as `await` would have."""
     while True:
+        thrown: BaseException | None = None
         try:
             yield waited_for
         except BaseException as error:  # noqa: BLE001 - a cancellation belongs to the coroutine
-            step = lambda error=error: work.throw(error)  # noqa: E731
-        else:
-            step = lambda: work.send(None)  # noqa: E731
+            thrown = error
         try:
-            waited_for = step()
+            waited_for = work.send(None) if thrown is None else work.throw(thrown)
         except StopIteration as ended:
             return ended.value  # type: ignore[no-any-return]
