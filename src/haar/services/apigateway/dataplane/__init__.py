@@ -1,0 +1,1 @@
+"""The data plane: deployed APIs answer HTTP requests."""

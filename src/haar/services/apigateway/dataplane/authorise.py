@@ -1,0 +1,82 @@
+"""Whether a call may be made: AWS_IAM, the API's resource policy, API keys."""
+
+from haar.auth.principal import Credential, Principal
+from haar.auth.sigv4 import authenticate
+from haar.services.apigateway.dataplane.answers import Refused, access_denied, missing_token
+from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.compile import Endpoint
+from haar.services.iam import public as iam
+from haar.services.service import Demand, Host
+from haar.wire.errors import ServiceError
+
+ANONYMOUS = Principal("anonymous", "anonymous", "anonymous", "anonymous")
+
+
+class _Credentials:
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
+        return await iam.find_credential(self._host, access_key_id, session_token)
+
+
+async def authorise(call: Call, endpoint: Endpoint) -> None:
+    """Raises Refused unless the call may be made; puts who made it into the call."""
+    kind = endpoint.authorization
+    if kind == "AWS_IAM":
+        call.principal = await _signed(call)
+        await _decide(call, endpoint, call.principal)
+    elif kind == "NONE":
+        if call.live.compiled.policy is not None:
+            await _decide(call, endpoint, ANONYMOUS)
+    else:
+        why = f"haar does not have {kind} authorizers"
+        raise Refused("AUTHORIZER_CONFIGURATION_ERROR", None, "AuthorizerConfigurationException", why=why)
+
+
+_KINDS = {
+    "MissingAuthenticationToken": ("MISSING_AUTHENTICATION_TOKEN", "MissingAuthenticationTokenException"),
+    "SignatureDoesNotMatch": ("INVALID_SIGNATURE", "InvalidSignatureException"),
+    "IncompleteSignature": ("INVALID_SIGNATURE", "IncompleteSignatureException"),
+    "RequestExpired": ("INVALID_SIGNATURE", "InvalidSignatureException"),
+    "UnrecognizedClient": ("ACCESS_DENIED", "UnrecognizedClientException"),
+    "ExpiredToken": ("EXPIRED_TOKEN", "ExpiredTokenException"),
+}
+
+
+async def _signed(call: Call) -> Principal:
+    try:
+        caller = await authenticate(call.request, _Credentials(call.host), call.now)
+    except ServiceError as error:
+        if error.code == "MissingAuthenticationToken":
+            raise missing_token() from None
+        kind, error_type = _KINDS.get(error.code, ("INVALID_SIGNATURE", "InvalidSignatureException"))
+        raise Refused(kind, error.message, error_type) from None
+    if caller.service != "execute-api":
+        message = "Credential should be scoped to correct service: 'execute-api'."
+        raise Refused("INVALID_SIGNATURE", message, "InvalidSignatureException")
+    return caller.principal
+
+
+async def _decide(call: Call, endpoint: Endpoint, principal: Principal) -> None:
+    live = call.live
+    resource = live.arn(f"{live.stage}/{call.request.method}{call.path}")
+    if live.compiled.policy is None:
+        known = iam.decide_cached(call.host, principal, "execute-api:Invoke", resource)
+        if known is not None and known.allowed:
+            return
+    demand = Demand("execute-api:Invoke", resource, resource_policy=live.compiled.policy)
+    context = {
+        "aws:SourceIp": (call.request.client,),
+        "aws:SecureTransport": ("true" if call.request.secure else "false",),
+        "aws:UserAgent": (call.request.headers.get("user-agent", ""),),
+        "aws:Referer": (call.request.headers.get("referer", ""),),
+        "aws:EpochTime": (str(int(call.now)),),
+        "aws:RequestedRegion": (live.region,),
+    }
+    decision = await iam.decide(call.host, principal, demand, context)
+    if decision.allowed:
+        return
+    masked = resource.replace(live.account, "*" * 8 + live.account[-4:])
+    ending = " with an explicit deny" if decision.outcome == "explicitDeny" else ""
+    raise access_denied(f"User: {principal.arn} is not authorized to perform: execute-api:Invoke on resource: {masked}{ending}")

@@ -1,0 +1,182 @@
+"""One request to a deployed API on its way."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_plus
+
+from haar.auth.principal import Principal
+from haar.services.apigateway.dataplane.log import ExecutionLog
+from haar.services.service import Host
+from haar.wire.http import Request
+
+if TYPE_CHECKING:
+    from haar.services.apigateway.dataplane.compile import Endpoint, Live
+
+_DROPPED = frozenset(
+    (
+        "connection",
+        "content-length",
+        "expect",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+"""Headers of the connection: not the application's."""
+
+
+@dataclass(slots=True)
+class Override:
+    """What a template sets with `#set($context.requestOverride.header.x = …)`."""
+
+    header: dict[str, Any] = field(default_factory=dict)
+    querystring: dict[str, Any] = field(default_factory=dict)
+    path: dict[str, Any] = field(default_factory=dict)
+    status: Any = None
+
+
+@dataclass
+class Call:
+    host: Host
+    live: "Live"
+    request: Request
+    path: str
+    """The path within the stage, as it was sent: `/books/1`."""
+    request_id: str
+    extended_id: str
+    trace_id: str
+    domain: str
+    now: float
+    endpoint: "Endpoint | None" = None
+    path_parameters: dict[str, str] = field(default_factory=dict)
+    principal: Principal | None = None
+    """Who signed the request (AWS_IAM)."""
+    authorizer: Mapping[str, Any] | None = None
+    """What a Lambda authorizer said of the caller."""
+    api_key: Mapping[str, Any] | None = None
+    log: ExecutionLog | None = None
+    overrides: tuple[Override, Override] = field(default_factory=lambda: (Override(), Override()))
+    """Of the request and of the response."""
+
+    @cached_property
+    def headers(self) -> dict[str, list[str]]:
+        """The application's headers as an integration sees them, in the case that they came in, each with all its values."""
+        found: dict[str, list[str]] = {}
+        names: dict[str, str] = {}
+        for name, value in self.request.pairs:
+            lower = name.lower()
+            if lower in _DROPPED:
+                continue
+            if lower in names:
+                found[names[lower]].append(value)
+            else:
+                names[lower] = name
+                found[name] = [value]
+        if self.log is not None:
+            return found
+        forwarded = found.pop(names.get("x-forwarded-for", ""), None)
+        found.pop(names.get("x-forwarded-port", ""), None)
+        found.pop(names.get("x-forwarded-proto", ""), None)
+        found.pop(names.get("x-amzn-trace-id", ""), None)
+        found["X-Amzn-Trace-Id"] = [self.trace_id]
+        found["X-Forwarded-For"] = [f"{', '.join(forwarded)}, {self.request.client}" if forwarded else self.request.client]
+        host = found.get(names.get("host", ""), [""])[0]
+        port = host.rpartition(":")[2] if ":" in host else ""
+        found["X-Forwarded-Port"] = [port if port.isdigit() else "443" if self.request.secure else "80"]
+        found["X-Forwarded-Proto"] = ["https" if self.request.secure else "http"]
+        return found
+
+    def header(self, name: str) -> str | None:
+        """The last value of a header, whatever its case."""
+        lower = name.lower()
+        for known, values in self.headers.items():
+            if known.lower() == lower:
+                return values[-1]
+        return None
+
+    @cached_property
+    def query(self) -> dict[str, list[str]]:
+        """The query's parameters, decoded, each with all its values."""
+        return parse_query(self.request.query)
+
+    @cached_property
+    def body_text(self) -> str:
+        return self.request.body.decode("utf-8", "replace")
+
+    @cached_property
+    def context(self) -> dict[str, Any]:
+        """`requestContext` of the proxy event; the base of `$context`."""
+        live, request, endpoint = self.live, self.request, self.endpoint
+        context: dict[str, Any] = {
+            "accountId": live.account,
+            "apiId": live.api_id,
+            "deploymentId": live.deployment_id,
+            "domainName": self.domain,
+            "domainPrefix": self.domain.partition(".")[0],
+            "extendedRequestId": self.extended_id,
+            "httpMethod": request.method,
+            "identity": self._identity(),
+            "path": f"/{live.stage}{self.path}" if not self.log else self.path,
+            "protocol": "HTTP/1.1",
+            "requestId": self.request_id,
+            "requestTime": datetime.fromtimestamp(self.now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "requestTimeEpoch": int(self.now * 1000),
+            "stage": live.stage,
+        }
+        if endpoint is not None:
+            context["resourceId"] = endpoint.resource_id
+            context["resourcePath"] = endpoint.resource_path
+            if endpoint.operation_name:
+                context["operationName"] = endpoint.operation_name
+        if self.authorizer is not None:
+            context["authorizer"] = self.authorizer
+        return context
+
+    def _identity(self) -> dict[str, Any]:
+        who = self.principal
+        identity = {
+            "accessKey": who.access_key_id if who else None,
+            "accountId": who.account if who else None,
+            "caller": who.id if who else None,
+            "cognitoAuthenticationProvider": None,
+            "cognitoAuthenticationType": None,
+            "cognitoIdentityId": None,
+            "cognitoIdentityPoolId": None,
+            "principalOrgId": None,
+            "sourceIp": self.request.client,
+            "user": who.id if who else None,
+            "userAgent": self.request.headers.get("user-agent"),
+            "userArn": who.arn if who else None,
+        }
+        if self.api_key is not None:
+            identity["apiKey"] = self.api_key["value"]
+            identity["apiKeyId"] = self.api_key["id"]
+        return identity
+
+    def say(self, text: str) -> None:
+        if self.log is not None:
+            self.log.add(text)
+
+
+def parse_query(query: str) -> dict[str, list[str]]:
+    """Parameters of a raw query string, in order; a name without `=` has an empty value."""
+    found: dict[str, list[str]] = {}
+    if not query:
+        return found
+    for part in query.split("&"):
+        if not part:
+            continue
+        name, _, value = part.partition("=")
+        if "%" in name or "+" in name:
+            name = unquote_plus(name)
+        if "%" in value or "+" in value:
+            value = unquote_plus(value)
+        found.setdefault(name, []).append(value)
+    return found

@@ -1,0 +1,178 @@
+"""From a snapshot to what serves it: a routing tree whose leaves know how to answer. Done once a deployment."""
+
+import base64
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.routing import Node
+from haar.services.apigateway.records import LIVE, Doc, Draft, decode_draft, get_doc
+from haar.services.service import Host
+from haar.store.cache import Cached
+from haar.wire.http import Response
+
+MAX_STAGES = 2000
+"""Stages kept ready in memory."""
+MAX_COMPILED = 500
+"""Deployments kept compiled in memory."""
+
+Run = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """A method of a resource."""
+
+    resource_id: str
+    resource_path: str
+    http_method: str
+    """As it was put: `GET`, or `ANY`."""
+    method: Doc
+    run: Run
+    """The integration: request, endpoint and response."""
+    authorization: str = "NONE"
+    operation_name: str | None = None
+    api_key_required: bool = False
+    required: tuple[tuple[str, str], ...] = ()
+    """Parameters that a validator insists on: (`header`, name)."""
+
+
+@dataclass(slots=True)
+class Compiled:
+    """A deployment, ready to serve. Immutable: shared by all stages that are on it."""
+
+    root: Node[Endpoint]
+    draft: Draft
+    binary_types: tuple[str, ...]
+    policy: str | None
+    disabled: bool
+    """Whether the API is not to be reached at its own address."""
+    gateway_responses: Mapping[str, Doc]
+
+
+@dataclass(slots=True)
+class Live:
+    """A stage and the deployment that it is on."""
+
+    api_id: str
+    region: str
+    account: str
+    stage: str
+    deployment_id: str
+    variables: dict[str, str]
+    compiled: Compiled
+    settings: Mapping[str, Doc]
+
+    def arn(self, path: str) -> str:
+        return f"arn:aws:execute-api:{self.region}:{self.account}:{self.api_id}/{path}"
+
+
+def compile_draft(draft: Draft) -> Compiled:
+    from haar.services.apigateway.dataplane.integrate import compile_integration
+
+    root: Node[Endpoint] = Node()
+    for resource in draft.resources.values():
+        methods: dict[str, Endpoint] = {}
+        for http_method, method in resource.get("resourceMethods", {}).items():
+            if "methodIntegration" in method:
+                methods[http_method] = _endpoint(draft, resource, http_method, method, compile_integration(method, draft))
+        root.add(resource["path"], methods)
+    api = draft.api
+    return Compiled(
+        root,
+        draft,
+        tuple(api.get("binaryMediaTypes", ())),
+        api.get("policy"),
+        api.get("disableExecuteApiEndpoint", False),
+        draft.gateway_responses,
+    )
+
+
+def _endpoint(draft: Draft, resource: Doc, http_method: str, method: Doc, run: Run) -> Endpoint:
+    validator = draft.validators.get(method.get("requestValidatorId", ""), {})
+    required: list[tuple[str, str]] = []
+    if validator.get("validateRequestParameters"):
+        for parameter, needed in method.get("requestParameters", {}).items():
+            if needed:
+                _, _, place, name = parameter.split(".", 3)
+                required.append((place, name))
+    return Endpoint(
+        resource["id"],
+        resource["path"],
+        http_method,
+        method,
+        run,
+        method["authorizationType"],
+        method.get("operationName"),
+        method["apiKeyRequired"],
+        tuple(required),
+    )
+
+
+class Plane:
+    """All stages of a host that were asked for, compiled."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._stages: Cached[Live | bool] = Cached(host.store, (LIVE,), self._load, MAX_STAGES)
+        self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
+
+    async def live(self, api_id: str, stage: str) -> Live | None:
+        """The stage, or None when there is none such."""
+        key = f"{api_id}/{stage}"
+        found = self._stages.peek(key)
+        if found is None:
+            found = await self._stages.get(key)
+        return found if isinstance(found, Live) else None
+
+    async def _load(self, key: str) -> Live | bool:
+        api_id, _, name = key.partition("/")
+        stage = await get_doc(self._host.store, LIVE, api_id, f"stage/{name}")
+        if stage is None:
+            return False
+        deployment_id = stage["deploymentId"]
+        compiled = await self._deployment(api_id, deployment_id)
+        if compiled is None:
+            return False
+        return make_live(self._host, api_id, stage, compiled)
+
+    async def _deployment(self, api_id: str, deployment_id: str) -> Compiled | None:
+        known = self._compiled.get((api_id, deployment_id))
+        if known is None:
+            snapshot = await self._host.store.get(LIVE, api_id.encode(), f"snapshot/{deployment_id}".encode())
+            if snapshot is None:
+                return None
+            known = self._compiled[api_id, deployment_id] = compile_draft(decode_draft(snapshot))
+            while len(self._compiled) > MAX_COMPILED:
+                self._compiled.popitem(last=False)
+        self._compiled.move_to_end((api_id, deployment_id))
+        return known
+
+
+def make_live(host: Host, api_id: str, stage: Doc, compiled: Compiled) -> Live:
+    return Live(
+        api_id,
+        compiled.draft.region,
+        host.account,
+        stage["stageName"],
+        stage["deploymentId"],
+        stage.get("variables", {}),
+        compiled,
+        stage.get("methodSettings", {}),
+    )
+
+
+def extended_id(host: Host) -> str:
+    """As `x-amz-apigw-id` has it: 15 characters of base64 and an equals sign."""
+    return base64.b64encode(host.ids.bytes(11)).decode()
+
+
+def trace_id(host: Host, received: str | None) -> str:
+    if received and "Root=" in received:
+        return received
+    return f"Root=1-{int(host.clock.now()):08x}-{host.ids.bytes(12).hex()}"
+
+
+Values = Mapping[str, Any]

@@ -1,0 +1,151 @@
+"""Integrations with Lambda: the proxy, and the one that maps."""
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import orjson
+
+from haar.auth.principal import Principal
+from haar.execution.contract import InvocationResult
+from haar.services.apigateway.dataplane.answers import Refused, misconfigured, timed_out
+from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.event import proxy_event, proxy_response
+from haar.services.apigateway.dataplane.log import pairs, shorten
+from haar.services.apigateway.records import Doc
+from haar.services.iam import public as iam
+from haar.services.lambda_ import public as lambda_
+from haar.services.service import Host
+from haar.wire.errors import ServiceError
+from haar.wire.http import Response
+
+FUNCTION = re.compile(r"arn:aws[a-z-]*:apigateway:[a-z0-9-]+:lambda:path/+2015-03-31/functions/(.+)/invocations/?")
+VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
+SERVICE = "apigateway.amazonaws.com"
+
+
+def stage_text(text: str) -> Callable[[Call], str]:
+    """A setting in which `${stageVariables.name}` may stand."""
+    if "${stageVariables." not in text:
+        return lambda call: text
+    return lambda call: VARIABLE.sub(lambda match: call.live.variables.get(match[1], ""), text)
+
+
+class Function:
+    """A Lambda function behind a method."""
+
+    def __init__(self, integration: Doc) -> None:
+        matched = FUNCTION.fullmatch(integration.get("uri", ""))
+        self.uri = integration.get("uri", "")
+        self._arn = stage_text(matched[1] if matched else "")
+        self._credentials = stage_text(integration["credentials"]) if integration.get("credentials") else None
+        self._posts = integration.get("httpMethod") == "POST"
+        self._seconds = integration["timeoutInMillis"] / 1000
+
+    async def invoke(self, call: Call, payload: bytes, asynchronous: bool = False) -> InvocationResult:
+        """The function's answer. Raises Refused when there is none in time, or when it may not be asked."""
+        arn = self._arn(call)
+        parts = arn.split(":")
+        if len(parts) < 7 or parts[2] != "lambda":
+            raise misconfigured("Invalid lambda function")
+        if not self._posts:
+            raise misconfigured("Unable to transform request")
+        caller = await self._caller(call)
+        call.say(f"Sending request to https://lambda.{parts[3]}.amazonaws.com/2015-03-31/functions/{arn}/invocations")
+        began = call.host.clock.now()
+        result = await self._wait(
+            lambda_.invoke(
+                call.host,
+                arn,
+                payload,
+                caller=caller,
+                request_id=call.host.ids.uuid(),
+                region=parts[3],
+                kind="Event" if asynchronous else "RequestResponse",
+            )
+        )
+        call.say(f"Received response. Status: 200, Integration latency: {int((call.host.clock.now() - began) * 1000)} ms")
+        return result
+
+    async def _wait(self, work: Coroutine[Any, Any, InvocationResult]) -> InvocationResult:
+        """Waits no longer than the integration may; the function goes on, as it does on AWS."""
+        task = asyncio.get_running_loop().create_task(work)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=self._seconds)
+        except asyncio.CancelledError:
+            task.add_done_callback(_forget)
+            raise
+        if not done:
+            task.add_done_callback(_forget)
+            raise timed_out()
+        try:
+            return task.result()
+        except ServiceError as error:
+            raise _refusal(error) from None
+
+    async def _caller(self, call: Call) -> lambda_.Source | Principal:
+        live, endpoint = call.live, call.endpoint
+        assert endpoint is not None
+        if self._credentials is None:
+            arn = live.arn(f"{live.stage}/{call.request.method}{endpoint.resource_path}")
+            return lambda_.Source(SERVICE, arn, live.account)
+        return await role_caller(call.host, self._credentials(call))
+
+
+async def role_caller(host: Host, role: str) -> Principal:
+    """The principal that API Gateway becomes with an integration's or authorizer's credentials."""
+    if await iam.role_trusts(host, role, SERVICE) and (principal := await iam.role_principal(host, role, "BackplaneAssumeRoleSession")):
+        return principal
+    raise misconfigured("API Gateway does not have permission to assume the provided role")
+
+
+def _forget(task: "asyncio.Future[InvocationResult]") -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+def _refusal(error: ServiceError) -> Refused:
+    if error.code == "TooManyRequestsException":
+        return misconfigured("Lambda function was throttled: Rate Exceeded.")
+    if error.code in ("AccessDenied", "AccessDeniedException", "ResourceNotFoundException"):
+        return misconfigured("Invalid permissions on Lambda function")
+    return misconfigured(f"Lambda invocation failed: {error.code}: {error.message}")
+
+
+class LambdaProxy:
+    """AWS_PROXY: the request goes in whole, the response comes from the function."""
+
+    def __init__(self, integration: Doc) -> None:
+        self._function = Function(integration)
+        self._map = None
+        if integration.get("requestParameters"):
+            from haar.services.apigateway.dataplane.mapping import RequestMapping
+
+            self._map = RequestMapping(integration["requestParameters"])
+
+    async def __call__(self, call: Call) -> Response:
+        event = proxy_event(call)
+        if self._map is not None:
+            self._map.into_event(call, event)
+        payload = orjson.dumps(event)
+        if call.log is not None:
+            call.say(f"Endpoint request URI: {self._function.uri}")
+            call.say(f"Endpoint request body after transformations: {shorten(payload)}")
+        result = await self._function.invoke(call, payload)
+        if call.log is not None:
+            call.say(f"Endpoint response headers: {pairs([('Content-Type', 'application/json'), ('X-Amz-Executed-Version', '$LATEST')])}")
+            call.say(f"Endpoint response body before transformations: {shorten(result.payload)}")
+        if result.error is not None:
+            call.say(f"Lambda execution failed with status 200 due to customer function error: {_error_message(result.payload)}.")
+        response = proxy_response(result.payload, call.request.headers.get("accept"), call.live.compiled.binary_types)
+        response.headers.append(("X-Amzn-Trace-Id", call.trace_id))
+        return response
+
+
+def _error_message(payload: bytes) -> str:
+    try:
+        found = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return ""
+    return str(found.get("errorMessage", "")) if isinstance(found, dict) else ""

@@ -1,0 +1,141 @@
+"""The addresses of deployed APIs, and the way of a request through one: route, authorise, integrate, answer.
+
+By host, `http://ID.execute-api.REGION.localhost:PORT/STAGE/…` (or `….amazonaws.com`), and by path,
+`/restapis/ID/STAGE/_user_request_/…` and `/_aws/execute-api/ID/STAGE/…`.
+"""
+
+import logging
+from typing import NamedTuple
+
+from haar.services.apigateway.dataplane.answers import Refused, bad_parameters, forbidden, missing_token, render, too_large
+from haar.services.apigateway.dataplane.authorise import authorise
+from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.compile import Endpoint, Live, Plane, extended_id, trace_id
+from haar.services.apigateway.dataplane.mapping import look_up
+from haar.services.service import Host
+from haar.wire.http import Request, Response
+
+MAX_BODY = 10 * 1024 * 1024
+USER_REQUEST = "_user_request_"
+
+log = logging.getLogger("haar.apigateway")
+
+
+class Address(NamedTuple):
+    api_id: str
+    stage: str
+    path: str
+    region: str
+    """Empty when the address does not say."""
+    domain: str
+
+
+def locate(request: Request) -> Address | None:
+    """The API, stage and path that a request is for; None when it is not for a deployed API. No I/O."""
+    path = request.path
+    host = request.headers.get("host", "")
+    if ".execute-api." in host:
+        name = host.partition(":")[0]
+        api_id, _, rest = name.partition(".execute-api.")
+        region = rest.partition(".")[0]
+        stage, slash, tail = path[1:].partition("/")
+        return Address(api_id, stage, slash + tail or "/", region, name)
+    if path.startswith("/restapis/"):
+        parts = path.split("/", 5)
+        if len(parts) >= 5 and parts[4] == USER_REQUEST:
+            return Address(parts[2], parts[3], "/" + (parts[5] if len(parts) > 5 else ""), "", "")
+    elif path.startswith("/_aws/execute-api/"):
+        parts = path.split("/", 5)
+        if len(parts) >= 5:
+            return Address(parts[3], parts[4], "/" + (parts[5] if len(parts) > 5 else ""), "", "")
+    return None
+
+
+class ApiRoute:
+    """Serves every deployed REST API."""
+
+    def matches(self, request: Request) -> bool:
+        return locate(request) is not None
+
+    async def serve(self, host: Host, request: Request, request_id: str) -> Response:
+        address = locate(request)
+        assert address is not None
+        extended = extended_id(host)
+        identifiers = [("x-amzn-RequestId", request_id), ("x-amz-apigw-id", extended)]
+        live = await host.get(Plane).live(address.api_id, address.stage)
+        if live is None or (address.region and address.region != live.region):
+            return _plain(forbidden(), identifiers)
+        domain = address.domain or f"{live.api_id}.execute-api.{live.region}.localhost"
+        trace = trace_id(host, request.headers.get("x-amzn-trace-id"))
+        call = Call(host, live, request, address.path, request_id, extended, trace, domain, host.clock.now())
+        response = await answer(call)
+        response.headers[:0] = identifiers
+        return response
+
+
+async def answer(call: Call) -> Response:
+    """The response to a call; what is refused is answered by the API's gateway responses."""
+    try:
+        return await _run(call)
+    except Refused as refused:
+        return refusal(call, refused)
+
+
+async def _run(call: Call) -> Response:
+    live = call.live
+    if live.compiled.disabled:
+        raise forbidden()
+    matched = live.compiled.root.match(call.path, call.request.method)
+    if matched is None:
+        raise missing_token()
+    call.endpoint, call.path_parameters = matched
+    if len(call.request.body) > MAX_BODY:
+        raise too_large()
+    if call.endpoint.authorization != "NONE" or live.compiled.policy is not None or call.endpoint.api_key_required:
+        await authorise(call, call.endpoint)
+    return await execute(call, call.endpoint)
+
+
+async def execute(call: Call, endpoint: Endpoint) -> Response:
+    """From a call that may be made to its response. Raises Refused."""
+    if endpoint.required:
+        _check_required(call, endpoint)
+    try:
+        return await endpoint.run(call)
+    except Refused:
+        raise
+    except Exception:
+        log.exception("request %s: %s %s", call.request_id, call.request.method, endpoint.resource_path)
+        raise Refused("API_CONFIGURATION_ERROR", "Internal server error", "InternalServerErrorException") from None
+
+
+def _check_required(call: Call, endpoint: Endpoint) -> None:
+    missing = []
+    for place, name in endpoint.required:
+        if place == "header":
+            present = bool(call.header(name))
+        elif place == "querystring":
+            present = any(call.query.get(name, ()))
+        else:
+            present = bool(call.path_parameters.get(name))
+        if not present:
+            missing.append(name)
+    if missing:
+        raise bad_parameters(f"Missing required request parameters: [{', '.join(missing)}]")
+
+
+def refusal(call: Call, refused: Refused) -> Response:
+    if refused.why:
+        call.say(refused.why)
+    accept = call.request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip()
+    responses = call.live.compiled.gateway_responses
+    status, headers, body = render(refused, responses, accept, lambda name: look_up(call, name))
+    return Response(status, headers, body)
+
+
+def _plain(refused: Refused, identifiers: list[tuple[str, str]]) -> Response:
+    status, headers, body = render(refused, {}, "", lambda name: None)
+    return Response(status, [*identifiers, *headers], body)
+
+
+__all__ = ["ApiRoute", "Live", "answer", "execute", "locate", "refusal"]
