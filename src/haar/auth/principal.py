@@ -14,7 +14,7 @@ class Principal:
     kind: Kind
     account: str
     arn: str
-    """`arn:aws:iam::ACCOUNT:root`, `…:user/NAME`, `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`, or a service's name (`apigateway.amazonaws.com`)."""
+    """`arn:aws:iam::ACCOUNT:root`, `…:user/NAME`, `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`, or `SERVICE.amazonaws.com`."""
     id: str
     """The unique id as GetCallerIdentity's UserId has it: the account for root, AIDA…, AROA…:SESSION."""
     name: str = ""
@@ -24,13 +24,15 @@ class Principal:
     role_arn: str = ""
     """`arn:aws:iam::ACCOUNT:role/PATH/NAME` for an assumed role."""
     session_policies: tuple[str, ...] = ()
-    """Policy documents (JSON) that narrow the session: AssumeRole's Policy and PolicyArns."""
+    """What narrows the session: policy documents (JSON) and ARNs of managed policies (AssumeRole's Policy and PolicyArns)."""
     tags: tuple[tuple[str, str], ...] = ()
     """Session tags (aws:PrincipalTag together with the role's or user's)."""
     issued: float | None = None
     """When a temporary credential was issued (aws:TokenIssueTime)."""
     mfa: bool = False
     source_identity: str = ""
+    transitive_tags: tuple[str, ...] = ()
+    """Keys of the session tags that go on to a session which this one opens."""
 
 
 @dataclass(frozen=True, slots=True)
