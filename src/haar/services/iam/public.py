@@ -5,39 +5,94 @@ from collections.abc import Mapping, Sequence
 from haar.auth.principal import Credential, Principal
 from haar.execution.contract import SessionKeys
 from haar.policy.decision import Decision
+from haar.services.iam import keys, sessions
+from haar.services.iam import roles_of_services as taken
+from haar.services.iam.catalog import find_policy
+from haar.services.iam.directory import Directory
+from haar.services.iam.roles_of_services import AssumableRole
+from haar.services.iam.root import ensure_root
+from haar.services.iam.uses import Uses
 from haar.services.service import Demand, Host
+
+__all__ = [
+    "AssumableRole",
+    "account_of_key",
+    "assumable_role",
+    "assume_role_for_service",
+    "decide",
+    "decide_cached",
+    "ensure_root",
+    "find_credential",
+    "issue_session",
+    "managed_policy",
+    "note_use",
+    "role_principal",
+    "role_trusts",
+    "session_of",
+]
 
 
 async def find_credential(host: Host, access_key_id: str, session_token: str | None) -> Credential | None:
     """The credential of a long-term key (root's or a user's) or of a session; see `haar.auth.principal.CredentialSource`."""
-    raise NotImplementedError
+    return await host.get(Directory).credential(access_key_id, session_token)
 
 
 async def decide(host: Host, principal: Principal, demand: Demand, context: Mapping[str, Sequence[str]]) -> Decision:
     """Whether the principal may: its identity policies, boundary and session policies, and the demand's resource policy.
 
     `context` holds the global condition keys of the request. Decisions that no condition key had a part in are remembered per
-    (principal, action, resource) until IAM changes.
+    (principal, action, resource) until IAM changes. Raises CommonError("UnrecognizedClient") for sessions that IAM does not answer.
     """
-    raise NotImplementedError
+    return await host.get(Directory).decide(principal, demand, context)
 
 
 def decide_cached(host: Host, principal: Principal, action: str, resource: str) -> Decision | None:
     """The remembered decision, if there is one: a dictionary look-up for hot paths."""
-    raise NotImplementedError
+    return host.get(Directory).known(principal, action, resource)
+
+
+def note_use(host: Host, principal: Principal, service: str, region: str) -> None:
+    """Remembers that the principal's key or role was used; cheap, written in batches."""
+    host.get(Uses).note(principal, service, region)
 
 
 async def assume_role_for_service(host: Host, role_arn: str, service: str, session_name: str, seconds: int = 3600) -> SessionKeys:
     """Credentials of a role that a service takes on itself (Lambda's execution role). Raises ServiceError("AccessDenied") when the trust
     policy does not let `service` (`lambda.amazonaws.com`) assume it, ServiceError("NoSuchEntity") when there is no such role."""
-    raise NotImplementedError
+    return await taken.assume(host, role_arn, service, session_name, seconds)
 
 
 async def role_trusts(host: Host, role_arn: str, service: str) -> bool:
     """Whether the role exists and its trust policy lets the service assume it (CreateFunction's check)."""
-    raise NotImplementedError
+    return await taken.trusts(host, role_arn, service)
 
 
 async def role_principal(host: Host, role_arn: str, session_name: str) -> Principal | None:
     """The principal that a session of this role would be (to decide whether a function's role may write its logs)."""
-    raise NotImplementedError
+    return await taken.principal(host, role_arn, session_name)
+
+
+async def assumable_role(host: Host, role_arn: str) -> AssumableRole | None:
+    """The role of exactly this ARN with its trust policy, for STS."""
+    return await taken.assumable(host, role_arn)
+
+
+def session_of(host: Host, role: AssumableRole, session_name: str) -> Principal:
+    """The principal of a new session of the role."""
+    return taken.session_principal(host.account, role, session_name)
+
+
+def issue_session(host: Host, principal: Principal, seconds: int) -> SessionKeys:
+    """Temporary credentials of a principal."""
+    return sessions.issue_session(host, principal, seconds)
+
+
+async def managed_policy(host: Host, arn: str) -> str | None:
+    """The default version's document of a managed policy."""
+    policy = await find_policy(host.store, host.account, arn)
+    return None if policy is None else policy.document
+
+
+def account_of_key(access_key_id: str) -> str | None:
+    """The account that an access key id carries, or None when it is no key id."""
+    return keys.account_of(access_key_id)

@@ -1,0 +1,107 @@
+"""What IAM's operations demand: actions, ARNs and condition keys of the service authorization reference.
+
+The ARN of something that is there has its own path; of something that is yet to be made, the path of the input.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from haar.services.iam.catalog import find_policy
+from haar.services.iam.entities import decode, find
+from haar.services.iam.records import KEYS, AccessKey, Entity, Holder, Role, User, arn_of
+from haar.services.service import Context, Demand, Demands, Input
+
+
+def anywhere(ctx: Context, input: Input) -> Sequence[Demand]:
+    """An action that has no resource."""
+    return [Demand(f"iam:{ctx.operation}")]
+
+
+def nothing(ctx: Context, input: Input) -> Sequence[Demand]:
+    """An action that everyone who is authenticated may do."""
+    return []
+
+
+def own_name(ctx: Context) -> str:
+    """The caller's user name, or empty when it is no user."""
+    return ctx.principal.name if ctx.principal.kind == "user" else ""
+
+
+def conditions_of(entity: Entity, input: Input) -> dict[str, Sequence[str]]:
+    """The condition keys that IAM's own actions have besides the global ones."""
+    keys: dict[str, Sequence[str]] = {}
+    if isinstance(entity, Holder):
+        limit = input.get("PermissionsBoundary") or entity.boundary
+        if limit:
+            keys["iam:PermissionsBoundary"] = [limit]
+        if isinstance(entity, User | Role):
+            keys |= {f"iam:ResourceTag/{key}": [value] for key, value in entity.tags.items()}
+    if arn := input.get("PolicyArn"):
+        keys["iam:PolicyARN"] = [arn]
+    return keys
+
+
+def on(kind: type[Entity]) -> Demands:
+    """An action on the named entity that is there; a user that is not named is the caller."""
+
+    async def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+        return [await _on(ctx, kind, input)]
+
+    return demands
+
+
+async def _on(ctx: Context, kind: type[Entity], input: Input) -> Demand:
+    action, name = f"iam:{ctx.operation}", input.get(f"{kind.title}Name")
+    if name is None:
+        name = own_name(ctx)
+        if not name:
+            return Demand(action, ctx.principal.arn)
+    entity = await find(ctx.store, kind, name)
+    if entity is None:
+        return Demand(action, arn_of(kind, ctx.account, "/", name), _keys_of_new(input))
+    return Demand(action, entity.arn(ctx.account), conditions_of(entity, input), tags=entity.tags)
+
+
+def _keys_of_new(input: Input) -> Mapping[str, Sequence[str]]:
+    keys: dict[str, Sequence[str]] = {}
+    if limit := input.get("PermissionsBoundary"):
+        keys["iam:PermissionsBoundary"] = [limit]
+    if arn := input.get("PolicyArn"):
+        keys["iam:PolicyARN"] = [arn]
+    return keys
+
+
+def making(kind: type[Entity]) -> Demands:
+    """An action that makes the named entity."""
+
+    def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+        arn = arn_of(kind, ctx.account, input.get("Path", "/"), input[f"{kind.title}Name"])
+        return [Demand(f"iam:{ctx.operation}", arn, _keys_of_new(input))]
+
+    return demands
+
+
+def tagged_making(kind: type[Entity]) -> Demands:
+    """The same where tags at creation demand the tagging action as well."""
+    plain = making(kind)
+
+    def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+        made = list(plain(ctx, input))  # type: ignore[arg-type]
+        if input.get("Tags"):
+            made.append(Demand(f"iam:Tag{kind.title}", made[0].resource, made[0].conditions))
+        return made
+
+    return demands
+
+
+async def on_policy(ctx: Context, input: Input) -> Sequence[Demand]:
+    """An action on the managed policy of the input's ARN."""
+    policy = await find_policy(ctx.store, ctx.account, input["PolicyArn"])
+    return [Demand(f"iam:{ctx.operation}", input["PolicyArn"], tags=policy.tags if policy else {})]
+
+
+async def on_access_key(ctx: Context, input: Input) -> Sequence[Demand]:
+    """An action on the user who has the access key."""
+    raw = await ctx.store.get(KEYS, input["AccessKeyId"].encode())
+    if raw is None:
+        return [Demand(f"iam:{ctx.operation}")]
+    return [await _on(ctx, User, {"UserName": decode(raw, AccessKey).user})]

@@ -1,0 +1,134 @@
+"""Reading and writing IAM's records."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+
+from haar.clock import Ids
+from haar.services.iam import errors
+from haar.services.iam.records import (
+    ATTACHMENTS,
+    BASE32,
+    ID_LENGTH,
+    POLICY_USE,
+    Entity,
+    Group,
+    Holder,
+    InstanceProfile,
+    Policy,
+    Role,
+    User,
+    partition,
+)
+from haar.services.service import Context
+from haar.store.contract import Reader, Transaction
+
+E = TypeVar("E", bound=Entity)
+S = TypeVar("S", bound=msgspec.Struct)
+T = TypeVar("T")
+
+ATTACHMENT_LIMIT = 20_000
+"""Rows read at once of one policy's attachments: more than there may be users, groups and roles with it."""
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    return msgspec.msgpack.encode(record)
+
+
+def decode(raw: bytes, kind: type[S]) -> S:
+    return msgspec.msgpack.decode(raw, type=kind)
+
+
+def unique_id(ids: Ids, kind: type[Entity]) -> str:
+    return kind.prefix + ids.text(ID_LENGTH, BASE32)
+
+
+async def find(reader: Reader, kind: type[E], name: str) -> E | None:
+    raw = await reader.get(kind.space, partition(name))
+    return None if raw is None else decode(raw, kind)
+
+
+async def need(reader: Reader, kind: type[E], name: str) -> E:
+    """The entity; raises NoSuchEntity."""
+    found = await find(reader, kind, name)
+    if found is None:
+        raise missing(kind, name)
+    return found
+
+
+async def find_holder(reader: Reader, noun: str, name: str) -> Holder | None:
+    """The user, group or role (`noun`) of this name."""
+    if noun == User.noun:
+        return await find(reader, User, name)
+    return await find(reader, Group, name) if noun == Group.noun else await find(reader, Role, name)
+
+
+def missing(kind: type[Entity], name: str) -> Exception:
+    if kind is InstanceProfile:
+        return errors.no_such_entity(f"Instance Profile {name} cannot be found.")
+    return errors.not_found(kind.noun, name)
+
+
+def put(tx: Transaction, entity: Entity) -> None:
+    tx.put(entity.space, partition(entity.name), b"", encode(entity))
+
+
+def remove(tx: Transaction, entity: Entity) -> None:
+    tx.delete(entity.space, partition(entity.name))
+
+
+async def create(ctx: Context, entity: E, also: Callable[[Transaction, E], Any] | None = None) -> E:
+    """Stores a new entity, with what the coroutine function `also` writes; raises EntityAlreadyExists."""
+
+    async def write(tx: Transaction) -> E:
+        if await find(tx, type(entity), entity.name) is not None:
+            raise exists(type(entity), entity.name)
+        if also is not None:
+            await also(tx, entity)
+        put(tx, entity)
+        return entity
+
+    return await ctx.store.transact(write)
+
+
+def exists(kind: type[Entity], name: str) -> Exception:
+    if kind is Policy:
+        return errors.already_exists(f"A policy called {name} already exists. Duplicate names are not allowed.")
+    if kind is InstanceProfile:
+        return errors.already_exists(f"Instance Profile {name} already exists.")
+    return errors.already_exists(f"{kind.title} with name {name} already exists.")
+
+
+async def change(ctx: Context, kind: type[E], name: str, edit: Callable[[Transaction, E], Any]) -> E:
+    """Reads the entity, lets the coroutine function `edit` change it, and stores it, in one transaction; raises NoSuchEntity."""
+
+    async def write(tx: Transaction) -> E:
+        entity = await need(tx, kind, name)
+        await edit(tx, entity)
+        put(tx, entity)
+        return entity
+
+    return await ctx.store.transact(write)
+
+
+def attach(tx: Transaction, arn: str, holder: Entity, use: str = POLICY_USE) -> None:
+    tx.put(ATTACHMENTS, arn.encode(), f"{holder.noun}/{holder.name}/{use}".encode(), b"")
+
+
+def detach(tx: Transaction, arn: str, holder: Entity, use: str = POLICY_USE) -> None:
+    tx.delete(ATTACHMENTS, arn.encode(), f"{holder.noun}/{holder.name}/{use}".encode())
+
+
+async def attachments(reader: Reader, arn: str) -> list[tuple[str, str, str]]:
+    """(noun, name, use) of everything that a policy is attached to, in order of noun and name."""
+    rows = await reader.range(ATTACHMENTS, arn.encode(), limit=ATTACHMENT_LIMIT)
+    return [(noun, name, use) for noun, name, use in (sort.decode().split("/") for sort, _ in rows)]
+
+
+def refuse_linked(entity: Entity) -> None:
+    """Raises UnmodifiableEntity for a service-linked role."""
+    if isinstance(entity, Role) and entity.service:
+        raise errors.unmodifiable(
+            f"Cannot perform the operation on the protected role '{entity.name}' - this role is only modifiable by AWS"
+        )
