@@ -52,5 +52,7 @@ class Helper:
                 result = job()
             except Exception as error:  # noqa: BLE001 - handed to whoever waits for the job
                 failure = error
-            if not self._loop.is_closed():
+            try:
                 self._loop.call_soon_threadsafe(done, result, failure)
+            except RuntimeError:
+                return  # the loop is closed: nobody waits any more

@@ -1,6 +1,9 @@
 """Who wants to know of commits, by space."""
 
+import logging
 from collections.abc import Callable, Iterable
+
+log = logging.getLogger(__name__)
 
 
 class Watchers:
@@ -28,7 +31,10 @@ class Watchers:
             return
         for space in spaces:
             for callback in tuple(self._callbacks.get(space, ())):
-                callback()
+                try:
+                    callback()
+                except Exception:
+                    log.exception("a watcher of %s failed", space)
 
     def tell_all(self) -> None:
         self.tell(tuple(self._callbacks))
