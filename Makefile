@@ -35,9 +35,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# loadfile: the tests of one file share a worker, so that a platform of their own is started once
+# loadfile: the tests of one file share a worker, so that a platform of their own is started once.
+# What failed is run once more by itself, so that a busy machine is told apart from a bug; what fails again fails.
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q || $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 	$(MAKE) acceptance
 
 acceptance: $(VENV)/.installed-dev

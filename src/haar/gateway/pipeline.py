@@ -11,7 +11,7 @@ from haar.gateway import cors
 from haar.gateway.eager import into_task
 from haar.gateway.routing import Router
 from haar.policy.messages import access_denied_message
-from haar.services.iam.public import decide, decide_cached, find_credential
+from haar.services.iam.public import decide, decide_cached, find_credential, note_use
 from haar.services.service import Context, Demand, Host, Service
 from haar.store.errors import StoreError
 from haar.wire.errors import CommonError, ServiceError
@@ -90,6 +90,7 @@ class Gateway:
                 demands = await demands
             for demand in demands:
                 await authorise(context, demand)
+            note_use(self.host, caller.principal, service.signing_name, caller.region)
             output = await built.handler(context, input)
             return codec.serialise(operation, output, request_id)
         except ServiceError as error:
