@@ -1,0 +1,34 @@
+"""AWS's protocols, compiled from botocore's service models."""
+
+from functools import cache
+
+from haar.wire.base import BaseCodec
+from haar.wire.codec import Codec
+from haar.wire.model import Model, read
+from haar.wire.query import QueryCodec
+from haar.wire.restjson import RestJsonCodec
+from haar.wire.rpc import JsonCodec
+
+_CODECS: dict[str, type[BaseCodec]] = {
+    "json": JsonCodec,
+    "rest-json": RestJsonCodec,
+    "query": QueryCodec,
+}
+
+
+@cache
+def load(service: str, opaque: frozenset[str] = frozenset()) -> Codec:
+    """The codec of a service by botocore's name (`dynamodb`); the same one for the same arguments.
+
+    Shapes named in `opaque` stay as JSON has them, in both directions, and are not validated.
+    Raises LookupError when botocore has no such service, ValueError when its protocol is not spoken here.
+    """
+    return compiled(read(service), opaque)
+
+
+def compiled(model: Model, opaque: frozenset[str] = frozenset()) -> BaseCodec:
+    """The codec of a model that is at hand."""
+    codec = _CODECS.get(model.protocol)
+    if codec is None:
+        raise ValueError(f"{model.service} speaks {model.protocol}, which haar does not")
+    return codec(model, opaque)

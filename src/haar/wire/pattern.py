@@ -1,0 +1,82 @@
+"""Patterns of the models are Java's: made into Python's."""
+
+import re
+import unicodedata
+from functools import cache
+
+_SCANNED = 0x20000
+"""Code points beyond are ideographs (letters), the rest is not assigned or private."""
+_BEYOND = "\U00020000-\U0003fffd"
+_ASCII = {
+    "Alnum": "0-9A-Za-z",
+    "Alpha": "A-Za-z",
+    "Digit": "0-9",
+    "Lower": "a-z",
+    "Upper": "A-Z",
+    "Punct": r"!-/:-@\[-`{-~",
+    "Graph": "!-~",
+    "Print": " -~",
+    "ASCII": "\\x00-\\x7f",
+    "Space": r"\s",
+    "Cntrl": "\\x00-\\x1f\\x7f",
+    "XDigit": "0-9A-Fa-f",
+    "Blank": " \\t",
+}
+_PROPERTY = re.compile(r"\\([pP])(?:\{(?:Is)?\^?(\w+)\}|([A-Z]))")
+
+
+@cache
+def compile_pattern(source: str) -> re.Pattern[str]:
+    """A Java or ECMA pattern for `fullmatch`. What Python has no like for is taken to allow everything."""
+    text = source.replace("(?<", "(?P<").replace("(?P<=", "(?<=").replace("(?P<!", "(?<!")
+    text = re.sub(r"\\x\{([0-9a-fA-F]+)\}|\\u\{([0-9a-fA-F]+)\}", lambda found: f"\\U{int(found[1] or found[2], 16):08x}", text)
+    text = _properties(text).replace(r"\z", r"\Z")
+    try:
+        return re.compile(text)
+    except re.error:
+        return re.compile(r"[\s\S]*")
+
+
+def _properties(text: str) -> str:
+    """`\\p{…}` as ranges; it may stand in a class or alone."""
+    out, position, depth = [], 0, 0
+    while position < len(text):
+        found = _PROPERTY.match(text, position)
+        if found:
+            negative = found[1] == "P"
+            ranges = _ranges(found[2] or found[3], negative)
+            out.append(ranges if depth else f"[{ranges}]")
+            position = found.end()
+            continue
+        char = text[position]
+        if char == "\\":
+            out.append(text[position : position + 2])
+            position += 2
+            continue
+        if char == "[":
+            # Java's classes nest, Python's do not: a bracket inside one is a character.
+            out.append("[" if not depth else "\\[")
+            depth = 1
+        else:
+            depth = 0 if char == "]" else depth
+            out.append(char)
+        position += 1
+    return "".join(out)
+
+
+@cache
+def _ranges(name: str, negative: bool) -> str:
+    if name in _ASCII and not negative:
+        return _ASCII[name]
+    out, start = [], -1
+    category = {"Alphabetic": "L", "Letter": "L", "Digit": "Nd"}.get(name, name)
+    for point in range(_SCANNED + 1):
+        inside = point < _SCANNED and unicodedata.category(chr(point)).startswith(category) != negative
+        if inside and start < 0:
+            start = point
+        elif not inside and start >= 0:
+            out.append(f"\\U{start:08x}-\\U{point - 1:08x}")
+            start = -1
+    if (category in ("L", "Lo")) != negative:
+        out.append(_BEYOND)
+    return "".join(out)
