@@ -1,0 +1,318 @@
+"""One execution environment: INIT, then one invocation after another, until it is retired or it breaks."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from haar.clock import Clock
+from haar.execution import report
+from haar.execution.box import Box, Boxes
+from haar.execution.contract import FunctionSpec, InvocationResult, Listener, SessionKeys, Surroundings
+from haar.execution.output import LogWriter, Pump
+from haar.execution.runtime_api import RESPONSE_BYTES, Connection, Event, Posted
+from haar.execution.runtimes import Runtime
+from haar.execution.spawner import Exit
+
+INIT_SECONDS = 10.0
+WATCH_SECONDS = 0.1
+"""How often a running invocation's memory is looked at."""
+BURST_SECONDS = 0.25
+"""How long an invocation may use what the host has before it is held to its share of a core."""
+FREEZE_SECONDS = 0.05
+"""How long after an invocation its environment is frozen; one that is asked again at once is spared it."""
+RENEW_SECONDS = 900.0
+"""An environment whose credentials are this near to their end is replaced."""
+
+State = Literal["starting", "idle", "busy", "finishing", "ended"]
+
+
+@dataclass(slots=True)
+class Fault:
+    """Why an environment failed."""
+
+    kind: str
+    body: bytes
+    """The error object, when the runtime posted one."""
+    message: str = ""
+
+    def payload(self, request_id: str) -> bytes:
+        if self.body:
+            return self.body
+        return json.dumps(
+            {"errorType": self.kind, "errorMessage": f"RequestId: {request_id} Error: {self.message}"}, separators=(",", ":")
+        ).encode()
+
+
+class Environment:
+    """Serves `spec` in `box`. `changed` is called whenever the state has changed."""
+
+    def __init__(
+        self, spec: FunctionSpec, runtime: Runtime, box: Box, boxes: Boxes, writer: LogWriter, surroundings: Surroundings, clock: Clock,
+        changed: Callable[["Environment"], None],
+    ) -> None:  # fmt: skip
+        self.spec = spec
+        self.box = box
+        self.state: State = "starting"
+        self.idle_since = 0.0
+        self.retiring = False
+        self.connections = 0
+        self.expires = 0.0
+        self._runtime = runtime
+        self._boxes = boxes
+        self._writer = writer
+        self._surroundings = surroundings
+        self._clock = clock
+        self._changed = changed
+        self._pump = Pump(box.output, writer)
+        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
+        self._waiting: Connection | None = None
+        self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._fault: Fault | None = None
+        self._began = 0.0
+        self._init_ms: float | None = None
+        self._event: Event | None = None
+        self._result: asyncio.Future[InvocationResult] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._freezer: asyncio.TimerHandle | None = None
+        self._throttled = False
+        self._memory_exceeded = False
+        self._ending: asyncio.Task[None] | None = None
+        self._watching = asyncio.ensure_future(self._watch_end())
+
+    async def initialise(self, variables: dict[str, str], keys: SessionKeys, limit: float, phase: str = "init") -> bool:
+        """Starts the runtime and waits until it asks for work; False when it failed (the next `invoke` says how)."""
+        loop = asyncio.get_running_loop()
+        self.expires = keys.expires
+        self._began = time.perf_counter()
+        self._writer.begin()
+        self._writer.add(report.init_start(self.spec, self._runtime, self._clock.now()))
+        if not self._boxes.isolated:
+            self._writer.add("haar: nothing isolates this function from the host: haar runs with --sandbox none\n")
+        if self._runtime.note:
+            self._writer.add(f"haar: {self._runtime.note}\n")
+        self._server = await loop.create_server(lambda: Connection(self), sock=self.box.runtime_api)
+        self._listener = self._surroundings.listen(self.box.platform, self.box.id)
+        self._timer = loop.call_later(WATCH_SECONDS, self._tick, self._began + limit)
+        self.box.assign(variables)
+        await self._ready
+        self._cancel_timer()
+        took = (time.perf_counter() - self._began) * 1000
+        if self._fault is None:
+            self._init_ms = took
+            return True
+        self._pump.drain()
+        self._writer.add(report.init_report(self.spec, took, phase, self._fault.kind, self._clock.now()))
+        return False
+
+    async def invoke(self, event: Event) -> InvocationResult:
+        """Runs one invocation; the environment is idle, or has just failed to start."""
+        loop = asyncio.get_running_loop()
+        self._result = result = loop.create_future()
+        self._event = event
+        failed = self._fault
+        if failed is None:
+            self.state = "busy"
+            self._writer.begin()
+        self._writer.add(report.start(self.spec, event.request_id, self._clock.now()))
+        self._began = time.perf_counter()
+        if failed is not None:
+            self._finish(failed.payload(event.request_id), failed.kind, "error")
+            return await result
+        self._unfreeze()
+        self._timer = loop.call_later(min(WATCH_SECONDS, self.spec.timeout), self._tick, self._began + self.spec.timeout)
+        if self._waiting is not None and self._waiting.deliver(event):
+            self._waiting = None
+        return await asyncio.shield(result)
+
+    def retire(self) -> None:
+        """Ends the environment: at once, or after the invocation that it runs."""
+        self.retiring = True
+        if self.state in ("idle", "starting", "finishing"):
+            self.end()
+
+    def end(self) -> None:
+        """Ends the environment now."""
+        if self.state != "ended":
+            self.state = "ended"
+            self._cancel_timer()
+            if self._freezer is not None:
+                self._freezer.cancel()
+            self._ending = asyncio.ensure_future(self._end())
+            self._changed(self)
+
+    async def ended(self) -> None:
+        """Returns when nothing of the environment is left and its log is written."""
+        await self._watching
+        if self._ending is not None:
+            await self._ending
+
+    # What the Runtime API reports.
+
+    def next(self, connection: Connection) -> None:
+        self._waiting = connection
+        if not self._ready.done():
+            self.state = "idle"
+            self._ready.set_result(None)
+        elif self.state == "busy" and self._result is not None and not self._result.done() and self._event is not None:
+            connection.deliver(self._event)  # it was asked before it was ready
+            self._waiting = None
+        elif self.state == "finishing":
+            self._rest()
+
+    def responded(self, request_id: str, posted: Posted) -> bool:
+        if not self._runs(request_id):
+            return False
+        if posted.too_large:
+            message = f"Response payload size exceeded maximum allowed payload size ({RESPONSE_BYTES} bytes)."
+            kind = "Function.ResponseSizeTooLarge"
+            body = json.dumps({"errorMessage": message, "errorType": kind}, separators=(",", ":")).encode()
+            self._finish(body, kind, "error")
+        elif kind := posted.headers.get("lambda-runtime-function-error-type", ""):
+            self._finish(bytes(posted.body), kind, "error")
+        else:
+            self._finish(bytes(posted.body), None, "success")
+        return True
+
+    def failed(self, request_id: str, posted: Posted) -> bool:
+        if not self._runs(request_id):
+            return False
+        kind = posted.headers.get("lambda-runtime-function-error-type", "Unhandled")
+        body = bytes(posted.body) or json.dumps({"errorMessage": "", "errorType": kind}).encode()
+        self._finish(body, kind, "failure")
+        return True
+
+    def init_failed(self, posted: Posted) -> None:
+        if not self._ready.done():
+            self._fail(
+                Fault(posted.headers.get("lambda-runtime-function-error-type", "Runtime.Unknown"), bytes(posted.body), "init failed")
+            )
+
+    def gone(self, connection: Connection) -> None:
+        if self._waiting is connection:
+            self._waiting = None
+
+    # What happens by itself.
+
+    def _runs(self, request_id: str) -> bool:
+        return self.state == "busy" and self._event is not None and self._event.request_id == request_id
+
+    def _fail(self, fault: Fault) -> None:
+        self._fault = fault
+        self._ready.set_result(None)
+
+    def _tick(self, deadline: float) -> None:
+        """Looks at a running initialisation or invocation: time, memory, share of the processor."""
+        now = time.perf_counter()
+        if now >= deadline:
+            self._timed_out()
+            return
+        if self.box.anonymous_bytes() > self.spec.memory_mb << 20:
+            self._memory_exceeded = True
+            self._boxes.kill(self.box)
+            return
+        if self.state == "busy" and not self._throttled and now - self._began >= BURST_SECONDS and self.box.group is not None:
+            self._throttled = self.box.group.throttle(self.spec.memory_mb)
+        self._timer = asyncio.get_running_loop().call_later(max(0.001, min(WATCH_SECONDS, deadline - now)), self._tick, deadline)
+
+    def _timed_out(self) -> None:
+        if not self._ready.done():
+            self._boxes.kill(self.box)
+            self._fail(Fault("Sandbox.Timedout", b"", f"Task timed out after {self.spec.timeout:.2f} seconds"))
+            return
+        assert self._event is not None
+        self._boxes.kill(self.box)
+        self._pump.drain()
+        message = f"Task timed out after {self.spec.timeout:.2f} seconds"
+        self._writer.add(report.timed_out(self.spec, self._event.request_id, message, self._clock.now()))
+        fault = Fault("Sandbox.Timedout", b"", message)
+        self._finish(fault.payload(self._event.request_id), fault.kind, "timeout")
+
+    async def _watch_end(self) -> None:
+        exit = await self.box.child.ended
+        self._pump.drain()
+        fault = self._exit_fault(exit)
+        if not self._ready.done():
+            self._fail(fault)
+        elif self.state == "busy" and self._event is not None:
+            request_id = self._event.request_id
+            self._writer.add(f"RequestId: {request_id} Error: {fault.message}\n{fault.kind}\n")
+            self._finish(fault.payload(request_id), fault.kind, "error")
+        if self.state != "ended" and self._fault is None:
+            self.end()
+
+    def _exit_fault(self, exit: Exit) -> Fault:
+        if exit.out_of_memory or self._memory_exceeded:
+            return Fault("Runtime.OutOfMemory", b"", "Runtime exited with error: signal: killed")
+        return Fault("Runtime.ExitError", b"", exit.reason)
+
+    def _finish(self, payload: bytes, error_kind: str | None, status: Literal["success", "failure", "error", "timeout"]) -> None:
+        """The invocation has its answer. `failure` is the handler's own error, `error` the environment's."""
+        assert self._event is not None and self._result is not None
+        duration = (time.perf_counter() - self._began) * 1000
+        if status == "timeout":
+            duration = self.spec.timeout * 1000
+        self._cancel_timer()
+        if self._throttled and self.box.group is not None:
+            self.box.group.unthrottle()
+            self._throttled = False
+        self._pump.drain()
+        init_ms, self._init_ms = self._init_ms, None
+        peak = max(1, min(self.spec.memory_mb, -(-self.box.peak_bytes() >> 20))) if not self._memory_exceeded else self.spec.memory_mb
+        figures = report.Figures(duration, init_ms, peak, status, error_kind or "")
+        for line in report.end(self.spec, self._event.request_id, figures, self._clock.now()):
+            self._writer.add(line)
+        outcome = InvocationResult(
+            payload, "Unhandled" if status != "success" else None, self._writer.tail(), duration, figures.billed_ms, init_ms, peak
+        )
+        self._event = None
+        if not self._result.done():
+            self._result.set_result(outcome)
+        if status == "timeout" or self._fault is not None:
+            self.end()
+        elif self._waiting is not None:
+            self._rest()
+        else:
+            self.state = "finishing"
+            self._changed(self)
+
+    def _rest(self) -> None:
+        if self.retiring or self.expires - self._clock.now() < RENEW_SECONDS:
+            self.end()
+            return
+        self.state = "idle"
+        loop = asyncio.get_running_loop()
+        self.idle_since = loop.time()
+        if self._freezer is None:
+            self._freezer = loop.call_later(FREEZE_SECONDS, self._freeze)
+        self._changed(self)
+
+    def _freeze(self) -> None:
+        self._freezer = None
+        if self.state != "idle":
+            return
+        left = self.idle_since + FREEZE_SECONDS - asyncio.get_running_loop().time()
+        if left > 0.001:
+            self._freezer = asyncio.get_running_loop().call_later(left, self._freeze)
+        else:
+            self.box.freeze()
+
+    def _unfreeze(self) -> None:
+        self.box.thaw()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _end(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        if self._listener is not None:
+            self._listener.close()
+        await self._boxes.end(self.box)
+        self._pump.close()
+        await self._writer.close()

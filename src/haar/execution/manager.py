@@ -1,0 +1,258 @@
+"""Runs functions: finds a free environment, starts another, or says that there is no room."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from haar.clock import Clock, Ids
+from haar.config import Config
+from haar.execution import cgroups, probe, runtimes
+from haar.execution.box import Box, Boxes
+from haar.execution.contract import FunctionSpec, InvocationResult, SessionKeys, Surroundings, Throttled, Unavailable
+from haar.execution.environment import INIT_SECONDS, Environment
+from haar.execution.output import LogWriter, stream_name
+from haar.execution.package import BadPackage, Packages, Tree
+from haar.execution.runtime_api import Event
+from haar.execution.runtimes import Runtime
+from haar.execution.spawner import Spawner
+from haar.execution.standby import Standby
+from haar.execution.variables import variables
+
+ACCOUNT_CONCURRENCY = 1000
+SWEEP_SECONDS = 1.0
+FINISHING_SECONDS = 0.02
+"""How long a call waits for an environment that has answered and not yet asked for more, before another is started."""
+STOP_SECONDS = 2.5
+POOLS = 10_000
+
+
+@dataclass(slots=True)
+class Pool:
+    """The environments of one spec."""
+
+    idle: list[Environment] = field(default_factory=list)
+    """The last used is the last: it is the warmest."""
+    finishing: set[Environment] = field(default_factory=set)
+    all: set[Environment] = field(default_factory=set)
+    waiters: list[asyncio.Future[Environment]] = field(default_factory=list)
+
+
+class Manager:
+    """The Executor of one machine."""
+
+    def __init__(self, config: Config, surroundings: Surroundings, clock: Clock, ids: Ids) -> None:
+        self._config = config
+        self._surroundings = surroundings
+        self._clock = clock
+        self._ids = ids
+        self._token = ids.text(8)
+        self._directory = config.data.resolve() / "run" / f"execution-{self._token}"
+        self._packages = Packages(config.data.resolve() / "cache" / "code", surroundings.fetch_code)
+        self._budget_mb = cgroups.free_budget_mb(config.memory_mb)
+        self._used_mb = 0
+        self._pools: dict[FunctionSpec, Pool] = {}
+        self._running: Counter[str] = Counter()
+        self._total = 0
+        self._hierarchy: cgroups.Hierarchy | None = None
+        self._spawner = Spawner()
+        self._boxes: Boxes | None = None
+        self._standby: Standby | None = None
+        self._refused: str | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Makes ready. Where functions cannot run, `invoke` says why; the platform starts all the same."""
+        await asyncio.to_thread(clean_directories, self._directory.parent)
+        if self._config.sandbox == "bubblewrap":
+            self._refused = await probe.refusal()
+            if self._refused is not None:
+                return
+        self._directory.mkdir(parents=True)
+        (self._directory / "owner").write_text(probe.process_identity())
+        self._hierarchy = cgroups.detect(self._token)
+        if self._hierarchy is not None:
+            cgroups.clean(self._hierarchy)
+            self._hierarchy.prepare(self._budget_mb)
+        self._spawner = Spawner(self._hierarchy.paths() if self._hierarchy is not None else ())
+        await self._spawner.start()
+        self._boxes = Boxes(self._config, self._directory, self._spawner, self._hierarchy, self._ids)
+        await self._boxes.prepare()
+        self._standby = Standby(self._boxes)
+        self._sweeper = asyncio.ensure_future(self._sweep())
+
+    async def stop(self) -> None:
+        self._stopping = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        if self._standby is not None:
+            await self._standby.stop()
+        environments = [environment for pool in self._pools.values() for environment in pool.all]
+        for environment in environments:
+            environment.end()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.gather(*(environment.ended() for environment in environments), *self._ending, return_exceptions=True)
+        await self._spawner.stop()
+        if self._boxes is not None:
+            self._boxes.close()
+        if self._hierarchy is not None:
+            self._hierarchy.remove()
+        await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
+
+    async def invoke(
+        self,
+        spec: FunctionSpec,
+        event: bytes,
+        *,
+        request_id: str,
+        invoked_arn: str,
+        client_context: str | None = None,
+        trace_id: str | None = None,
+    ) -> InvocationResult:
+        if self._boxes is None or self._stopping:
+            raise Unavailable(self._refused or "haar is not running functions now")
+        self._admit(spec)
+        self._running[spec.arn] += 1
+        self._total += 1
+        try:
+            pool = self._pools.get(spec)
+            if pool is None:
+                pool = self._pools[spec] = Pool()
+            environment = pool.idle.pop() if pool.idle else await self._another(spec, pool)
+            if isinstance(environment, InvocationResult):
+                return environment
+            deadline = int((self._clock.now() + spec.timeout) * 1000)
+            return await environment.invoke(Event(request_id, event, deadline, invoked_arn, trace_id, client_context))
+        finally:
+            self._total -= 1
+            self._running[spec.arn] -= 1
+            if not self._running[spec.arn]:
+                del self._running[spec.arn]
+
+    async def retire(self, arn: str) -> None:
+        for spec, pool in list(self._pools.items()):
+            if spec.arn == arn:
+                for environment in list(pool.all):
+                    environment.retire()
+
+    def _admit(self, spec: FunctionSpec) -> None:
+        if spec.reserved_concurrency is not None and self._running[spec.arn] >= spec.reserved_concurrency:
+            raise Throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
+        if self._total >= ACCOUNT_CONCURRENCY:
+            raise Throttled("ConcurrentInvocationLimitExceeded")
+
+    async def _another(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
+        """An environment that is just becoming free, or a new one; the result itself when none can be made for the function's own fault."""
+        if len(pool.finishing) > len(pool.waiters):
+            waiter: asyncio.Future[Environment] = asyncio.get_running_loop().create_future()
+            pool.waiters.append(waiter)
+            done, _ = await asyncio.wait([waiter], timeout=FINISHING_SECONDS)
+            if done:
+                return waiter.result()
+            pool.waiters.remove(waiter)
+        if pool.idle:
+            return pool.idle.pop()
+        return await self._launch(spec, pool)
+
+    async def _launch(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
+        try:
+            runtime = await asyncio.to_thread(runtimes.resolve, spec.runtime)
+            code, layers, keys = await asyncio.gather(
+                self._packages.code(spec.code_sha256), self._packages.layers(spec.layers), self._surroundings.credentials(spec)
+            )
+        except runtimes.UnknownRuntime as error:
+            return self._fault(spec, "Runtime.InvalidRuntime", str(error))
+        except BadPackage as error:
+            return self._fault(spec, "Runtime.InvalidPackage", str(error))
+        self._reserve(spec.memory_mb)
+        try:
+            environment = await self._start(spec, pool, runtime, code, layers, keys, INIT_SECONDS, "init")
+        except BaseException:
+            self._used_mb -= spec.memory_mb
+            raise
+        return environment
+
+    async def _start(
+        self, spec: FunctionSpec, pool: Pool, runtime: Runtime, code: Tree, layers: Tree | None, keys: SessionKeys, limit: float, phase: str
+    ) -> Environment:
+        assert self._boxes is not None
+        assert self._standby is not None
+        now = self._clock.now()
+        stream = stream_name(now, spec.version, self._ids.bytes(16).hex())
+        box: Box | None = await self._standby.take(spec, runtime, code, layers)
+        if box is None:
+            box = await self._boxes.open(runtime, spec.memory_mb, spec.ephemeral_mb, code, layers)
+        self._standby.want(runtime)
+        writer = LogWriter(spec, stream, self._surroundings, self._clock)
+        environment = Environment(spec, runtime, box, self._boxes, writer, self._surroundings, self._clock, self._changed)
+        pool.all.add(environment)
+        if self._stopping:
+            environment.end()
+            raise Unavailable("haar is stopping")
+        await environment.initialise(variables(spec, runtime, keys, stream), keys, limit, phase)
+        return environment
+
+    def _reserve(self, memory_mb: int) -> None:
+        """Finds room for an environment; the longest idle ones of other functions make way."""
+        if self._used_mb + memory_mb > self._budget_mb:
+            idle = sorted((environment for pool in self._pools.values() for environment in pool.idle), key=lambda one: one.idle_since)
+            for environment in idle:
+                environment.end()
+                if self._used_mb + memory_mb <= self._budget_mb:
+                    break
+        if self._used_mb + memory_mb > self._budget_mb:
+            raise Throttled("ConcurrentInvocationLimitExceeded")
+        self._used_mb += memory_mb
+
+    def _changed(self, environment: Environment) -> None:
+        """An environment's state has changed: it is free, nearly free, or gone."""
+        pool = self._pools[environment.spec]
+        state = environment.state
+        if state == "finishing":
+            pool.finishing.add(environment)
+            return
+        pool.finishing.discard(environment)
+        if state == "idle":
+            while pool.waiters:
+                waiter = pool.waiters.pop(0)
+                if not waiter.done():
+                    waiter.set_result(environment)
+                    return
+            pool.idle.append(environment)
+        elif state == "ended" and environment in pool.all:
+            pool.all.discard(environment)
+            if environment in pool.idle:
+                pool.idle.remove(environment)
+            self._used_mb -= environment.spec.memory_mb
+            if not pool.all and not pool.waiters:
+                self._pools.pop(environment.spec, None)
+            task = asyncio.ensure_future(environment.ended())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def _sweep(self) -> None:
+        """Ends environments that nobody has asked for long."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            until = asyncio.get_running_loop().time() - self._config.idle_seconds
+            for pool in list(self._pools.values()):
+                for environment in [environment for environment in pool.idle if environment.idle_since < until]:
+                    environment.end()
+
+    def _fault(self, spec: FunctionSpec, kind: str, message: str) -> InvocationResult:
+        del spec
+        return InvocationResult(json.dumps({"errorType": kind, "errorMessage": message}, separators=(",", ":")).encode(), "Unhandled")
+
+
+def clean_directories(directory: Path) -> None:
+    """Removes what a haar that was killed has left."""
+    for path in directory.glob("execution-*"):
+        owner = path / "owner"
+        if not owner.is_file() or owner.read_text() != probe.process_identity(int(owner.read_text().split()[0])):
+            shutil.rmtree(path, ignore_errors=True)

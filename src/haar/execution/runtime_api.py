@@ -1,0 +1,180 @@
+"""The Runtime API (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), served to one environment on its own socket."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import httptools
+
+PREFIX = "/2018-06-01/runtime/"
+RESPONSE_BYTES = 6_291_556
+"""6 MB and what AWS adds for the envelope."""
+STREAMED_BYTES = 20 << 20
+HEADER_BYTES = 1_300_000
+"""The X-Ray cause of an error may have one megabyte."""
+CONNECTIONS = 32
+STATUS = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Request Entity Too Large"}
+ACCEPTED = b'{"status":"OK"}\n'
+
+
+@dataclass(slots=True)
+class Event:
+    """An invocation on its way to a runtime."""
+
+    request_id: str
+    payload: bytes
+    deadline_ms: int
+    invoked_arn: str
+    trace_id: str | None = None
+    client_context: str | None = None
+
+
+@dataclass(slots=True)
+class Posted:
+    """What a runtime posts."""
+
+    path: str = ""
+    method: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytearray = field(default_factory=bytearray)
+    size: int = 0
+
+    @property
+    def streamed(self) -> bool:
+        return self.headers.get("lambda-runtime-function-response-mode", "").lower() == "streaming"
+
+    @property
+    def too_large(self) -> bool:
+        return self.size > (STREAMED_BYTES if self.streamed else RESPONSE_BYTES)
+
+
+class Receiver(Protocol):
+    """An environment, as its Runtime API sees it."""
+
+    def next(self, connection: "Connection") -> None:
+        """The runtime waits; `connection.deliver` gives it an event, now or later."""
+        ...
+
+    def responded(self, request_id: str, posted: Posted) -> bool:
+        """False when that is not the invocation that runs."""
+        ...
+
+    def failed(self, request_id: str, posted: Posted) -> bool: ...
+
+    def init_failed(self, posted: Posted) -> None: ...
+
+    def gone(self, connection: "Connection") -> None: ...
+
+    connections: int
+
+
+class Connection(asyncio.Protocol):
+    """One connection from inside an environment."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        self._receiver = receiver
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._posted = Posted()
+        self._header_bytes = 0
+        self._waiting = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        self._receiver.connections += 1
+        if self._receiver.connections > CONNECTIONS:
+            transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._receiver.connections -= 1
+        self._receiver.gone(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if self._transport is not None:
+                self._transport.close()
+
+    def on_message_begin(self) -> None:
+        self._posted = Posted()
+        self._header_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._posted.path += url.decode("latin-1")
+        self._count(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value))
+        self._posted.headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
+
+    def _count(self, length: int) -> None:
+        self._header_bytes += length
+        if self._header_bytes > HEADER_BYTES and self._transport is not None:
+            self._transport.close()
+
+    def on_headers_complete(self) -> None:
+        self._posted.method = self._parser.get_method().decode()
+
+    def on_body(self, data: bytes) -> None:
+        posted = self._posted
+        posted.size += len(data)
+        if not posted.too_large:
+            posted.body += data
+
+    def on_message_complete(self) -> None:
+        posted = self._posted
+        path = posted.path.removeprefix(PREFIX)
+        if path == posted.path:
+            return self._refuse(404, "Not found", "")
+        if posted.method == "GET" and path == "invocation/next":
+            self._waiting = True
+            return self._receiver.next(self)
+        if posted.method == "POST" and path == "init/error":
+            self._receiver.init_failed(posted)
+            return self.answer(202, ACCEPTED)
+        what, _, rest = path.partition("/")
+        request_id, _, verb = rest.partition("/")
+        if posted.method != "POST" or what != "invocation" or verb not in ("response", "error"):
+            return self._refuse(404, "Not found", "")
+        known = (self._receiver.responded if verb == "response" else self._receiver.failed)(request_id, posted)
+        if not known:
+            return self._refuse(400, "Invalid request ID", "InvalidRequestID")
+        if posted.too_large:
+            message = f"Exceeded maximum allowed payload size ({STREAMED_BYTES if posted.streamed else RESPONSE_BYTES} bytes)."
+            return self._refuse(413, message, "RequestEntityTooLarge")
+        return self.answer(202, ACCEPTED)
+
+    def deliver(self, event: Event) -> bool:
+        """Gives the waiting runtime its next event; False when it is gone."""
+        if self._transport is None or not self._waiting:
+            return False
+        self._waiting = False
+        lines = [
+            "HTTP/1.1 200 OK",
+            "Content-Type: application/json",
+            f"Lambda-Runtime-Aws-Request-Id: {_clean(event.request_id)}",
+            f"Lambda-Runtime-Deadline-Ms: {event.deadline_ms}",
+            f"Lambda-Runtime-Invoked-Function-Arn: {_clean(event.invoked_arn)}",
+        ]
+        if event.trace_id:
+            lines.append(f"Lambda-Runtime-Trace-Id: {_clean(event.trace_id)}")
+        if event.client_context:
+            lines.append(f"Lambda-Runtime-Client-Context: {_clean(event.client_context)}")
+        lines.append(f"Content-Length: {len(event.payload)}\r\n\r\n")
+        self._transport.write("\r\n".join(lines).encode() + event.payload)
+        return True
+
+    def answer(self, status: int, body: bytes) -> None:
+        if self._transport is not None:
+            head = f"HTTP/1.1 {status} {STATUS[status]}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            self._transport.write(head.encode() + body)
+
+    def _refuse(self, status: int, message: str, kind: str) -> None:
+        self.answer(status, f'{{"errorMessage":"{message}","errorType":"{kind}"}}\n'.encode())
+
+
+def _clean(value: str) -> str:
+    """A header's value: what a caller sent must not end the line."""
+    return value.replace("\r", " ").replace("\n", " ")

@@ -1,0 +1,138 @@
+"""The first program in an environment: makes the way in, waits to be told its function, and becomes its runtime.
+
+    start.py KIND PORT COMMAND…
+
+Descriptor 3 is a Unix socket to haar. Listening sockets for the Runtime API (9001) and the platform (PORT) go out over it; then the
+environment variables come in, four bytes of length and NAME=VALUE between NULs. KIND says what follows: `python` goes on in this very
+process (starting a second interpreter would cost more than the sandbox), `node` becomes COMMAND, which reads the variables itself,
+and `command` becomes COMMAND with the variables. With PORT 0 haar made the sockets itself. Runs with -I -S -E: the import of `site` is half of a start.
+"""
+
+import _socket
+import posix
+import sys
+
+HAAR = 3
+RUNTIME_API = 9001
+BACKLOG = 128
+PROCESSES = 1024
+BEFORE_START = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
+"""Variables that a process reads before it can be told of them: such a function gets an interpreter of its own."""
+
+
+def hand_over(hand: "_socket.socket", port: int) -> None:
+    made = []
+    for number in (RUNTIME_API, port):
+        listening = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+        listening.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", number))
+        listening.listen(BACKLOG)
+        made.append(listening)
+    numbers = b"".join(listening.fileno().to_bytes(4, sys.byteorder) for listening in made)
+    hand.sendmsg([b"L"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, numbers)])
+    for listening in made:
+        listening.close()
+
+
+def receive(hand: "_socket.socket") -> "dict[str, str]":
+    def exactly(length: int) -> bytes:
+        data = b""
+        while len(data) < length:
+            more = hand.recv(length - len(data))
+            if not more:
+                posix._exit(0)  # haar does not want this environment any more
+            data += more
+        return data
+
+    data = exactly(int.from_bytes(exactly(4), "big"))
+    return dict(entry.split("=", 1) for entry in data.decode("utf-8", "surrogateescape").split("\0") if entry)
+
+
+def preload() -> None:
+    """What every function's runtime needs, while nobody waits yet. Nothing here reads the environment."""
+    import datetime  # noqa: F401
+    import decimal  # noqa: F401
+    import http  # noqa: F401
+    import importlib  # noqa: F401
+    import json  # noqa: F401
+    import logging  # noqa: F401
+    import os  # noqa: F401
+    import random  # noqa: F401
+    import time  # noqa: F401
+    import traceback  # noqa: F401
+
+
+def limit() -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    wanted = PROCESSES if hard == resource.RLIM_INFINITY else min(PROCESSES, hard)
+    resource.setrlimit(resource.RLIMIT_NPROC, (wanted, wanted))
+
+
+def needs_own_interpreter(variables: "dict[str, str]") -> bool:
+    given = posix.environ.get(b"LD_LIBRARY_PATH", b"").decode()
+    if variables.get("LD_LIBRARY_PATH", given) != given:
+        return True
+    return any(name.startswith(BEFORE_START) for name in variables if name not in ("LD_LIBRARY_PATH", "PYTHONPATH"))
+
+
+def become_python(variables: "dict[str, str]") -> None:
+    import _sitebuiltins  # type: ignore[import-not-found]
+    import builtins
+    import os
+    import time
+
+    os.environ.clear()
+    os.environ.update(variables)
+    os.environ["_LAMBDA_TELEMETRY_LOG_FD"] = str(os.dup(1))
+    time.tzset()
+    builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")  # type: ignore[attr-defined]
+    builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")  # type: ignore[attr-defined]
+    task, runtime = variables["LAMBDA_TASK_ROOT"], variables["LAMBDA_RUNTIME_DIR"]
+    extra = [entry for entry in variables.get("PYTHONPATH", "").split(":") if entry and entry != runtime]
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    layers = [f"/opt/python/lib/{version}/site-packages", "/opt/python"]
+    layers = [variables.get("_HAAR_OPT", "/opt") + entry[4:] for entry in layers]
+    os.environ.pop("_HAAR_OPT", None)
+    sys.path[:] = list(dict.fromkeys([task, *layers, *extra])) + [entry for entry in sys.path if entry] + [runtime]
+    sys.argv = ["/var/runtime/bootstrap.py", variables["_HANDLER"]]
+    os.chdir(task)
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+
+    from awslambdaric import bootstrap
+    from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+
+    bootstrap.run(variables["_HANDLER"], LambdaRuntimeClient(variables["AWS_LAMBDA_RUNTIME_API"]))
+
+
+def main() -> None:
+    kind, port, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+    limit()
+    if kind == "told":  # a second interpreter, started below with the variables as its environment
+        become_python({name.decode(): value.decode("utf-8", "surrogateescape") for name, value in posix.environ.items()})
+        return
+    hand = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, HAAR)
+    if port:
+        hand_over(hand, port)
+    if kind == "node":
+        posix.set_inheritable(HAAR, True)
+        posix.execv(command[0], command)
+    if kind == "python":
+        preload()
+    variables = receive(hand)
+    hand.close()
+    wrapper = variables.get("AWS_LAMBDA_EXEC_WRAPPER")
+    if kind == "python" and not wrapper and not needs_own_interpreter(variables):
+        become_python(variables)
+        return
+    if kind == "python":
+        command = [sys.executable, "-S", "-P", sys.argv[0], "told", "0"] if sys.version_info >= (3, 11) else command
+    posix.chdir(variables["LAMBDA_TASK_ROOT"])
+    command = [wrapper, *command] if wrapper else command
+    posix.execve(command[0], command, variables)
+
+
+if __name__ == "__main__":
+    main()

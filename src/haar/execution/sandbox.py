@@ -1,0 +1,165 @@
+"""What an environment can see and do: the command line of bubblewrap, and the root directory that it starts from.
+
+Inside there is `/usr`, an `/etc` of our own making, the function's code, its layers, its runtime and a `/tmp` of the configured size,
+which alone can be written. As root, bubblewrap makes the namespaces and the first program gives up root for a user id of its own
+(no two environments share one); as an ordinary user, it all happens in a user namespace. Either way: no capabilities, no new
+privileges, no network but the environment's own loopback, and a system call filter (`seccomp`).
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from haar.execution import runtimes, seccomp
+
+FIRST_UID, UIDS = 61184, 1000
+"""systemd's range of ids for dynamic users: nobody else's, and within 16 bits (containers map few ids)."""
+USER, GROUP = 993, 990
+"""Who a function is in a user namespace of its own; AWS's sbx_user1051."""
+DEVICES = ("null", "zero", "full", "random", "urandom")
+MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
+LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+DNS = "169.254.1.1"
+"""Where pasta answers for the host's resolver."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mounts:
+    task: Path
+    """/var/task"""
+    runtime: Path
+    """/var/runtime"""
+    opt: Path | None = None
+    """/opt: the merged layers"""
+
+
+class Bubblewrap:
+    """Builds sandboxes below `directory`, a directory of this process's own."""
+
+    def __init__(self, directory: Path, *, egress: bool) -> None:
+        self._root = directory / "root"
+        self._as_root = os.geteuid() == 0
+        self._extra = [prefix for prefix in _prefixes() if not prefix.is_relative_to("/usr")]
+        found = shutil.which("bwrap")
+        self._bwrap = found or "bwrap"
+        self._setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
+        self._egress = egress
+        self.filter = seccomp.program()
+        """The system call filter for bubblewrap, or empty on an architecture that it is not written for."""
+
+    def prepare(self) -> None:
+        """Writes the root directory that environments are built on."""
+        root = self._root
+        for name in ("usr", "proc", "dev", "tmp", "var/task", "var/runtime", "var/rapid", "opt", "etc"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        for device in DEVICES:
+            (root / "dev" / device).touch()
+        for link, target in {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
+            (root / "dev" / link).symlink_to(target)
+        for name in MERGED:
+            host = Path("/") / name
+            if host.is_symlink():
+                (root / name).symlink_to(host.readlink())
+            elif host.is_dir():
+                (root / name).mkdir()
+                self._extra.append(host)
+        for prefix in self._extra:
+            (root / prefix.relative_to("/")).mkdir(parents=True, exist_ok=True)
+        (root / "node_modules").symlink_to("/var/runtime/node_modules")  # where an `import` from /var/task ends its search
+        (root / "var/node_modules").symlink_to("/opt/nodejs/node_modules")
+        shutil.copyfile(runtimes.START, root / "var/rapid/start.py")
+        _write_etc(root / "etc", self._egress)
+
+    def command(self, program: Sequence[str], mounts: Mounts, *, ephemeral_mb: int, slot: int, filter_fd: int | None) -> list[str]:
+        """The command line that runs `program` in a sandbox. `slot` tells environments apart that are there at the same time."""
+        arguments = [
+            self._bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+            "--die-with-parent", "--new-session", "--hostname", f"169-254-{100 + slot // 250}-{slot % 250}", "--cap-drop", "ALL",
+        ]  # fmt: skip
+        if self._as_root:
+            arguments += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"]
+        else:
+            arguments += ["--unshare-user", "--uid", str(USER), "--gid", str(GROUP)]
+        arguments += [
+            "--clearenv",
+            "--setenv",
+            "LD_LIBRARY_PATH",
+            LIBRARY_PATH,
+            "--setenv",
+            "TZ",
+            ":UTC",
+            "--setenv",
+            "LANG",
+            "en_US.UTF-8",
+        ]
+        arguments += [
+            "--setenv",
+            "PATH",
+            "/usr/local/bin:/usr/bin:/bin:/opt/bin",
+            "--ro-bind",
+            str(self._root),
+            "/",
+            "--ro-bind",
+            "/usr",
+            "/usr",
+        ]
+        for prefix in self._extra:
+            arguments += ["--ro-bind", str(prefix), str(prefix)]
+        for device in DEVICES:
+            arguments += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
+        arguments += ["--proc", "/proc", "--perms", "1777", "--size", str(ephemeral_mb << 20), "--tmpfs", "/tmp"]  # noqa: S108
+        arguments += ["--ro-bind", str(mounts.task), "/var/task", "--ro-bind", str(mounts.runtime), "/var/runtime"]
+        if mounts.opt is not None:
+            arguments += ["--ro-bind", str(mounts.opt), "/opt"]
+        if filter_fd is not None:
+            arguments += ["--seccomp", str(filter_fd)]
+        arguments += ["--chdir", "/var/task", "--"]
+        if self._as_root:
+            user = str(FIRST_UID + slot % UIDS)
+            arguments += [self._setpriv, "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+        return [*arguments, *program]
+
+
+def _prefixes() -> list[Path]:
+    """The directories that hold the interpreters."""
+    found = [runtimes.python_prefix()]
+    node = runtimes.node()
+    if node is not None:
+        found.append(node.parent.parent)
+    return list(dict.fromkeys(found))
+
+
+def _write_etc(etc: Path, egress: bool) -> None:
+    users = "".join(f"sbx_user{number}:x:{FIRST_UID + number}:{FIRST_UID + number}::/tmp:/usr/sbin/nologin\n" for number in range(UIDS))
+    own = f"root:x:0:0:root:/root:/usr/sbin/nologin\nsbx_user1051:x:{USER}:{GROUP}::/tmp:/usr/sbin/nologin\n"
+    groups = "".join(f"sbx_user{number}:x:{FIRST_UID + number}:\n" for number in range(UIDS))
+    files = {
+        "passwd": own + users,
+        "group": f"root:x:0:\nsbx_user1051:x:{GROUP}:\n" + groups,
+        "hosts": "127.0.0.1 localhost\n",
+        "resolv.conf": f"nameserver {DNS}\n" if egress else "nameserver 127.0.0.1\n",
+        "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+        "os-release": Path("/usr/lib/os-release").read_text() if Path("/usr/lib/os-release").is_file() else "",
+    }
+    for name, text in files.items():
+        (etc / name).write_text(text)
+    for copied in ("ld.so.cache", "ssl/openssl.cnf", "ssl/certs/ca-certificates.crt", "services", "protocols"):
+        source = Path("/etc") / copied
+        if source.is_file():
+            (etc / copied).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, etc / copied)
+    alternatives = Path("/etc/alternatives")
+    if alternatives.is_dir():  # names only: programs such as awk are links through it
+        (etc / "alternatives").mkdir()
+        for link in alternatives.iterdir():
+            if link.is_symlink():
+                (etc / "alternatives" / link.name).symlink_to(link.readlink())
+    if (zone := Path("/usr/share/zoneinfo/UTC")).exists():
+        (etc / "localtime").symlink_to(zone)
+
+
+def python_command(kind: str, port: int, command: Sequence[str], start: str = "/var/rapid/start.py") -> list[str]:
+    """The first program of an environment, by its name inside."""
+    return [str(runtimes.python()), "-I", "-S", "-E", start, kind, str(port), *command]
