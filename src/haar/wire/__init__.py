@@ -7,12 +7,14 @@ from haar.wire.codec import Codec
 from haar.wire.model import Model, read
 from haar.wire.query import QueryCodec
 from haar.wire.restjson import RestJsonCodec
+from haar.wire.restxml import RestXmlCodec
 from haar.wire.rpc import JsonCodec
 
 _CODECS: dict[str, type[BaseCodec]] = {
     "json": JsonCodec,
     "rest-json": RestJsonCodec,
     "query": QueryCodec,
+    "rest-xml": RestXmlCodec,
 }
 
 

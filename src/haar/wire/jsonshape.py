@@ -22,7 +22,14 @@ _JAVA = {
     "timestamp": "java.util.Date",
     "blob": "java.nio.ByteBuffer",
 }
-_STRUCTURE_FOUND = "Start of structure or map found where not expected."
+_STRUCTURE_FOUND = "Start of structure or map found where not expected"
+_NOT_A_FIELD = "Unexpected field type"
+_NOT_A_VALUE = "Unexpected value type in payload"
+# What DynamoDB says, to the letter, when a collection in a collection is something else.
+_NOT_A_COLLECTION = (
+    "class sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl cannot be cast to class java.lang.Class "
+    "(sun.reflect.generics.reflectiveObjects.ParameterizedTypeImpl and java.lang.Class are in module java.base of loader 'bootstrap')"
+)
 
 
 class JsonShapes:
@@ -32,20 +39,20 @@ class JsonShapes:
         self._opaque = opaque
         version = str(model.metadata.get("apiVersion", "")).replace("-", "")
         self._namespace = f"com.amazonaws.{model.service}.v{version}."
-        self._parsers: dict[str, Convert] = {}
+        self._parsers: dict[tuple[str, bool], Convert] = {}
         self._writers: dict[str, Convert] = {}
 
-    def parser(self, shape: Shape) -> Convert | None:
-        """JSON value → plain value. Raises CommonError("Serialization")."""
+    def parser(self, shape: Shape, inner: bool = False) -> Convert | None:
+        """JSON value → plain value; `inner` for a collection's element. Raises CommonError("Serialization")."""
         if shape.name in self._opaque or shape.document:
             return None
         kind = shape.type
         if kind == "structure":
-            return self._parse_structure(shape)
+            return self._parse_structure(shape, inner)
         if kind == "list":
-            return self._parse_list(shape)
+            return self._parse_list(shape, inner)
         if kind == "map":
-            return self._parse_map(shape)
+            return self._parse_map(shape, inner)
         return self._parse_scalar(shape)
 
     def structure_members(self, shape: Shape, skip: frozenset[str] = frozenset()) -> dict[str, tuple[str, Convert | None]]:
@@ -54,32 +61,34 @@ class JsonShapes:
             member.traits.get("locationName", name): (name, self.parser(member)) for name, member in shape.members() if name not in skip
         }
 
-    def _parse_structure(self, shape: Shape) -> Convert:
-        found = self._parsers.get(shape.name)
+    def _parse_structure(self, shape: Shape, inner: bool) -> Convert:
+        found = self._parsers.get((shape.name, inner))
         if found is not None:
             return found
         members: dict[str, tuple[str, Convert | None]] = {}
         mismatch = f"Unrecognized collection type class {self._namespace}{shape.name}"
+        other = _NOT_A_VALUE if inner else _NOT_A_FIELD
 
         def parse(value: Any) -> dict[str, Any]:
             if type(value) is not dict:
-                raise serialization(mismatch if type(value) is list else "Unexpected field type")
+                raise serialization(mismatch if type(value) is list else other)
             return parse_members(value, members)
 
         # Known before its members are compiled: shapes may contain themselves.
-        self._parsers[shape.name] = parse
+        self._parsers[shape.name, inner] = parse
         members.update(self.structure_members(shape))
         return parse
 
-    def _parse_list(self, shape: Shape) -> Convert:
+    def _parse_list(self, shape: Shape, inner: bool) -> Convert:
         element = shape.element
-        parser = self.parser(element)
+        parser = self.parser(element, True)
+        other = _NOT_A_COLLECTION if inner else _NOT_A_FIELD
         keep = element.name in self._opaque or element.document
         sparse = bool(shape.traits.get("sparse"))
 
         def parse(value: Any) -> list[Any]:
             if type(value) is not list:
-                raise serialization(_STRUCTURE_FOUND if type(value) is dict else "Unexpected field type")
+                raise serialization(_STRUCTURE_FOUND if type(value) is dict else other)
             if not keep and not sparse and None in value:
                 raise serialization("NULL_VALUE found where not expected")
             if parser is None:
@@ -88,14 +97,15 @@ class JsonShapes:
 
         return parse
 
-    def _parse_map(self, shape: Shape) -> Convert:
-        parser = self.parser(shape.value)
+    def _parse_map(self, shape: Shape, inner: bool) -> Convert:
+        parser = self.parser(shape.value, True)
+        other = _NOT_A_COLLECTION if inner else _NOT_A_FIELD
         mismatch = f"Unrecognized collection type java.util.Map<{self._java(shape.key)}, {self._java(shape.value)}>"
         keep = shape.value.name in self._opaque or bool(shape.traits.get("sparse")) or shape.value.document
 
         def parse(value: Any) -> dict[str, Any]:
             if type(value) is not dict:
-                raise serialization(mismatch if type(value) is list else "Unexpected field type")
+                raise serialization(mismatch if type(value) is list else other)
             if not keep and None in value.values():
                 raise serialization("NULL_VALUE found where not expected")
             if parser is None:

@@ -130,7 +130,8 @@ def parse_blob(text: str) -> bytes:
         if len(text) % 4:
             message = f"Base64 encoded length is expected a multiple of 4 bytes but found: {len(text)}"
         else:
-            message = "Invalid Base64 character"
+            # AWS spells it so.
+            message = "Invalid last non-pad Base64 character dectected"
         raise serialization(message) from error
 
 
@@ -147,4 +148,6 @@ def token(value: Any) -> str:
         return "FALSE_VALUE"
     if isinstance(value, str):
         return "STRING_VALUE"
-    return "NUMBER_VALUE" if isinstance(value, int | float) else "NULL_VALUE"
+    if isinstance(value, float):
+        return "DECIMAL_VALUE"
+    return "NUMBER_VALUE" if isinstance(value, int) else "NULL_VALUE"
