@@ -2,10 +2,15 @@
 
 from haar.services.iam import (
     access_keys,
+    account,
     attachments,
     boundaries,
     groups,
     inline,
+    instance_profiles,
+    login_profiles,
+    mfa,
+    passwords,
     policies,
     roles,
     tags,
@@ -14,4 +19,21 @@ from haar.services.iam import (
 )
 from haar.services.iam.service import service
 
-__all__ = ["access_keys", "attachments", "boundaries", "groups", "inline", "policies", "roles", "service", "tags", "users", "uses"]
+__all__ = [
+    "access_keys",
+    "account",
+    "attachments",
+    "boundaries",
+    "groups",
+    "inline",
+    "instance_profiles",
+    "login_profiles",
+    "mfa",
+    "passwords",
+    "policies",
+    "roles",
+    "service",
+    "tags",
+    "users",
+    "uses",
+]

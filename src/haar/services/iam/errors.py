@@ -77,5 +77,13 @@ def unchangeable_aws_policy(arn: str) -> ServiceError:
     return ServiceError("AccessDenied", f"Cannot modify the AWS managed policy {arn}.", 403)
 
 
+def unmodifiable_now(message: str) -> ServiceError:
+    return ServiceError("EntityTemporarilyUnmodifiable", message, CONFLICT)
+
+
 def user_name_needed() -> ServiceError:
     return validation("Must specify userName when calling with non-User credentials")
+
+
+def invalid_user_type(message: str) -> ServiceError:
+    return ServiceError("InvalidUserType", message, BAD_REQUEST)

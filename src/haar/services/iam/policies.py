@@ -22,7 +22,7 @@ NOUNS = {"user": "User", "role": "Role", "group": "Group"}
 
 
 def _check(document: str) -> None:
-    check_identity_policy(document)
+    check_identity_policy(document, managed=True)
     if size(document) > MAX_SIZE:
         raise errors.quota("PolicySize", MAX_SIZE)
 
@@ -98,12 +98,12 @@ async def _own(reader: Reader, account: str, arn: str) -> Policy:
 async def list_policies(ctx: Context, input: Input) -> Output:
     scope, account = input.get("Scope", "All"), ctx.account
     wanted = {"PermissionsPolicy": POLICY_USE, "PermissionsBoundary": BOUNDARY_USE}.get(input.get("PolicyUsageFilter", ""))
-    used = await _used_policies(ctx.store, wanted) if wanted or input.get("OnlyAttached") else None
+    used = await used_policies(ctx.store, wanted) if wanted or input.get("OnlyAttached") else None
 
     def keep(policy: Policy) -> bool:
         return policy.path.startswith(input.get("PathPrefix", "/")) and (used is None or policy.arn(account) in used)
 
-    found = [policy for policy in aws_policies().values() if keep(policy)] if scope in ("All", "AWS") else []
+    found = [policy for policy in aws_policies() if keep(policy)] if scope in ("All", "AWS") else []
     if scope in ("All", "Local"):
         found += await _all_own(ctx.store, keep)
     found.sort(key=lambda policy: policy.arn(account))
@@ -119,7 +119,7 @@ async def _all_own(reader: Reader, keep: Any) -> list[Policy]:
     return found
 
 
-async def _used_policies(reader: Reader, use: str | None) -> set[str]:
+async def used_policies(reader: Reader, use: str | None) -> set[str]:
     """ARNs of the policies that something uses (in this way, when one is given)."""
     found: set[str] = set()
     after = None

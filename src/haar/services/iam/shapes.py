@@ -24,7 +24,7 @@ def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def _named(entity: Entity, account: str) -> dict[str, Any]:
+def named(entity: Entity, account: str) -> dict[str, Any]:
     return {
         "Path": entity.path,
         f"{entity.title}Name": entity.name,
@@ -42,7 +42,7 @@ def boundary(arn: str) -> dict[str, Any]:
 
 def user(entity: User, account: str, *, full: bool = True, password_used: float | None = None) -> dict[str, Any]:
     """`full` is False in lists, which leave out tags and the boundary."""
-    shown = _named(entity, account)
+    shown = named(entity, account)
     if password_used is not None:
         shown["PasswordLastUsed"] = when(password_used)
     if full:
@@ -53,12 +53,12 @@ def user(entity: User, account: str, *, full: bool = True, password_used: float 
 
 
 def group(entity: Group, account: str) -> dict[str, Any]:
-    return _named(entity, account)
+    return named(entity, account)
 
 
 def role(entity: Role, account: str, trust: str, *, full: bool = True, used: Used | None = None) -> dict[str, Any]:
     """`trust` is the trust policy as its reader may see it (see `haar.services.iam.trust`)."""
-    shown = _named(entity, account)
+    shown = named(entity, account)
     shown["AssumeRolePolicyDocument"] = encoded(trust)
     if entity.description is not None:
         shown["Description"] = entity.description
@@ -73,7 +73,7 @@ def role(entity: Role, account: str, trust: str, *, full: bool = True, used: Use
 
 def policy(entity: Policy, account: str, attached: int, boundaries: int, *, full: bool = True) -> dict[str, Any]:
     """`attached` and `boundaries` are the numbers of entities that use it as a policy and as a boundary."""
-    shown = _named(entity, account) | {
+    shown = named(entity, account) | {
         "DefaultVersionId": f"v{entity.default}",
         "AttachmentCount": attached,
         "PermissionsBoundaryUsageCount": boundaries,
@@ -108,7 +108,7 @@ def access_key(key: AccessKey) -> dict[str, Any]:
 
 
 def instance_profile(entity: InstanceProfile, account: str, roles: list[dict[str, Any]], *, full: bool = True) -> dict[str, Any]:
-    shown = _named(entity, account) | {"Roles": roles}
+    shown = named(entity, account) | {"Roles": roles}
     if full and entity.tags:
         shown["Tags"] = tag_list(entity.tags)
     return shown
