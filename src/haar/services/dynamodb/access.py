@@ -1,0 +1,157 @@
+"""What each operation demands of policies: actions, ARNs and condition keys.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from haar.services.dynamodb.prepare import PREPARED, Prepared
+from haar.services.dynamodb.tables import Table, Tables, table_arn, table_name
+from haar.services.dynamodb.values import Item
+from haar.services.service import Context, Demand, Input
+
+Demanding = Callable[[Context, Input], "Awaitable[Sequence[Demand]]"]
+Pairs = Callable[[], "Mapping[str, Sequence[str]]"]
+
+
+class Conditions(Mapping[str, Sequence[str]]):
+    """Condition keys that are worked out when a policy first asks for one."""
+
+    __slots__ = ("_found", "_make")
+
+    def __init__(self, make: Pairs) -> None:
+        self._make = make
+        self._found: Mapping[str, Sequence[str]] | None = None
+
+    def _pairs(self) -> Mapping[str, Sequence[str]]:
+        if self._found is None:
+            self._found = self._make()
+        return self._found
+
+    def __getitem__(self, key: str) -> Sequence[str]:
+        return self._pairs()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._pairs())
+
+    def __len__(self) -> int:
+        return len(self._pairs())
+
+
+async def demand(ctx: Context, action: str, name: str, conditions: Pairs | None = None, index: str | None = None) -> Demand:
+    """One action on one table or index, with the table's tags and resource policy."""
+    arn = table_arn(ctx.region, ctx.account, name)
+    resource = arn if index is None else f"{arn}/index/{index}"
+    made = Demand(f"dynamodb:{action}", resource)
+    if conditions is not None:
+        made.conditions = Conditions(conditions)
+    table = await ctx.host.get(Tables).find(ctx.region, name)
+    if table is not None and (table.record.policy or table.record.tags):
+        made.resource_policy = table.record.policy
+        made.tags = table.record.tags
+    return made
+
+
+def on_table(action: str) -> Demanding:
+    """The action on the table that TableName names (by name or ARN), without condition keys of its own."""
+
+    async def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+        name = input["TableName"] = table_name(ctx, input["TableName"])
+        return (await demand(ctx, action, name),)
+
+    return demands
+
+
+def on_item(action: str) -> Demanding:
+    """The same for operations on one item."""
+
+    async def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+        name = input["TableName"] = table_name(ctx, input["TableName"])
+        return (await demand(ctx, action, name, lambda: item_conditions(ctx, name, input)),)
+
+    return demands
+
+
+def on_source(action: str) -> Demanding:
+    """Query and Scan: on the table, or on the index that is read."""
+
+    async def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+        name = input["TableName"] = table_name(ctx, input["TableName"])
+        return (await demand(ctx, action, name, lambda: source_conditions(ctx, name, input), input.get("IndexName")),)
+
+    return demands
+
+
+def nowhere(action: str) -> Callable[[Context, Input], Sequence[Demand]]:
+    """An action that has no resource."""
+    made = (Demand(f"dynamodb:{action}"),)
+
+    def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+        return made
+
+    return demands
+
+
+def item_conditions(ctx: Context, name: str, input: Mapping[str, Any], enclosing: str = "") -> dict[str, Sequence[str]]:
+    """Condition keys of an operation on one item."""
+    table = ctx.host.get(Tables).peek(ctx.region, name)
+    prepared: Prepared | None = input.get(PREPARED)
+    item: Item = input.get("Item") or input.get("Key") or {}
+    keys = leading_keys(table, [item])
+    attributes = set(item)
+    if prepared is not None:
+        attributes.update(prepared.condition_heads)
+        if prepared.update is not None:
+            attributes.update(prepared.update.heads)
+        if prepared.projection is not None:
+            attributes.update(prepared.projection.heads)
+    keys["dynamodb:Attributes"] = sorted(attributes)
+    _add(keys, input, enclosing)
+    if "Key" in input and "ReturnValues" not in input:
+        keys["dynamodb:Select"] = ["SPECIFIC_ATTRIBUTES" if prepared is not None and prepared.projection is not None else "ALL_ATTRIBUTES"]
+    return keys
+
+
+def source_conditions(ctx: Context, name: str, input: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """Condition keys of Query and Scan."""
+    table = ctx.host.get(Tables).peek(ctx.region, name)
+    prepared: Prepared = input[PREPARED]
+    keys: dict[str, Sequence[str]] = {}
+    attributes = set(prepared.condition_heads)
+    if prepared.projection is not None:
+        attributes.update(prepared.projection.heads)
+    if prepared.keys is not None:
+        attributes.update(prepared.keys)
+        index = table.index.get(input.get("IndexName", "")) if table is not None else None
+        hashes = [part.name for part in index.hashes] if index is not None else [table.hash.name] if table is not None else []
+        found = [prepared.keys[each].values[0] for each in hashes if each in prepared.keys and prepared.keys[each].values]
+        keys["dynamodb:LeadingKeys"] = [str(next(iter(value.values()))) for value in found]
+    keys["dynamodb:Attributes"] = sorted(attributes)
+    select = (
+        "SPECIFIC_ATTRIBUTES"
+        if prepared.projection is not None
+        else "ALL_PROJECTED_ATTRIBUTES"
+        if input.get("IndexName")
+        else "ALL_ATTRIBUTES"
+    )
+    keys["dynamodb:Select"] = [input.get("Select") or select]
+    keys["dynamodb:FullTableScan"] = ["true" if prepared.keys is None else "false"]
+    _add(keys, input, "")
+    return keys
+
+
+def leading_keys(table: Table | None, items: Iterable[Item]) -> dict[str, Sequence[str]]:
+    """The partition key values that items or keys have, as text."""
+    if table is None:
+        return {}
+    values = (item.get(table.hash.name) for item in items)
+    return {"dynamodb:LeadingKeys": sorted({str(next(iter(value.values()))) for value in values if value})}
+
+
+def _add(keys: dict[str, Sequence[str]], input: Mapping[str, Any], enclosing: str) -> None:
+    for parameter in ("ReturnValues", "ReturnConsumedCapacity"):
+        if input.get(parameter) is not None:
+            keys[f"dynamodb:{parameter}"] = [input[parameter]]
+    if enclosing:
+        keys["dynamodb:EnclosingOperation"] = [enclosing]

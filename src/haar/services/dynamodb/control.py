@@ -1,0 +1,146 @@
+"""CreateTable, DescribeTable, ListTables, DeleteTable."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from haar.services.dynamodb import errors, records, schema
+from haar.services.dynamodb.access import nowhere, on_table
+from haar.services.dynamodb.counts import Count, Counts
+from haar.services.dynamodb.describe import describe
+from haar.services.dynamodb.face import service
+from haar.services.dynamodb.jobs import clearing
+from haar.services.dynamodb.limits import LIST_TABLES, SETTLE_SECONDS
+from haar.services.dynamodb.records import TableRecord
+from haar.services.dynamodb.tables import Tables
+from haar.services.service import Context, Demand, Input, Output
+from haar.store.contract import Transaction
+
+EMPTY = Count()
+
+
+async def _create_demands(ctx: Context, input: Input) -> Sequence[Demand]:
+    demands = list(await on_table("CreateTable")(ctx, input))
+    if input.get("Tags"):
+        demands.append(Demand("dynamodb:TagResource", demands[0].resource))
+    if input.get("ResourcePolicy"):
+        demands.append(Demand("dynamodb:PutResourcePolicy", demands[0].resource))
+    return demands
+
+
+@service.operation("CreateTable", _create_demands)
+async def create_table(ctx: Context, input: Input) -> Output:
+    record = new_table(ctx, input)
+
+    async def create(tx: Transaction) -> None:
+        place = records.place(ctx.region, record.name)
+        if await tx.get(*place) is not None:
+            raise errors.table_exists(record.name)
+        tx.put(*place, records.encode(record))
+
+    await ctx.store.transact(create)
+    return {"TableDescription": describe(record, ctx.account, EMPTY, "CREATING")}
+
+
+def new_table(ctx: Context, input: Input) -> TableRecord:
+    """The record of a table that is to be made. Raises ValidationException for a schema that cannot be."""
+    billing = input.get("BillingMode", "PROVISIONED")
+    throughput = input.get("ProvisionedThroughput")
+    schema.check_billing(billing, throughput)
+    defined = schema.definitions(input.get("AttributeDefinitions") or [])
+    keys = schema.key_schema(input.get("KeySchema") or [])
+    if not keys or not defined:
+        raise errors.invalid("KeySchema and AttributeDefinitions must be specified")
+    schema.check_table_keys(keys, defined)
+    local, others = input.get("LocalSecondaryIndexes"), input.get("GlobalSecondaryIndexes")
+    if local is None and others is None:
+        schema.check_used(defined, [keys], indexed=False)
+    taken: set[str] = set()
+    ids = ctx.host.ids
+    indexes = []
+    if local is not None:
+        indexes += schema.local_indexes(local, keys, defined, taken, ids)
+    if others is not None:
+        indexes += schema.global_indexes(others, defined, billing, taken, ids)
+    schema.check_used(defined, [keys, *(index.key_schema for index in indexes)], indexed=True)
+    schema.check_projected(indexes)
+    record = TableRecord(
+        name=input["TableName"],
+        region=ctx.region,
+        id=ids.uuid(),
+        space="dt:" + ids.text(schema.SPACE_LETTERS),
+        created=ctx.now(),
+        key_schema=keys,
+        attributes=defined,
+        indexes=indexes,
+        billing=billing,
+        billing_changed=ctx.now() if billing == "PAY_PER_REQUEST" else None,
+        throughput=schema.units(throughput),
+        on_demand=input.get("OnDemandThroughput"),
+        warm=input.get("WarmThroughput"),
+        table_class=input.get("TableClass"),
+        protected=bool(input.get("DeletionProtectionEnabled")),
+        tags=schema.tags(input.get("Tags")),
+    )
+    set_encryption(ctx, record, input.get("SSESpecification"))
+    return record
+
+
+def set_encryption(ctx: Context, record: TableRecord, given: dict[str, Any] | None) -> None:
+    """SSESpecification: a setting that the platform keeps and shows; the data directory's encryption is its owner's."""
+    if given is None:
+        return
+    if not given.get("Enabled"):
+        if given.get("KMSMasterKeyId"):
+            raise errors.invalid("KMSMasterKeyId can be specified only when SSE is enabled")
+        record.sse = None
+        return
+    key = given.get("KMSMasterKeyId") or "alias/aws/dynamodb"
+    arn = key if key.startswith("arn:") else f"arn:aws:kms:{ctx.region}:{ctx.account}:{key if key.startswith('alias/') else f'key/{key}'}"
+    record.sse = {"SSEType": "KMS", "KMSMasterKeyArn": arn}
+
+
+@service.operation("DescribeTable", on_table("DescribeTable"))
+async def describe_table(ctx: Context, input: Input) -> Output:
+    table = await ctx.host.get(Tables).find(ctx.region, input["TableName"])
+    if table is None:
+        raise errors.table_not_found(input["TableName"])
+    return {"Table": describe(table.record, ctx.account, await ctx.host.get(Counts).of(table.record))}
+
+
+@service.operation("ListTables", nowhere("ListTables"))
+async def list_tables(ctx: Context, input: Input) -> Output:
+    limit = input.get("Limit", LIST_TABLES)
+    after = input.get("ExclusiveStartTableName")
+    start = b"" if after is None else after.encode() + b"\x00"
+    found = await ctx.store.range(records.TABLES, ctx.region.encode(), start, limit=limit + 1)
+    names = [sort.decode() for sort, _ in found]
+    output: dict[str, Any] = {"TableNames": names[:limit]}
+    if len(names) > limit:
+        output["LastEvaluatedTableName"] = names[limit - 1]
+    return output
+
+
+@service.operation("DeleteTable", on_table("DeleteTable"))
+async def delete_table(ctx: Context, input: Input) -> Output:
+    name = input["TableName"]
+    place = records.place(ctx.region, name)
+
+    async def delete(tx: Transaction) -> TableRecord:
+        data = await tx.get(*place)
+        if data is None:
+            raise errors.table_not_found(name)
+        record = records.decode(data)
+        if record.protected:
+            raise errors.validation(
+                "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
+            )
+        tx.delete(*place)
+        for space in (record.space, *(index.space for index in record.indexes)):
+            clearing(ctx.host).put(tx, space, space.encode(), ctx.now() + SETTLE_SECONDS)
+        return record
+
+    record = await ctx.store.transact(delete)
+    counts = ctx.host.get(Counts)
+    for space in (record.space, *(index.space for index in record.indexes)):
+        counts.forget(space)
+    return {"TableDescription": describe(record, ctx.account, EMPTY, "DELETING")}

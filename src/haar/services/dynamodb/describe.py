@@ -1,0 +1,110 @@
+"""How a table looks from outside: TableDescription."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from haar.services.dynamodb.counts import Count
+from haar.services.dynamodb.records import IndexRecord, TableRecord, Throughput
+from haar.services.dynamodb.tables import table_arn
+
+
+def moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def describe(record: TableRecord, account: str, count: Count, status: str | None = None) -> dict[str, Any]:
+    """TableDescription; `status` where the answer shows another one than is kept (CREATING, DELETING)."""
+    arn = table_arn(record.region, account, record.name)
+    shown = status or record.status
+    out: dict[str, Any] = {
+        "AttributeDefinitions": [{"AttributeName": name, "AttributeType": kind} for name, kind in record.attributes.items()],
+        "TableName": record.name,
+        "KeySchema": key_schema(record.key_schema),
+        "TableStatus": shown,
+        "CreationDateTime": moment(record.created),
+        "ProvisionedThroughput": _throughput(record.throughput),
+        "TableSizeBytes": count.bytes,
+        "ItemCount": count.items,
+        "TableArn": arn,
+        "TableId": record.id,
+        "DeletionProtectionEnabled": record.protected,
+        "WarmThroughput": _warm(record.warm, record.billing, record.throughput),
+    }
+    if shown == "DELETING":
+        # What a table that goes no longer says.
+        for name in ("AttributeDefinitions", "KeySchema", "CreationDateTime"):
+            del out[name]
+    if record.billing == "PAY_PER_REQUEST" or record.billing_changed is not None:
+        out["BillingModeSummary"] = {"BillingMode": record.billing}
+        if record.billing_changed is not None:
+            out["BillingModeSummary"]["LastUpdateToPayPerRequestDateTime"] = moment(record.billing_changed)
+    _add_settings(record, arn, out)
+    for local, member in ((True, "LocalSecondaryIndexes"), (False, "GlobalSecondaryIndexes")):
+        indexes = [_index(index, arn, count, record.billing, status) for index in record.indexes if index.local is local]
+        if indexes and shown != "DELETING":
+            out[member] = indexes
+    return out
+
+
+def _add_settings(record: TableRecord, arn: str, out: dict[str, Any]) -> None:
+    if record.on_demand is not None:
+        out["OnDemandThroughput"] = record.on_demand
+    if record.table_class is not None:
+        out["TableClassSummary"] = {"TableClass": record.table_class}
+    if record.sse is not None:
+        out["SSEDescription"] = {"Status": "ENABLED", **record.sse}
+    if record.stream is not None:
+        stream = record.stream
+        if stream.enabled:
+            out["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": stream.view}
+        out["LatestStreamLabel"] = stream.label
+        out["LatestStreamArn"] = f"{arn}/stream/{stream.label}"
+
+
+def key_schema(schema: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "KeyType": kind} for name, kind in schema]
+
+
+def _throughput(throughput: Throughput) -> dict[str, Any]:
+    out: dict[str, Any] = {
+        "NumberOfDecreasesToday": throughput.decreases_today,
+        "ReadCapacityUnits": throughput.read,
+        "WriteCapacityUnits": throughput.write,
+    }
+    if throughput.increased is not None:
+        out["LastIncreaseDateTime"] = moment(throughput.increased)
+    if throughput.decreased is not None:
+        out["LastDecreaseDateTime"] = moment(throughput.decreased)
+    return out
+
+
+def _warm(warm: dict[str, int] | None, billing: str, throughput: Throughput) -> dict[str, Any]:
+    """What a table can take at once: at least AWS's starting values for on-demand tables."""
+    on_demand = billing == "PAY_PER_REQUEST"
+    read = max(12000 if on_demand else throughput.read, (warm or {}).get("ReadUnitsPerSecond", 0))
+    write = max(4000 if on_demand else throughput.write, (warm or {}).get("WriteUnitsPerSecond", 0))
+    return {"ReadUnitsPerSecond": read, "WriteUnitsPerSecond": write, "Status": "ACTIVE"}
+
+
+def _index(index: IndexRecord, arn: str, count: Count, billing: str, status: str | None) -> dict[str, Any]:
+    projection: dict[str, Any] = {"ProjectionType": index.projection}
+    if index.projection == "INCLUDE":
+        projection["NonKeyAttributes"] = index.non_key
+    counted = count.indexes.get(index.space)
+    out: dict[str, Any] = {
+        "IndexName": index.name,
+        "KeySchema": key_schema(index.key_schema),
+        "Projection": projection,
+        "IndexSizeBytes": counted.bytes if counted is not None else 0,
+        "ItemCount": counted.items if counted is not None else 0,
+        "IndexArn": f"{arn}/index/{index.name}",
+    }
+    if not index.local:
+        out["IndexStatus"] = "CREATING" if status == "CREATING" else index.status
+        if index.status == "CREATING":
+            out["Backfilling"] = index.backfilling
+        out["ProvisionedThroughput"] = _throughput(index.throughput)
+        out["WarmThroughput"] = _warm(index.warm, billing, index.throughput)
+        if index.on_demand is not None:
+            out["OnDemandThroughput"] = index.on_demand
+    return out

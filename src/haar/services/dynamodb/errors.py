@@ -1,0 +1,57 @@
+"""DynamoDB's errors, with the messages that AWS gives them."""
+
+from typing import Any
+
+from haar.wire.errors import ServiceError
+
+
+def validation(message: str) -> ServiceError:
+    return ServiceError("ValidationException", message)
+
+
+def invalid(message: str) -> ServiceError:
+    """A value that breaks a rule of the data model."""
+    return ServiceError("ValidationException", "One or more parameter values were invalid: " + message)
+
+
+def serialization(message: str) -> ServiceError:
+    return ServiceError("SerializationException", message)
+
+
+def table_not_found(name: str) -> ServiceError:
+    """As the control plane says it."""
+    return ServiceError("ResourceNotFoundException", f"Requested resource not found: Table: {name} not found")
+
+
+def resource_not_found() -> ServiceError:
+    """As the data plane says it."""
+    return ServiceError("ResourceNotFoundException", "Requested resource not found")
+
+
+def arn_not_found(arn: str) -> ServiceError:
+    return ServiceError("ResourceNotFoundException", f"Requested resource not found: ResourcArn: {arn} not found")
+
+
+def in_use(message: str) -> ServiceError:
+    return ServiceError("ResourceInUseException", message)
+
+
+def table_exists(name: str) -> ServiceError:
+    return in_use(f"Table already exists: {name}")
+
+
+def limit_exceeded(message: str) -> ServiceError:
+    return ServiceError("LimitExceededException", message)
+
+
+def condition_failed(item: Any = None) -> ServiceError:
+    fields = {} if item is None else {"Item": item}
+    return ServiceError("ConditionalCheckFailedException", "The conditional request failed", **fields)
+
+
+def key_mismatch() -> ServiceError:
+    return validation("The provided key element does not match the schema")
+
+
+def access_denied(message: str) -> ServiceError:
+    return ServiceError("AccessDeniedException", message)

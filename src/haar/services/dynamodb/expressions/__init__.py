@@ -1,0 +1,1 @@
+"""DynamoDB's expression language: pure functions of text, names, values and items."""

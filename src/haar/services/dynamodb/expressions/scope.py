@@ -1,0 +1,138 @@
+"""The names and values of one request, and the expressions that use them."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from haar.services.dynamodb import errors
+from haar.services.dynamodb.expressions import conditions, projections, updates
+from haar.services.dynamodb.limits import EXPRESSION_BYTES, EXPRESSION_VALUES_BYTES, PLACEHOLDER_BYTES
+from haar.services.dynamodb.values import Item, Value, check
+from haar.wire.errors import ServiceError
+
+NAME = re.compile(r"#[0-9a-zA-Z_]+", re.ASCII)
+VALUE = re.compile(r":[0-9a-zA-Z_]+", re.ASCII)
+Input = Mapping[str, Any]
+
+
+def check_parameters(input: Input, expressions: Sequence[str], legacy: Sequence[str]) -> None:
+    """Refuses old and new parameters together, and names and values without an expression."""
+    given = [name for name in expressions if input.get(name) is not None]
+    if given:
+        if input.get("KeyConditions") is not None and input.get("KeyConditionExpression") is None:
+            legacy = [name for name in legacy if name != "KeyConditions"]
+        old = [name for name in legacy if input.get(name) is not None]
+        if old:
+            raise errors.validation(
+                "Can not use both expression and non-expression parameters in the same request: "
+                f"Non-expression parameters: {{{', '.join(old)}}} Expression parameters: {{{', '.join(given)}}}"
+            )
+    elif input.get("ExpressionAttributeNames") is not None:
+        raise errors.validation("ExpressionAttributeNames can only be specified when using expressions")
+    with_values = [name for name in expressions if name != "ProjectionExpression"]
+    if with_values and input.get("ExpressionAttributeValues") is not None and all(input.get(name) is None for name in with_values):
+        raise errors.validation(
+            "ExpressionAttributeValues can only be specified when using expressions: "
+            f"{' and '.join(with_values)} {'are' if len(with_values) > 1 else 'is'} null"
+        )
+
+
+class Scope:
+    """Checks the placeholders of a request; compiles its expressions; says at the end which were not used."""
+
+    __slots__ = ("_names", "_unused_names", "_unused_values", "values")
+
+    def __init__(self, input: Input) -> None:
+        """Raises ValidationException for names and values that are wrong in themselves."""
+        names = input.get("ExpressionAttributeNames")
+        values = input.get("ExpressionAttributeValues")
+        if names is not None:
+            _check_names(names)
+        if values is not None:
+            _check_values(values)
+        self._names: tuple[tuple[str, str], ...] = tuple(sorted(names.items())) if names else ()
+        self.values: Mapping[str, Value] = values or {}
+        self._unused_names = set(names or ())
+        self._unused_values = set(values or ())
+
+    def condition(self, parameter: str, text: str) -> Callable[[Item], bool]:
+        compiled = self.compiled(parameter, text)
+        return compiled.bind(self.values)
+
+    def compiled(self, parameter: str, text: str) -> conditions.Compiled:
+        """A condition, its names resolved and not yet checked against the values."""
+        _check_text(parameter, text)
+        compiled = conditions.compile_condition(parameter, text, self._names)
+        self._unused_names -= compiled.names
+        self._unused_values -= compiled.values
+        return compiled
+
+    def update(self, text: str) -> updates.Compiled:
+        _check_text("UpdateExpression", text)
+        compiled = updates.compile_update(text, self._names)
+        self._unused_names -= compiled.names
+        self._unused_values -= compiled.values
+        compiled.check(self.values)
+        return compiled
+
+    def projection(self, text: str) -> projections.Compiled:
+        _check_text("ProjectionExpression", text)
+        compiled = projections.compile_projection(text, self._names)
+        self._unused_names -= compiled.names
+        return compiled
+
+    def finish(self) -> None:
+        """Raises ValidationException when a name or value was given that no expression uses."""
+        if self._unused_names:
+            raise _unused("ExpressionAttributeNames", self._unused_names)
+        if self._unused_values:
+            raise _unused("ExpressionAttributeValues", self._unused_values)
+
+
+def _unused(parameter: str, names: set[str]) -> ServiceError:
+    return errors.validation(f"Value provided in {parameter} unused in expressions: keys: {{{', '.join(sorted(names))}}}")
+
+
+def _check_text(parameter: str, text: str) -> None:
+    if not text:
+        raise errors.validation(f"Invalid {parameter}: The expression can not be empty;")
+    if len(text) > EXPRESSION_BYTES // 4 and len(text.encode()) > EXPRESSION_BYTES:
+        raise errors.validation(
+            f"Invalid {parameter}: Expression size has exceeded the maximum allowed size; expression size: {len(text.encode())}"
+        )
+
+
+def _check_names(names: Mapping[str, str]) -> None:
+    if not names:
+        raise errors.validation("ExpressionAttributeNames must not be empty")
+    for key in names:
+        if not NAME.fullmatch(key):
+            raise errors.validation(f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"')
+        if len(key) > PLACEHOLDER_BYTES:
+            raise errors.validation(_too_long("ExpressionAttributeNames", key))
+
+
+def _check_values(values: Mapping[str, Value]) -> None:
+    if not values:
+        raise errors.validation("ExpressionAttributeValues must not be empty")
+    for key in values:
+        if not VALUE.fullmatch(key):
+            raise errors.validation(f'ExpressionAttributeValues contains invalid key: Syntax error; key: "{key}"')
+        if len(key) > PLACEHOLDER_BYTES:
+            raise errors.validation(_too_long("ExpressionAttributeValues", key))
+    size = 0
+    for key, value in values.items():
+        try:
+            size += check(value)
+        except ServiceError as error:
+            if error.code != "ValidationException":
+                raise
+            raise errors.validation(f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}") from None
+    if size > EXPRESSION_VALUES_BYTES:
+        raise errors.validation("ExpressionAttributeValues exceeds maximum allowed size")
+
+
+def _too_long(parameter: str, key: str) -> str:
+    return (
+        f'{parameter} contains invalid key: The expression attribute map contains a key that is too long; key: "{key[:PLACEHOLDER_BYTES]}"'
+    )

@@ -1,0 +1,6 @@
+"""The service object, apart so that every module can register operations with it."""
+
+from haar.services.dynamodb import prepare
+from haar.services.service import Service
+
+service = Service("dynamodb", opaque=prepare.OPAQUE, check=prepare.check, eager=True)

@@ -1,0 +1,147 @@
+"""PutItem, GetItem, UpdateItem, DeleteItem."""
+
+from typing import Any
+
+import orjson
+
+from haar.services.dynamodb import errors, writes
+from haar.services.dynamodb.access import on_item
+from haar.services.dynamodb.capacity import Consumed, read_units, wanted
+from haar.services.dynamodb.collections import collection_metrics
+from haar.services.dynamodb.expressions.projections import projector
+from haar.services.dynamodb.face import service
+from haar.services.dynamodb.images import SIZE_BYTES, Image, size_of, values_of
+from haar.services.dynamodb.limits import ITEM_BYTES
+from haar.services.dynamodb.prepare import PREPARED, Prepared
+from haar.services.dynamodb.tables import Table, Tables
+from haar.services.dynamodb.values import Item, value_size
+from haar.services.dynamodb.writes import Outcome, Write
+from haar.services.service import Context, Input, Output
+
+
+@service.operation("GetItem", on_item("GetItem"))
+async def get_item(ctx: Context, input: Input) -> Output:
+    table = await ctx.host.get(Tables).live(ctx.region, input["TableName"])
+    partition, sort = table.key(input["Key"])
+    data = await ctx.host.store.get(table.space, partition, sort)
+    output: dict[str, Any] = {}
+    if data is not None:
+        projection = input[PREPARED].projection
+        if projection is None:
+            output["Item"] = orjson.Fragment(data[SIZE_BYTES:])
+        else:
+            output["Item"] = projection.project(values_of(data))
+    if (detail := wanted(input)) is not None:
+        size = 0 if data is None else size_of(data)
+        output["ConsumedCapacity"] = Consumed(table, read_units(size, bool(input.get("ConsistentRead")))).shown(detail)
+    return output
+
+
+@service.operation("PutItem", on_item("PutItem"))
+async def put_item(ctx: Context, input: Input) -> Output:
+    table = await ctx.host.get(Tables).live(ctx.region, input["TableName"])
+    write = put_write(table, input)
+    outcome = await run(ctx, write)
+    return _output(input, write, outcome, outcome.old if input.get("ReturnValues") == "ALL_OLD" else None)
+
+
+@service.operation("DeleteItem", on_item("DeleteItem"))
+async def delete_item(ctx: Context, input: Input) -> Output:
+    table = await ctx.host.get(Tables).live(ctx.region, input["TableName"])
+    write = delete_write(table, input)
+    outcome = await run(ctx, write)
+    return _output(input, write, outcome, outcome.old if input.get("ReturnValues") == "ALL_OLD" else None)
+
+
+@service.operation("UpdateItem", on_item("UpdateItem"))
+async def update_item(ctx: Context, input: Input) -> Output:
+    table = await ctx.host.get(Tables).live(ctx.region, input["TableName"])
+    write = update_write(table, input)
+    outcome = await run(ctx, write)
+    returned: Image | Item | None = None
+    kind = input.get("ReturnValues", "NONE")
+    if kind != "NONE":
+        image = outcome.old if kind.endswith("_OLD") else outcome.new
+        if image is not None and kind.startswith("UPDATED"):
+            update = input[PREPARED].update
+            returned = {} if update is None else projector(update.paths)(image.item)
+        else:
+            returned = image
+    return _output(input, write, outcome, returned or None)
+
+
+async def run(ctx: Context, write: Write) -> Outcome:
+    """One write in a transaction of its own."""
+    return await ctx.host.store.transact(lambda tx: writes.perform(tx, write))
+
+
+def put_write(table: Table, input: Input) -> Write:
+    """The write that PutItem, or a Put of a transaction, asks for."""
+    prepared: Prepared = input[PREPARED]
+    item: Item = input["Item"]
+    key = table.item_key(item)
+    image = Image.of(item, prepared.size)
+    return _write(table, input, Write(table, key, lambda old: image, prepared.condition))
+
+
+def delete_write(table: Table, input: Input) -> Write:
+    return _write(table, input, Write(table, table.key(input["Key"]), _nothing, input[PREPARED].condition))
+
+
+def _nothing(old: Image | None) -> None:
+    return None
+
+
+def update_write(table: Table, input: Input) -> Write:
+    """The write that UpdateItem, or an Update of a transaction, asks for."""
+    prepared: Prepared = input[PREPARED]
+    key_item: Item = input["Key"]
+    key = table.key(key_item)
+    update = prepared.update
+    heads = () if update is None else update.heads
+    for name in heads:
+        if name in table.key_names:
+            raise errors.invalid(f"Cannot update attribute {name}. This attribute is part of the key")
+
+    def change(old: Image | None) -> Image | None:
+        before = key_item if old is None else old.item
+        after = dict(key_item) if update is None else update.apply(before, prepared.values)
+        if update is None and old is not None:
+            return old
+        if table.indexes:
+            table.check_index_keys({name: after[name] for name in heads if name in after})
+        if old is None:
+            return _sized(Image.of(after))
+        size = old.size - _sizes(before, heads) + _sizes(after, heads)
+        return _sized(Image.of(after, size))
+
+    return _write(table, input, Write(table, key, change, prepared.condition, needs_old=True))
+
+
+def _sizes(item: Item, names: tuple[str, ...]) -> int:
+    return sum(len(name.encode()) + value_size(item[name]) for name in names if name in item)
+
+
+def _sized(image: Image) -> Image:
+    if image.size > ITEM_BYTES:
+        raise errors.validation("Item size to update has exceeded the maximum allowed size")
+    return image
+
+
+def _write(table: Table, input: Input, write: Write) -> Write:
+    write.needs_old = write.needs_old or input.get("ReturnValues") == "ALL_OLD" or wanted(input) is not None
+    write.return_old_on_failure = input.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+    return write
+
+
+def _output(input: Input, write: Write, outcome: Outcome, returned: Image | Item | None) -> Output:
+    output: dict[str, Any] = {}
+    if returned is not None:
+        output["Attributes"] = returned.fragment if isinstance(returned, Image) else returned
+    if (detail := wanted(input)) is not None:
+        consumed = Consumed(write.table)
+        consumed.add_write(write.key, outcome.old, outcome.new)
+        output["ConsumedCapacity"] = consumed.shown(detail)
+    if input.get("ReturnItemCollectionMetrics") == "SIZE" and (metrics := collection_metrics(write.table, input)):
+        output["ItemCollectionMetrics"] = metrics
+    return output

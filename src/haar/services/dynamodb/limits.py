@@ -1,0 +1,57 @@
+"""DynamoDB's documented limits, by name (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ServiceQuotas.html)."""
+
+KB = 1024
+MB = 1024 * KB
+
+ITEM_BYTES = 400 * KB
+PAGE_BYTES = MB
+"""What Query and Scan read at most in one call."""
+BATCH_GET_KEYS = 100
+BATCH_GET_BYTES = 16 * MB
+BATCH_WRITE_REQUESTS = 25
+BATCH_WRITE_BYTES = 16 * MB
+TRANSACTION_ACTIONS = 100
+TRANSACTION_BYTES = 4 * MB
+TOKEN_SECONDS = 600.0
+"""How long a ClientRequestToken of TransactWriteItems is remembered."""
+
+PARTITION_KEY_BYTES = 2048
+SORT_KEY_BYTES = 1024
+ATTRIBUTE_NAME_BYTES = 65535
+KEY_ATTRIBUTE_NAME_BYTES = 255
+NESTING = 32
+NUMBER_DIGITS = 38
+NUMBER_MAX_EXPONENT = 125
+NUMBER_MIN_EXPONENT = -130
+
+EXPRESSION_BYTES = 4 * KB
+EXPRESSION_OPERATORS = 300
+EXPRESSION_NESTING = 100
+"""How deep parentheses, NOT and functions may nest in an expression: the parser's bound."""
+IN_OPERANDS = 100
+PLACEHOLDER_BYTES = 255
+EXPRESSION_VALUES_BYTES = 2 * MB
+CACHED_EXPRESSIONS = 4096
+"""Parsed expressions kept in memory."""
+
+LOCAL_INDEXES = 5
+GLOBAL_INDEXES = 20
+PROJECTED_ATTRIBUTES = 100
+"""NonKeyAttributes of all indexes of a table together."""
+PROJECTED_ATTRIBUTES_PER_INDEX = 20
+INDEX_KEY_ATTRIBUTES = 4
+"""Attributes that may make up an index's partition key, and its sort key."""
+TAGS = 50
+LIST_TABLES = 100
+
+READ_CHUNK_ROWS = 100
+"""Rows that a page asks the store for at first, and when no estimate is at hand."""
+READ_CHUNK_MOST = 1000
+SETTLE_SECONDS = 2.5
+"""How long after a change of a table's schema every writer is sure to know it (metadata is at most a second old elsewhere)."""
+BACKFILL_ROWS = 50
+"""Items that a backfill handles in one transaction."""
+COUNT_ROWS = 20_000
+"""Tables of up to this many items are counted when they are described; larger ones by a sweep in the background."""
+COUNT_SECONDS = 300.0
+"""The least time between two sweeps over one large table."""

@@ -1,0 +1,334 @@
+"""Checks of requests before anything is read: constraints of the model, then DynamoDB's own rules, in DynamoDB's order.
+
+What is compiled on the way is kept with the input under `PREPARED`, so that it is done once a request.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from haar.services.dynamodb import errors, legacy, values
+from haar.services.dynamodb.expressions import projections
+from haar.services.dynamodb.expressions.conditions import Compiled
+from haar.services.dynamodb.expressions.keyconditions import KeyCondition, key_conditions
+from haar.services.dynamodb.expressions.scope import Scope, check_parameters
+from haar.services.dynamodb.expressions.updates import Compiled as Update
+from haar.services.dynamodb.limits import BATCH_GET_KEYS, BATCH_WRITE_REQUESTS, ITEM_BYTES
+from haar.services.dynamodb.values import Item, Value
+from haar.wire import load
+from haar.wire.errors import CommonError, ServiceError
+
+PREPARED = "_"
+OPAQUE = frozenset({"AttributeValue"})
+TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]+", re.ASCII)
+NAME_LENGTHS = (3, 255)
+BY_ARN = 1024
+SHORT_WORDS = "TableName must be at least 3 characters long and at most 255 characters long"
+CONTROL_PLANE = frozenset(("CreateTable", "UpdateTable", "DeleteTable", "DescribeTable"))
+
+Input = dict[str, Any]
+Condition = Callable[[Item], bool]
+Attributes = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Prepared:
+    size: int = 0
+    """Of the item to be put."""
+    condition: Condition | None = None
+    """ConditionExpression, FilterExpression or their legacy forms."""
+    condition_heads: Attributes = ()
+    update: "Update | legacy.LegacyUpdate | None" = None
+    values: Mapping[str, Value] = field(default_factory=dict)
+    projection: projections.Compiled | None = None
+    keys: dict[str, KeyCondition] | None = None
+    legacy_filter: bool = False
+
+
+def check(operation: str, input: Input) -> None:
+    """Raises ValidationException or SerializationException for a request that is wrong in itself."""
+    _check_constraints(operation, input)
+    prepare = _PREPARE.get(operation)
+    if prepare is not None:
+        input[PREPARED] = prepare(input)
+
+
+def _check_constraints(operation: str, input: Input) -> None:
+    name = input.get("TableName")
+    problem = None
+    if (
+        name is not None
+        and not (NAME_LENGTHS[0] <= len(name) <= NAME_LENGTHS[1] and TABLE_NAME.fullmatch(name))
+        and not name.startswith("arn:")
+    ):
+        if operation in CONTROL_PLANE and not NAME_LENGTHS[0] <= len(name) <= NAME_LENGTHS[1]:
+            raise errors.validation(SHORT_WORDS)
+        problem = _name_problem("tableName", name)
+    elif name is None and operation in CONTROL_PLANE:
+        raise errors.validation("The parameter 'TableName' is required but was not present in the request")
+    try:
+        load("dynamodb", OPAQUE).validate(operation, input)
+    except CommonError as error:
+        if problem is None or error.code != "Validation" or error.message is None:
+            raise
+        more = [each for each in re.split("; (?=Value )", error.message.partition(": ")[2]) if "at 'tableName'" not in each]
+        problems = [*problem, *more]
+        raise errors.validation(
+            f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected: {'; '.join(problems)}"
+        ) from None
+    if problem:
+        raise errors.validation(f"{len(problem)} validation error{'s' if len(problem) > 1 else ''} detected: {'; '.join(problem)}")
+
+
+def _name_problem(member: str, name: str) -> list[str]:
+    problems = []
+    if not TABLE_NAME.fullmatch(name):
+        problems.append("Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+")
+    if len(name) < NAME_LENGTHS[0]:
+        problems.append("Member must have length greater than or equal to 3")
+    if len(name) > NAME_LENGTHS[1]:
+        problems.append("Member must have length less than or equal to 255")
+    return [f"Value '{name}' at '{member}' failed to satisfy constraint: {each}" for each in problems]
+
+
+def put(input: Input) -> Prepared:
+    """PutItem, and Put of a transaction."""
+    prepared = Prepared()
+    check_parameters(input, ("ConditionExpression",), ("Expected",))
+    if input.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
+        raise errors.validation("ReturnValues can only be ALL_OLD or NONE")
+    prepared.size = item_size(input["Item"])
+    _conditional(input, prepared)
+    return prepared
+
+
+def item_size(item: Any) -> int:
+    """The size of an item to be put, which becomes canonical."""
+    size = values.check_item(item)
+    if size > ITEM_BYTES:
+        raise errors.validation("Item size has exceeded the maximum allowed size")
+    return size
+
+
+def delete(input: Input) -> Prepared:
+    """DeleteItem, and Delete and ConditionCheck of a transaction."""
+    prepared = Prepared()
+    check_parameters(input, ("ConditionExpression",), ("Expected",))
+    if input.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
+        raise errors.validation("ReturnValues can only be ALL_OLD or NONE")
+    values.check_item(input["Key"])
+    _conditional(input, prepared)
+    return prepared
+
+
+def update(input: Input) -> Prepared:
+    """UpdateItem, and Update of a transaction."""
+    prepared = Prepared()
+    check_parameters(input, ("UpdateExpression", "ConditionExpression"), ("AttributeUpdates", "Expected"))
+    values.check_item(input["Key"])
+    changes = input.get("AttributeUpdates")
+    if changes is not None:
+        prepared.update = legacy.attribute_updates(changes)
+    text = input.get("UpdateExpression")
+    if text is None:
+        _conditional(input, prepared)
+        return prepared
+    scope = Scope(input)
+    compiled = scope.update(text)
+    prepared.update, prepared.values = compiled, scope.values
+    _condition(input, prepared, scope)
+    scope.finish()
+    return prepared
+
+
+def _conditional(input: Input, prepared: Prepared) -> None:
+    if input.get("ConditionExpression") is not None:
+        scope = Scope(input)
+        _condition(input, prepared, scope)
+        scope.finish()
+    elif input.get("Expected") or input.get("ConditionalOperator"):
+        expected = input.get("Expected")
+        legacy.check_operator(input, expected)
+        if expected:
+            prepared.condition = legacy.expected(expected, input.get("ConditionalOperator") == "OR")
+            prepared.condition_heads = tuple(expected)
+
+
+def _condition(input: Input, prepared: Prepared, scope: Scope) -> None:
+    text = input.get("ConditionExpression")
+    if text is not None:
+        compiled = scope.compiled("ConditionExpression", text)
+        prepared.condition = compiled.bind(scope.values)
+        prepared.condition_heads = compiled.heads
+
+
+def get(input: Input) -> Prepared:
+    """GetItem, and Get of a transaction."""
+    prepared = Prepared()
+    check_parameters(input, ("ProjectionExpression",), ("AttributesToGet",))
+    values.check_item(input["Key"])
+    project(input, prepared)
+    return prepared
+
+
+def project(input: Input, prepared: Prepared) -> None:
+    """ProjectionExpression or AttributesToGet, where no other expression goes with them."""
+    if input.get("ProjectionExpression") is not None:
+        scope = Scope(input)
+        prepared.projection = scope.projection(input["ProjectionExpression"])
+        scope.finish()
+    elif input.get("AttributesToGet") is not None:
+        prepared.projection = legacy.attributes_to_get(input["AttributesToGet"])
+
+
+def query(input: Input) -> Prepared:
+    prepared = Prepared()
+    check_parameters(
+        input,
+        ("ProjectionExpression", "FilterExpression", "KeyConditionExpression"),
+        ("AttributesToGet", "QueryFilter", "ConditionalOperator", "KeyConditions"),
+    )
+    _start_key(input)
+    if input.get("AttributesToGet") is not None:
+        prepared.projection = legacy.attributes_to_get(input["AttributesToGet"])
+    filters = input.get("QueryFilter")
+    legacy.check_operator(input, filters)
+    if filters:
+        prepared.condition = legacy.filtered(filters, input.get("ConditionalOperator") == "OR")
+        prepared.condition_heads, prepared.legacy_filter = tuple(filters), True
+    scope = Scope(input)
+    key_condition = input.get("KeyConditionExpression")
+    compiled: Compiled | None = None
+    if key_condition is not None:
+        compiled = scope.compiled("KeyConditionExpression", key_condition)
+        compiled.check(scope.values)
+    _filter_and_projection(input, prepared, scope)
+    scope.finish()
+    if compiled is not None:
+        prepared.keys = key_conditions(compiled, scope.values)
+    elif input.get("KeyConditions") is not None:
+        prepared.keys = legacy.key_conditions(input["KeyConditions"])
+    else:
+        raise errors.validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
+    _check_select(input, prepared)
+    return prepared
+
+
+def scan(input: Input) -> Prepared:
+    prepared = Prepared()
+    check_parameters(input, ("ProjectionExpression", "FilterExpression"), ("AttributesToGet", "ScanFilter", "ConditionalOperator"))
+    _start_key(input)
+    if input.get("AttributesToGet") is not None:
+        prepared.projection = legacy.attributes_to_get(input["AttributesToGet"])
+    filters = input.get("ScanFilter")
+    legacy.check_operator(input, filters)
+    if filters:
+        prepared.condition = legacy.filtered(filters, input.get("ConditionalOperator") == "OR")
+        prepared.condition_heads, prepared.legacy_filter = tuple(filters), True
+    scope = Scope(input)
+    _filter_and_projection(input, prepared, scope)
+    scope.finish()
+    _check_select(input, prepared)
+    segment, total = input.get("Segment"), input.get("TotalSegments")
+    if total is not None and segment is None:
+        raise errors.validation(
+            "The Segment parameter is required but was not present in the request when parameter TotalSegments is present"
+        )
+    if segment is not None and total is None:
+        raise errors.validation(
+            "The TotalSegments parameter is required but was not present in the request when Segment parameter is present"
+        )
+    if segment is not None and segment >= total:
+        raise errors.validation(
+            "The Segment parameter is zero-based and must be less than parameter TotalSegments: "
+            f"Segment: {segment} is not less than TotalSegments: {total}"
+        )
+    return prepared
+
+
+def _start_key(input: Input) -> None:
+    start = input.get("ExclusiveStartKey")
+    if start is None:
+        return
+    for value in start.values():
+        try:
+            values.check(value)
+        except ServiceError as error:
+            if error.code != "ValidationException":
+                raise
+            raise errors.validation(f"The provided starting key is invalid: {error.message}") from None
+
+
+def _filter_and_projection(input: Input, prepared: Prepared, scope: Scope) -> None:
+    text = input.get("FilterExpression")
+    if text is not None:
+        compiled = scope.compiled("FilterExpression", text)
+        prepared.condition = compiled.bind(scope.values)
+        prepared.condition_heads = compiled.heads
+    if input.get("ProjectionExpression") is not None:
+        prepared.projection = scope.projection(input["ProjectionExpression"])
+
+
+def _check_select(input: Input, prepared: Prepared) -> None:
+    select = input.get("Select")
+    asked = "AttributesToGet" if input.get("AttributesToGet") is not None else "ProjectionExpression"
+    if prepared.projection is not None and select is not None and select != "SPECIFIC_ATTRIBUTES":
+        raise errors.validation(f"Cannot specify the {asked} when choosing to get {select if select != 'COUNT' else 'only the Count'}")
+    if select == "SPECIFIC_ATTRIBUTES" and prepared.projection is None:
+        raise errors.validation("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
+    if select == "ALL_PROJECTED_ATTRIBUTES" and input.get("IndexName") is None:
+        raise errors.invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
+
+
+def batch_get(input: Input) -> None:
+    """Checks each table's part, and keeps what is prepared with it."""
+    total = 0
+    for request in input["RequestItems"].values():
+        check_parameters(request, ("ProjectionExpression",), ("AttributesToGet",))
+        prepared = request[PREPARED] = Prepared()
+        for key in request["Keys"]:
+            values.check_item(key)
+        project(request, prepared)
+        total += len(request["Keys"])
+    if total > BATCH_GET_KEYS:
+        raise errors.validation("Too many items requested for the BatchGetItem call")
+
+
+def batch_write(input: Input) -> None:
+    """The same for writes."""
+    total = 0
+    for requests in input["RequestItems"].values():
+        total += len(requests)
+        for request in requests:
+            _batch_request(request)
+    if total > BATCH_WRITE_REQUESTS:
+        raise errors.validation("Too many items requested for the BatchWriteItem call")
+
+
+def _batch_request(request: Input) -> None:
+    put_request, delete_request = request.get("PutRequest"), request.get("DeleteRequest")
+    if (put_request is None) == (delete_request is None):
+        raise errors.validation(
+            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
+            if put_request is not None
+            else "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
+        )
+    prepared = request[PREPARED] = Prepared()
+    if put_request is not None:
+        prepared.size = item_size(put_request["Item"])
+    else:
+        assert delete_request is not None
+        values.check_item(delete_request["Key"])
+
+
+_PREPARE: dict[str, Callable[[Input], Prepared | None]] = {
+    "BatchGetItem": batch_get,
+    "BatchWriteItem": batch_write,
+    "PutItem": put,
+    "DeleteItem": delete,
+    "UpdateItem": update,
+    "GetItem": get,
+    "Query": query,
+    "Scan": scan,
+}

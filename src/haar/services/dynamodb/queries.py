@@ -1,0 +1,139 @@
+"""Query and Scan."""
+
+from typing import Any
+
+import orjson
+
+from haar.services.dynamodb import errors, keys
+from haar.services.dynamodb.access import on_source
+from haar.services.dynamodb.capacity import Consumed, read_units, wanted
+from haar.services.dynamodb.expressions.projections import Projection, projector
+from haar.services.dynamodb.face import service
+from haar.services.dynamodb.images import SIZE_BYTES, size_of, values_of
+from haar.services.dynamodb.prepare import PREPARED, Prepared
+from haar.services.dynamodb.ranges import query_span, start_key
+from haar.services.dynamodb.reads import Page, Span, read_page
+from haar.services.dynamodb.tables import Index, Table, Tables
+from haar.services.dynamodb.values import Item
+from haar.services.service import Context, Input, Output
+
+
+@service.operation("Query", on_source("Query"))
+async def query(ctx: Context, input: Input) -> Output:
+    table, index = await source(ctx, input)
+    prepared: Prepared = input[PREPARED]
+    _check_source(input, index)
+    assert prepared.keys is not None
+    span = query_span(table, index, prepared.keys, input.get("ExclusiveStartKey"), input.get("ScanIndexForward", True) is False)
+    hashes = {table.hash.name} if index is None else {part.name for part in index.hashes}
+    ranges = ({table.range.name} if table.range else set()) if index is None else {part.name for part in index.ranges}
+    for name in prepared.condition_heads:
+        if name in hashes or name in ranges:
+            parameter = "QueryFilter" if prepared.legacy_filter else "Filter Expression"
+            raise errors.validation(f"{parameter} can only contain non-primary key attributes: Primary key attribute: {name}")
+    return await _answer(ctx, input, table, index, span)
+
+
+@service.operation("Scan", on_source("Scan"))
+async def scan(ctx: Context, input: Input) -> Output:
+    table, index = await source(ctx, input)
+    _check_source(input, index)
+    segment = input.get("Segment")
+    start, end = (b"", None) if segment is None else keys.segment(segment, input["TotalSegments"])
+    after = None
+    if (given := input.get("ExclusiveStartKey")) is not None:
+        after = start_key(table, index, given)
+        if after.partition < start or (end is not None and after.partition >= end):
+            raise errors.validation("The provided starting key is outside query boundaries based on provided conditions")
+    return await _answer(ctx, input, table, index, Span((index or table).space, None, start, end, after=after))
+
+
+async def source(ctx: Context, input: Input) -> tuple[Table, Index | None]:
+    """The table, and the index where one is asked for."""
+    table = await ctx.host.get(Tables).live(ctx.region, input["TableName"])
+    name = input.get("IndexName")
+    if name is None:
+        return table, None
+    index = table.index.get(name)
+    if index is None:
+        raise errors.validation(f"The table does not have the specified index: {name}")
+    if index.record.status == "CREATING":
+        raise errors.validation(f"Cannot read from backfilling global secondary index: {name}")
+    if not index.maintained:
+        raise errors.validation(f"The table does not have the specified index: {name}")
+    return table, index
+
+
+def _check_source(input: Input, index: Index | None) -> None:
+    if index is None or index.local:
+        return
+    if input.get("ConsistentRead"):
+        raise errors.validation("Consistent reads are not supported on global secondary indexes")
+    if input.get("Select") == "ALL_ATTRIBUTES" and not index.whole:
+        raise errors.invalid(
+            f"Select type ALL_ATTRIBUTES is not supported for global secondary index {index.name} because its projection type is not ALL"
+        )
+
+
+async def _answer(ctx: Context, input: Input, table: Table, index: Index | None, span: Span) -> Output:
+    prepared: Prepared = input[PREPARED]
+    consumed = Consumed(table)
+    consistent = bool(input.get("ConsistentRead"))
+    projection = prepared.projection
+    fetching = _needs_base(input, index, prepared)
+    if projection is not None and index is not None and not index.local and not index.whole:
+        _check_projected(index, projection.heads)
+    page = await read_page(ctx.store, span, input.get("Limit"), prepared.condition)
+    units = read_units(page.size, consistent)
+    if index is None:
+        consumed.own += units
+    else:
+        consumed.add_index(index.name, units)
+    output: dict[str, Any] = {"Count": len(page.rows), "ScannedCount": page.scanned}
+    if input.get("Select") != "COUNT":
+        if fetching:
+            assert index is not None
+            output["Items"] = await _fetch(ctx, table, page, projection.project if projection else None, consumed, consistent)
+        else:
+            output["Items"] = shown(page, projection.project if projection else None)
+    if page.last is not None:
+        item = values_of(page.last_row)
+        output["LastEvaluatedKey"] = {name: item[name] for name in (table.key_names if index is None else index.key_names)}
+    if (detail := wanted(input)) is not None:
+        output["ConsumedCapacity"] = consumed.shown(detail)
+    return output
+
+
+def shown(page: Page, project: Projection | None) -> orjson.Fragment | list[Item]:
+    """The items of a page; spliced as they are when nothing has to be left out."""
+    if project is None:
+        return orjson.Fragment(b"[" + b",".join([row[SIZE_BYTES:] for row in page.rows]) + b"]")
+    return [project(item) for item in (page.items or map(values_of, page.rows))]
+
+
+def _needs_base(input: Input, index: Index | None, prepared: Prepared) -> bool:
+    """Whether a local index must ask the table for attributes that it does not keep."""
+    if index is None or not index.local or index.whole:
+        return False
+    if input.get("Select") == "ALL_ATTRIBUTES":
+        return True
+    return prepared.projection is not None and not set(prepared.projection.heads) <= index.attributes
+
+
+def _check_projected(index: Index, heads: tuple[str, ...]) -> None:
+    missing = [name for name in heads if name not in index.attributes]
+    if missing:
+        raise errors.invalid(f"Global secondary index {index.name} does not project [{', '.join(missing)}]")
+
+
+async def _fetch(ctx: Context, table: Table, page: Page, project: Projection | None, consumed: Consumed, consistent: bool) -> list[Any]:
+    """The whole items behind the entries of a local index; each is a read of its own."""
+    found = []
+    for row in page.rows:
+        key = table.key(projector([(name,) for name in table.key_names])(values_of(row)))
+        data = await ctx.store.get(table.space, key.partition, key.sort)
+        if data is None:
+            continue
+        consumed.own += read_units(size_of(data), consistent)
+        found.append(orjson.Fragment(data[SIZE_BYTES:]) if project is None else project(values_of(data)))
+    return found

@@ -1,0 +1,114 @@
+"""The one way that items are read in order: pages of Query and Scan."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from haar.services.dynamodb import keys
+from haar.services.dynamodb.images import Key, size_of, values_of
+from haar.services.dynamodb.limits import PAGE_BYTES, READ_CHUNK_MOST, READ_CHUNK_ROWS
+from haar.services.dynamodb.values import Item
+from haar.store.contract import Reader, Row
+
+Filter = Callable[[Item], bool]
+
+
+@dataclass(slots=True)
+class Span:
+    """The part of a space that a page is read from: one partition, or a slice of all of them."""
+
+    space: str
+    partition: bytes | None = None
+    """The partition of a query; None for a scan."""
+    start: bytes = b""
+    end: bytes | None = None
+    """Sort keys of a query, partitions of a scan."""
+    reverse: bool = False
+    after: Key | None = None
+    """Read on behind this row."""
+
+
+@dataclass(slots=True)
+class Page:
+    rows: list[bytes] = field(default_factory=list)
+    """The stored rows that passed the filter."""
+    items: list[Item] = field(default_factory=list)
+    """Their values, when there was a filter."""
+    scanned: int = 0
+    size: int = 0
+    """Sizes of all rows read, as DynamoDB counts them."""
+    last: Key | None = None
+    """The last row that was read, when there may be more behind it."""
+    last_row: bytes = b""
+
+
+async def read_page(reader: Reader, span: Span, limit: int | None, keep: Filter | None = None) -> Page:
+    """Reads until `limit` rows, 1 MB or the end."""
+    page = Page()
+    after = span.after
+    chunk = READ_CHUNK_ROWS
+    while True:
+        wanted = chunk if limit is None else min(chunk, limit - page.scanned)
+        rows = await _read(reader, span, after, wanted)
+        for row in rows:
+            value = row.value
+            page.size += size_of(value)
+            page.scanned += 1
+            if keep is None:
+                page.rows.append(value)
+            else:
+                item = values_of(value)
+                if keep(item):
+                    page.rows.append(value)
+                    page.items.append(item)
+            if page.size >= PAGE_BYTES or page.scanned == limit:
+                page.last, page.last_row = Key(row.partition, row.sort), value
+                return page
+        if len(rows) < wanted:
+            return page
+        after = Key(rows[-1].partition, rows[-1].sort)
+        left = PAGE_BYTES - page.size
+        chunk = max(1, min(READ_CHUNK_MOST, left * page.scanned // max(page.size, 1) + 1))
+
+
+async def _read(reader: Reader, span: Span, after: Key | None, limit: int) -> list[Row]:
+    partition = span.partition
+    if partition is None:
+        return await reader.scan(span.space, span.start, span.end, after=after, limit=limit)
+    start, end = span.start, span.end
+    if after is not None and span.reverse:
+        end = after.sort if end is None else min(end, after.sort)
+    elif after is not None:
+        start = max(start, after.sort + b"\x00")
+    if end is not None and start >= end:
+        return []
+    found = await reader.range(span.space, partition, start, end, reverse=span.reverse, limit=limit)
+    return [Row(partition, sort, value) for sort, value in found]
+
+
+def bounds(
+    prefix: bytes, operator: str, component: Callable[[int], bytes], begun: Callable[[int], bytes], closed: bool
+) -> tuple[bytes, bytes | None]:
+    """Sort keys behind `prefix` that meet a comparison with the component `component(0)` (and `component(1)` for BETWEEN).
+
+    `closed` components end themselves and others follow; open ones are the last of a key.
+    """
+    everything = keys.successor(prefix)
+
+    def after(at: int) -> bytes | None:
+        value = prefix + component(at)
+        return keys.successor(value) if closed else value + b"\x00"
+
+    if operator == "EQ":
+        return prefix + component(0), after(0)
+    if operator == "LT":
+        return prefix, prefix + component(0)
+    if operator == "LE":
+        return prefix, after(0)
+    if operator == "GT":
+        return after(0) or prefix, everything
+    if operator == "GE":
+        return prefix + component(0), everything
+    if operator == "BETWEEN":
+        return prefix + component(0), after(1)
+    start = prefix + begun(0)
+    return start, keys.successor(start) if start else None

@@ -1,0 +1,91 @@
+"""What DynamoDB keeps about tables, and under which keys. Items are in a space of their own for each table and index."""
+
+import msgspec
+
+TABLES = "dynamodb/tables"
+"""partition = region, sort = table name: `TableRecord`."""
+CLEARING = "dynamodb/clear"
+"""Queue of spaces to be emptied."""
+BACKFILLS = "dynamodb/backfill"
+"""Queue of indexes to be filled."""
+TOKENS = "dynamodb/tokens"
+"""partition = hashed client request token: the outcome of a transaction."""
+
+
+class Throughput(msgspec.Struct, frozen=True):
+    read: int = 0
+    write: int = 0
+    increased: float | None = None
+    decreased: float | None = None
+    decreases_today: int = 0
+
+
+class IndexRecord(msgspec.Struct):
+    name: str
+    space: str
+    """The space of its entries; unique for ever, so that an index of the same name made later starts empty."""
+    local: bool
+    key_schema: list[tuple[str, str]]
+    """(attribute, HASH or RANGE), in order."""
+    projection: str
+    """ALL, KEYS_ONLY or INCLUDE."""
+    non_key: list[str] = []
+    status: str = "ACTIVE"
+    backfilling: bool = False
+    throughput: Throughput = Throughput()
+    on_demand: dict[str, int] | None = None
+    warm: dict[str, int] | None = None
+
+
+class StreamRecord(msgspec.Struct):
+    view: str
+    label: str
+    """The ISO 8601 time that names the stream in its ARN."""
+    enabled: bool = True
+
+
+class TableRecord(msgspec.Struct):
+    name: str
+    region: str
+    id: str
+    """The TableId: a UUID, fresh for a table that is made again under an old name."""
+    space: str
+    """The space of its items; unique for ever."""
+    created: float
+    key_schema: list[tuple[str, str]]
+    attributes: dict[str, str]
+    """Attribute definitions: name -> S, N or B."""
+    indexes: list[IndexRecord] = []
+    status: str = "ACTIVE"
+    billing: str = "PROVISIONED"
+    billing_changed: float | None = None
+    """When the table last became on-demand."""
+    throughput: Throughput = Throughput()
+    on_demand: dict[str, int] | None = None
+    warm: dict[str, int] | None = None
+    table_class: str | None = None
+    protected: bool = False
+    sse: dict[str, str] | None = None
+    """SSEType and KMSMasterKeyArn of a table with its own key."""
+    tags: dict[str, str] = {}
+    stream: StreamRecord | None = None
+    policy: str | None = None
+    """The resource policy (JSON)."""
+    policy_revision: str = ""
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(TableRecord)
+
+
+def encode(record: TableRecord) -> bytes:
+    return _ENCODER.encode(record)
+
+
+def decode(data: bytes) -> TableRecord:
+    return _DECODER.decode(data)
+
+
+def place(region: str, name: str) -> tuple[str, bytes, bytes]:
+    """Where a table's record is."""
+    return TABLES, region.encode(), name.encode()

@@ -1,0 +1,228 @@
+"""The rules of a table's schema: keys, attribute definitions, indexes, throughput, tags."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from haar.clock import Ids
+from haar.services.dynamodb import errors
+from haar.services.dynamodb.limits import (
+    GLOBAL_INDEXES,
+    INDEX_KEY_ATTRIBUTES,
+    KEY_ATTRIBUTE_NAME_BYTES,
+    LOCAL_INDEXES,
+    PROJECTED_ATTRIBUTES,
+    PROJECTED_ATTRIBUTES_PER_INDEX,
+    TAGS,
+)
+from haar.services.dynamodb.records import IndexRecord, Throughput
+
+SPACE_LETTERS = 12
+MOST_UNITS = 1_000_000_000_000
+Schema = list[tuple[str, str]]
+
+
+def key_schema(given: Sequence[dict[str, str]]) -> Schema:
+    return [(element["AttributeName"], element["KeyType"]) for element in given]
+
+
+def definitions(given: Sequence[dict[str, str]]) -> dict[str, str]:
+    return {each["AttributeName"]: each["AttributeType"] for each in given}
+
+
+def check_billing(billing: str, throughput: dict[str, Any] | None) -> None:
+    """BillingMode and ProvisionedThroughput go together."""
+    if billing == "PAY_PER_REQUEST":
+        if throughput is not None:
+            raise errors.invalid("Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
+        return
+    if throughput is None:
+        raise errors.invalid("ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED")
+    check_units(throughput)
+
+
+def check_units(throughput: dict[str, Any]) -> None:
+    for name in ("ReadCapacityUnits", "WriteCapacityUnits"):
+        if throughput[name] > MOST_UNITS:
+            raise errors.validation(f"Given value {throughput[name]} for {name} is out of bounds")
+
+
+def check_table_keys(schema: Schema, defined: dict[str, str]) -> None:
+    if len(schema) > 2:
+        shown = ", ".join(f"KeySchemaElement(attributeName={name}, keyType={kind})" for name, kind in schema)
+        raise errors.validation(
+            f"1 validation error detected: Value '[{shown}]' at 'keySchema' failed to satisfy constraint: "
+            "Member must have length less than or equal to 2"
+        )
+    _check_defined(schema, defined)
+    _check_order(schema)
+    for name, _ in schema:
+        _check_key_name(name)
+
+
+def _check_defined(schema: Schema, defined: dict[str, str]) -> None:
+    names = [name for name, _ in schema]
+    if len(names) > len(defined) and not any(name in defined for name in names):
+        raise errors.invalid(f"Some index key attributes are not defined in AttributeDefinitions. {_shown(names, defined)}")
+    if len(names) > len(defined):
+        raise errors.validation("Invalid KeySchema: Some index key attribute have no definition")
+    if any(name not in defined for name in names):
+        raise errors.invalid(f"Some index key attributes are not defined in AttributeDefinitions. {_shown(names, defined)}")
+
+
+def _shown(names: Sequence[str], defined: dict[str, str]) -> str:
+    return f"Keys: [{', '.join(names)}], AttributeDefinitions: [{', '.join(defined)}]"
+
+
+def _check_order(schema: Schema) -> None:
+    if len(schema) == 2 and schema[0][0] == schema[1][0]:
+        raise errors.validation("Both the Hash Key and the Range Key element in the KeySchema have the same name")
+    if schema[0][1] != "HASH":
+        raise errors.validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+    if len(schema) == 2 and schema[1][1] != "RANGE":
+        raise errors.validation("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type")
+
+
+def _check_key_name(name: str) -> None:
+    if len(name.encode()) > KEY_ATTRIBUTE_NAME_BYTES:
+        raise errors.validation(
+            f"1 validation error detected: Value '{name}' at 'keySchema.1.member.attributeName' failed to satisfy constraint: "
+            "Member must have length less than or equal to 255"
+        )
+
+
+def _check_index_keys(schema: Schema, defined: dict[str, str]) -> None:
+    """A global index may have several partition and several sort attributes."""
+    _check_defined(schema, defined)
+    if len(schema) <= 2 and not (len(schema) == 2 and schema[0][1] == schema[1][1] == "HASH"):
+        _check_order(schema)
+        return
+    kinds = [kind for _, kind in schema]
+    if kinds[0] != "HASH":
+        raise errors.validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
+    if sorted(kinds) != kinds:
+        raise errors.validation("Invalid KeySchema: All HASH key elements must precede RANGE key elements")
+    for kind in ("HASH", "RANGE"):
+        if kinds.count(kind) > INDEX_KEY_ATTRIBUTES:
+            raise errors.validation(f"Invalid KeySchema: An index can have at most {INDEX_KEY_ATTRIBUTES} {kind} key elements")
+    if len({name for name, _ in schema}) != len(schema):
+        raise errors.validation("Invalid KeySchema: KeySchema elements must have distinct attribute names")
+
+
+def check_used(defined: dict[str, str], schemas: Sequence[Schema], indexed: bool) -> None:
+    """Every attribute definition has to be the key of something."""
+    used = {name for schema in schemas for name, _ in schema}
+    if set(defined) - used:
+        if not indexed:
+            raise errors.invalid(
+                "Number of attributes in KeySchema does not exactly match number of attributes defined in AttributeDefinitions"
+            )
+        raise errors.invalid(
+            f"Some AttributeDefinitions are not used. AttributeDefinitions: [{', '.join(defined)}], keys used: [{', '.join(sorted(used))}]"
+        )
+
+
+def _projection(given: dict[str, Any]) -> tuple[str, list[str]]:
+    kind, attributes = given.get("ProjectionType"), given.get("NonKeyAttributes")
+    if kind is None:
+        raise errors.invalid("Unknown ProjectionType: null")
+    if attributes is not None and kind != "INCLUDE":
+        raise errors.invalid(f"ProjectionType is {kind}, but NonKeyAttributes is specified")
+    if attributes is None and kind == "INCLUDE":
+        raise errors.invalid("ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
+    if len(attributes or ()) > PROJECTED_ATTRIBUTES_PER_INDEX:
+        raise errors.invalid("The number of projected attributes of an index exceeds the limit of 20")
+    return kind, list(attributes or [])
+
+
+def local_indexes(given: Sequence[dict[str, Any]], schema: Schema, defined: dict[str, str], taken: set[str], ids: Ids) -> list[IndexRecord]:
+    if not given:
+        raise errors.invalid("List of LocalSecondaryIndexes is empty")
+    if len(schema) != 2:
+        raise errors.invalid("Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex")
+    made = []
+    for index in given:
+        name, keys = index["IndexName"], key_schema(index["KeySchema"])
+        _check_defined(keys, defined)
+        _check_order(keys)
+        if len(keys) != 2:
+            raise errors.invalid(f"Index KeySchema does not have a range key for index: {name}")
+        if keys[0][0] != schema[0][0]:
+            raise errors.invalid(
+                f"Index KeySchema does not have the same leading hash key as table KeySchema for index: {name}. "
+                f"index hash key: {keys[0][0]}, table hash key: {schema[0][0]}"
+            )
+        kind, attributes = _projection(index["Projection"])
+        _take(name, taken)
+        made.append(IndexRecord(name, _space(ids), True, keys, kind, attributes))
+    if len(given) > LOCAL_INDEXES:
+        raise errors.invalid(f"Number of LocalSecondaryIndexes exceeds per-table limit of {LOCAL_INDEXES}")
+    return made
+
+
+def global_indexes(given: Sequence[dict[str, Any]], defined: dict[str, str], billing: str, taken: set[str], ids: Ids) -> list[IndexRecord]:
+    if not given:
+        raise errors.invalid("List of GlobalSecondaryIndexes is empty")
+    made = [global_index(index, defined, billing, taken, ids) for index in given]
+    if len(given) > GLOBAL_INDEXES:
+        raise errors.invalid(f"GlobalSecondaryIndex count exceeds the per-table limit of {GLOBAL_INDEXES}")
+    return made
+
+
+def global_index(index: dict[str, Any], defined: dict[str, str], billing: str, taken: set[str], ids: Ids) -> IndexRecord:
+    name, keys = index["IndexName"], key_schema(index["KeySchema"])
+    _check_index_keys(keys, defined)
+    kind, attributes = _projection(index["Projection"])
+    throughput = index.get("ProvisionedThroughput")
+    if billing == "PAY_PER_REQUEST" and throughput is not None:
+        raise errors.invalid(f"ProvisionedThroughput should not be specified for index: {name} when BillingMode is PAY_PER_REQUEST")
+    if billing == "PROVISIONED" and throughput is None:
+        raise errors.invalid(f"ProvisionedThroughput must be specified for index: {name}")
+    if throughput is not None:
+        check_units(throughput)
+    _take(name, taken)
+    return IndexRecord(
+        name,
+        _space(ids),
+        False,
+        keys,
+        kind,
+        attributes,
+        throughput=units(throughput),
+        on_demand=index.get("OnDemandThroughput"),
+        warm=index.get("WarmThroughput"),
+    )
+
+
+def _take(name: str, taken: set[str]) -> None:
+    if name in taken:
+        raise errors.invalid(f"Duplicate index name: {name}")
+    taken.add(name)
+
+
+def _space(ids: Ids) -> str:
+    return "di:" + ids.text(SPACE_LETTERS)
+
+
+def units(throughput: dict[str, Any] | None) -> Throughput:
+    return Throughput() if throughput is None else Throughput(throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"])
+
+
+def check_projected(indexes: Sequence[IndexRecord]) -> None:
+    total = sum(len(index.non_key) for index in indexes)
+    if total > PROJECTED_ATTRIBUTES:
+        raise errors.invalid(f"The total number of projected attributes of all indexes exceeds the limit of {PROJECTED_ATTRIBUTES}")
+
+
+def tags(given: Sequence[dict[str, str]] | None) -> dict[str, str]:
+    """Tags by key. Raises ValidationException for keys that are given twice or reserved, and too many."""
+    found: dict[str, str] = {}
+    for tag in given or ():
+        key = tag["Key"]
+        if key in found:
+            raise errors.invalid(f"Duplicate tag key: {key}")
+        if key.lower().startswith("aws:"):
+            raise errors.validation("Tag keys starting with aws: are reserved for system use")
+        found[key] = tag["Value"]
+    if len(found) > TAGS:
+        raise errors.validation(f"One or more parameter values were invalid: Too many tags: {len(found)}, maximum: {TAGS}")
+    return found

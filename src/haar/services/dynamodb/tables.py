@@ -1,0 +1,252 @@
+"""Tables ready for use: a record compiled into key codecs and index projections, kept in memory until a table's record changes."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from haar.services.dynamodb import errors, keys, records
+from haar.services.dynamodb.images import Image, Key
+from haar.services.dynamodb.keys import KeyPart, ended, hashed, scalar
+from haar.services.dynamodb.limits import PARTITION_KEY_BYTES, SORT_KEY_BYTES
+from haar.services.dynamodb.records import IndexRecord, TableRecord
+from haar.services.dynamodb.values import Item, Value, binary_size, kind_of
+from haar.store.cache import Cached
+from haar.store.contract import Transaction
+
+if TYPE_CHECKING:
+    from haar.services.service import Context, Host
+
+ARN = "arn:aws:dynamodb:"
+LONGEST_HASH = f"Size of hashkey has exceeded the maximum size limit of{PARTITION_KEY_BYTES} bytes"
+LONGEST_RANGE = f"Aggregated size of all range keys has exceeded the size limit of {SORT_KEY_BYTES} bytes"
+
+ChangeHook = Callable[[Transaction, "Table", Key, Image | None, Image | None, str], Awaitable[None]]
+"""(tx, table, key, old, new, origin): called in the item's transaction for each change of it; origin is "" or the
+service that did it (`ttl`)."""
+
+
+class Index:
+    """A secondary index, compiled."""
+
+    __slots__ = ("attributes", "hashes", "key_names", "local", "maintained", "name", "parts", "ranges", "record", "space", "whole")
+
+    def __init__(self, table: TableRecord, record: IndexRecord, base_names: tuple[str, ...]) -> None:
+        self.record = record
+        self.name = record.name
+        self.space = record.space
+        self.local = record.local
+        self.hashes, self.ranges = _parts(record.key_schema, table.attributes)
+        self.parts = self.hashes + self.ranges
+        self.key_names = tuple(dict.fromkeys([*base_names, *(part.name for part in self.parts)]))
+        """Attributes of the index's key and of the table's."""
+        self.whole = record.projection == "ALL"
+        self.attributes = frozenset(self.key_names) | frozenset(record.non_key if record.projection == "INCLUDE" else ())
+        """What is projected, unless the whole item is."""
+        self.maintained = record.status != "DELETING"
+
+    def entry(self, table: "Table", key: Key, item: Item) -> Key | None:
+        """Where the item's entry is, None when it has none: an index is sparse."""
+        for name, kind in self.parts:
+            value = item.get(name)
+            if value is None or not value.get(kind):
+                return None
+        ranges = b"".join(ended(kind, item[name][kind]) for name, kind in self.ranges)
+        if self.local:
+            return Key(key.partition, ranges + key.sort)
+        return Key(keys.partition(self.hashes, item), ranges + table.hash_ended(item) + key.sort)
+
+    def fits(self, item: Item) -> bool:
+        """Whether the key values are short enough (a backfill leaves the others out)."""
+        return all(_length(self.parts_value(item, part)) <= PARTITION_KEY_BYTES for part in self.hashes) and (
+            sum(_length(self.parts_value(item, part)) for part in self.ranges) <= SORT_KEY_BYTES
+        )
+
+    @staticmethod
+    def parts_value(item: Item, part: KeyPart) -> Value:
+        return item[part.name]
+
+    def project(self, image: Image) -> Image:
+        """What the index keeps of an item."""
+        if self.whole:
+            return image
+        item = image.item
+        return Image.of({name: item[name] for name in item if name in self.attributes})
+
+
+class Table:
+    """A table, compiled from one version of its record."""
+
+    __slots__ = ("arn", "hash", "index", "indexes", "key_names", "name", "needs_old", "on_change", "range", "record", "space")
+
+    def __init__(self, record: TableRecord, account: str, on_change: ChangeHook | None = None) -> None:
+        self.record = record
+        self.name = record.name
+        self.space = record.space
+        self.arn = table_arn(record.region, account, record.name)
+        hashes, ranges = _parts(record.key_schema, record.attributes)
+        self.hash = hashes[0]
+        self.range = ranges[0] if ranges else None
+        self.key_names = tuple(name for name, _ in record.key_schema)
+        compiled = [Index(record, index, self.key_names) for index in record.indexes]
+        self.index = {index.name: index for index in compiled}
+        self.indexes = tuple(index for index in compiled if index.maintained)
+        """Those that every write keeps up."""
+        self.on_change = on_change
+        self.needs_old = bool(self.indexes) or on_change is not None
+        """Whether a write must know the item that was there."""
+
+    def key(self, key: Item) -> Key:
+        """The place of a canonical `Key` parameter. Raises ValidationException when it is not of the schema."""
+        if len(key) != (1 if self.range is None else 2):
+            raise errors.key_mismatch()
+        first = _key_content(key, self.hash, PARTITION_KEY_BYTES, LONGEST_HASH)
+        partition = hashed(scalar(self.hash.kind, first))
+        if self.range is None:
+            return Key(partition, b"")
+        return Key(partition, scalar(self.range.kind, _key_content(key, self.range, SORT_KEY_BYTES, LONGEST_RANGE)))
+
+    def item_key(self, item: Item) -> Key:
+        """The place of a canonical item that is to be written. Raises ValidationException when its keys, or an index's, are not right."""
+        partition = hashed(scalar(self.hash.kind, _item_content(item, self.hash, PARTITION_KEY_BYTES, LONGEST_HASH)))
+        sort = b""
+        if self.range is not None:
+            sort = scalar(self.range.kind, _item_content(item, self.range, SORT_KEY_BYTES, LONGEST_RANGE))
+        if self.indexes:
+            self.check_index_keys(item)
+        return Key(partition, sort)
+
+    def check_index_keys(self, item: Item) -> None:
+        """Raises ValidationException when an attribute that an index is keyed by has a value that it cannot have."""
+        for index in self.indexes:
+            for part in index.parts:
+                value = item.get(part.name)
+                if value is None:
+                    continue
+                content = value.get(part.kind)
+                if content is None:
+                    raise errors.invalid(
+                        f"Type mismatch for Index Key {part.name} Expected: {part.kind} Actual: {kind_of(value)} IndexName: {index.name}"
+                    )
+                if content == "":
+                    raise errors.validation(
+                        "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
+                        f"The AttributeValue for a key attribute cannot contain an empty {_EMPTY[part.kind]} value. "
+                        f"IndexName: {index.name}, IndexKey: {part.name}"
+                    )
+                if len(content) * 4 > SORT_KEY_BYTES and part.kind != "N":
+                    self._check_index_lengths(index, item)
+
+    @staticmethod
+    def _check_index_lengths(index: Index, item: Item) -> None:
+        if any(_length(item[part.name]) > PARTITION_KEY_BYTES for part in index.hashes if part.name in item):
+            raise errors.invalid(LONGEST_HASH)
+        if sum(_length(item[part.name]) for part in index.ranges if part.name in item) > SORT_KEY_BYTES:
+            raise errors.invalid(LONGEST_RANGE)
+
+    def hash_ended(self, item: Item) -> bytes:
+        """The partition key as a component that others follow."""
+        name, kind = self.hash
+        return ended(kind, item[name][kind])
+
+    def key_of(self, item: Item) -> Item:
+        """The item's primary key attributes."""
+        return {name: item[name] for name in self.key_names}
+
+    def index_arn(self, name: str) -> str:
+        return f"{self.arn}/index/{name}"
+
+
+_EMPTY = {"S": "string", "B": "binary", "N": "number"}
+
+
+def _parts(schema: list[tuple[str, str]], attributes: dict[str, str]) -> tuple[tuple[KeyPart, ...], tuple[KeyPart, ...]]:
+    both: tuple[list[KeyPart], list[KeyPart]] = ([], [])
+    for name, kind in schema:
+        both[kind != "HASH"].append(KeyPart(name, attributes[name]))  # type: ignore[arg-type]
+    return tuple(both[0]), tuple(both[1])
+
+
+def _length(value: Value) -> int:
+    kind, content = next(iter(value.items()))
+    if kind == "B":
+        return binary_size(content)
+    return len(content) if kind == "N" or content.isascii() else len(content.encode())
+
+
+def _key_content(key: Item, part: KeyPart, most: int, too_long: str) -> str:
+    value = key.get(part.name)
+    content = None if value is None else value.get(part.kind)
+    if content is None:
+        raise errors.key_mismatch()
+    return _checked(content, part, most, too_long)
+
+
+def _item_content(item: Item, part: KeyPart, most: int, too_long: str) -> str:
+    value = item.get(part.name)
+    if value is None:
+        raise errors.invalid(f"Missing the key {part.name} in the item")
+    content = value.get(part.kind)
+    if content is None:
+        raise errors.invalid(f"Type mismatch for key {part.name} expected: {part.kind} actual: {kind_of(value)}")
+    return _checked(content, part, most, too_long)
+
+
+def _checked(content: str, part: KeyPart, most: int, too_long: str) -> str:
+    if not content:
+        raise errors.validation(
+            "One or more parameter values are not valid. "
+            f"The AttributeValue for a key attribute cannot contain an empty {_EMPTY[part.kind]} value. Key: {part.name}"
+        )
+    if len(content) * 4 > most and part.kind != "N" and _length({part.kind: content}) > most:
+        raise errors.invalid(too_long)
+    return content
+
+
+def table_arn(region: str, account: str, name: str) -> str:
+    return f"{ARN}{region}:{account}:table/{name}"
+
+
+class Tables:
+    """The compiled tables of a platform: `host.get(Tables)`."""
+
+    def __init__(self, host: "Host") -> None:
+        self._account = host.account
+        self._store = host.store
+        self._cached: Cached[Table | None] = Cached(host.store, [records.TABLES], self._load)
+
+    async def _load(self, key: str) -> Table | None:
+        region, _, name = key.partition("/")
+        data = await self._store.get(*records.place(region, name))
+        return None if data is None else self.compile(records.decode(data))
+
+    def compile(self, record: TableRecord) -> Table:
+        return Table(record, self._account)
+
+    def peek(self, region: str, name: str) -> Table | None:
+        """The table if it is in memory; no I/O."""
+        return self._cached.peek(f"{region}/{name}")
+
+    async def find(self, region: str, name: str) -> Table | None:
+        """The table in whatever status, None when there is none."""
+        key = f"{region}/{name}"
+        return self._cached.peek(key) or await self._cached.get(key)
+
+    async def live(self, region: str, name: str) -> Table:
+        """The table for reading and writing items. Raises ResourceNotFoundException as the data plane says it."""
+        key = f"{region}/{name}"
+        table = self._cached.peek(key) or await self._cached.get(key)
+        if table is None or table.record.status in ("CREATING", "DELETING"):
+            raise errors.resource_not_found()
+        return table
+
+
+def table_name(ctx: "Context", given: str) -> str:
+    """The name in a TableName parameter, which may be the table's ARN."""
+    if not given.startswith("arn:"):
+        return given
+    parts = given.split(":", 5)
+    kind, _, name = parts[5].partition("/") if len(parts) == 6 else ("", "", "")
+    if kind != "table" or not name or parts[2] != "dynamodb":
+        raise errors.validation(f"Invalid table ARN: {given}")
+    if parts[4] != ctx.account or parts[3] != ctx.region:
+        raise errors.resource_not_found()
+    return name.partition("/")[0]

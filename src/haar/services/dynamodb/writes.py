@@ -1,0 +1,82 @@
+"""The one way an item changes: its row, its index entries and its change records, in one transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from haar.services.dynamodb import errors
+from haar.services.dynamodb.images import Image, Key
+from haar.services.dynamodb.tables import Index, Table
+from haar.services.dynamodb.values import Item
+from haar.store.contract import Transaction
+from haar.wire.errors import ServiceError
+
+Condition = Callable[[Item], bool]
+"""Whether an item (empty when there is none) meets a condition."""
+Change = Callable[["Image | None"], "Image | None"]
+"""From the item that is there to the one that shall be there; None is no item."""
+
+
+@dataclass(slots=True)
+class Write:
+    """One write of one item, ready to be done in any transaction."""
+
+    table: Table
+    key: Key
+    change: Change
+    condition: Condition | None = None
+    needs_old: bool = False
+    """Whether the outcome must know the old item although nothing else does."""
+    return_old_on_failure: bool = False
+    """ReturnValuesOnConditionCheckFailure = ALL_OLD."""
+    origin: str = ""
+    """Which service writes, when it is not a user: `ttl`."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    old: Image | None
+    """Only known where the write needed it."""
+    new: Image | None
+
+
+async def perform(tx: Transaction, write: Write) -> Outcome:
+    """Does one write. Raises ConditionalCheckFailedException, and whatever `change` raises; then nothing is written."""
+    table, key = write.table, write.key
+    old = None
+    if write.needs_old or write.condition is not None or table.needs_old:
+        data = await tx.get(table.space, key.partition, key.sort)
+        old = None if data is None else Image(data)
+        if write.condition is not None and not write.condition({} if old is None else old.item):
+            raise failed(write, old)
+    new = write.change(old)
+    await apply(tx, table, key, old, new, write.origin)
+    return Outcome(old, new)
+
+
+def failed(write: Write, old: Image | None) -> ServiceError:
+    return errors.condition_failed(old.fragment if old is not None and write.return_old_on_failure else None)
+
+
+async def apply(tx: Transaction, table: Table, key: Key, old: Image | None, new: Image | None, origin: str = "") -> None:
+    """Replaces `old` (known wherever `table.needs_old`) by `new`. Every change of every item goes through here."""
+    if old is not None and new is not None and (new is old or new.data == old.data):
+        return
+    if new is not None:
+        tx.put(table.space, key.partition, key.sort, new.data)
+    elif old is not None or not table.needs_old:
+        tx.delete(table.space, key.partition, key.sort)
+    for index in table.indexes:
+        _reindex(tx, table, index, key, old, new)
+    if table.on_change is not None:
+        await table.on_change(tx, table, key, old, new, origin)
+
+
+def _reindex(tx: Transaction, table: Table, index: Index, key: Key, old: Image | None, new: Image | None) -> None:
+    before = None if old is None else index.entry(table, key, old.item)
+    after = None if new is None else index.entry(table, key, new.item)
+    if before is not None and before != after:
+        tx.delete(index.space, before.partition, before.sort)
+    if after is not None and new is not None:
+        entry = index.project(new)
+        if before != after or old is None or index.project(old).data != entry.data:
+            tx.put(index.space, after.partition, after.sort, entry.data)
