@@ -246,7 +246,7 @@ class SQLiteStore:
 
     def watch(self, space: str, callback: Callable[[], None]) -> Callable[[], None]:
         if self._poll is None and not self._closing:
-            self._data_version = self._connection.data_version()
+            self._data_version = self._rows.version()
             self._poll = self._loop.call_later(POLL_SECONDS, self._look_for_others)
         return self._watchers.add(space, callback)
 
@@ -363,8 +363,8 @@ class SQLiteStore:
             return
         self._poll = self._loop.call_later(POLL_SECONDS, self._look_for_others)
         try:
-            version = self._connection.data_version()
-        except apsw.Error:
+            version = self._rows.version()
+        except StoreError:
             # Busy or damaged: whoever watches looks, and is told by what he reads.
             version = -1
         if version != self._data_version:

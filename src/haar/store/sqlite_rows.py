@@ -110,6 +110,10 @@ class Rows:
             self._all(DELETE_TO, [number, start, *keys[-1]])
         return len(keys)
 
+    def version(self) -> int:
+        """Moves with every commit of another connection."""
+        return int(self._all("PRAGMA data_version")[0][0])
+
     def begin(self) -> None:
         """Raises StoreBusy while another process writes."""
         self._all("BEGIN IMMEDIATE")
