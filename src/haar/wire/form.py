@@ -73,7 +73,7 @@ class FormShapes:
             return {name: convert(node[key]) for name, key, convert in members if key in node}
 
         self._structures[shape.name] = parse
-        members += [(name, form_name(name, member), self._convert(member)) for name, member in shape.members()]
+        members += [(name, key, self._convert(member)) for name, member in shape.members() for key in form_names(name, member)]
         return parse
 
     def _convert(self, shape: Shape) -> Convert:
@@ -125,13 +125,13 @@ class FormShapes:
         return parse
 
 
-def form_name(name: str, member: Shape) -> str:
-    """A member's name in a form."""
+def form_names(name: str, member: Shape) -> list[str]:
+    """A member's names in a form."""
+    own = str(member.traits.get("locationName", name))
     if member.type == "list" and member.traits.get("flattened"):
-        # A flattened list is called as its elements are, unless it has a name of its own.
-        inner = member.element.traits.get("locationName")
-        return str(inner or member.traits.get("locationName", name))
-    return str(member.traits.get("locationName", name))
+        # botocore calls a flattened list as its elements are called, Smithy as the list itself: both are understood.
+        return list(dict.fromkeys((own, str(member.element.traits.get("locationName", own)))))
+    return [own]
 
 
 def _only(node: dict[str, Node], wrapper: str) -> dict[str, Node]:

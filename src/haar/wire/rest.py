@@ -263,28 +263,30 @@ def _query(shape: Shape, literals: frozenset[str]) -> Reader | None:
                     out.setdefault(name, []).append(convert(text))
                 else:
                     out[name] = convert(text)
-            elif key not in literals:
-                for name, many in maps:
-                    if many:
-                        out.setdefault(name, {}).setdefault(key, []).append(text)
-                    else:
-                        out.setdefault(name, {}).setdefault(key, text)
+                continue
+            # A map takes the parameters that have no member of their own.
+            for name, many in maps if key not in literals else ():
+                if many:
+                    out.setdefault(name, {}).setdefault(key, []).append(text)
+                else:
+                    out.setdefault(name, {}).setdefault(key, text)
 
     return read
 
 
 def _headers(shape: Shape) -> Reader | None:
     single = [
-        (name, member.traits.get("locationName", name).lower(), from_text(member, "rfc822")) for name, member in _located(shape, "header")
+        (name, member.traits.get("locationName", name).lower(), member.type == "list", from_text(member, "rfc822"))
+        for name, member in _located(shape, "header")
     ]
     prefixed = [(name, member.traits.get("locationName", "").lower()) for name, member in _located(shape, "headers")]
     if not single and not prefixed:
         return None
 
     def read(request: Request, out: dict[str, Any]) -> None:
-        for name, header, convert in single:
+        for name, header, many, convert in single:
             text = request.headers.get(header)
-            if text is not None:
+            if text is not None and (text or not many):
                 out[name] = convert(text)
         for name, prefix in prefixed:
             found = {key[len(prefix) :]: value for key, value in request.headers.items() if key.startswith(prefix)}

@@ -38,11 +38,15 @@ def namespace(traits: Mapping[str, Any]) -> str:
     return f' xmlns{":" + prefix if prefix else ""}="{attribute(uri)}"'
 
 
-def xml_name(name: str, member: Shape) -> str:
-    """A member's element."""
+def xml_names(name: str, member: Shape) -> list[str]:
+    """What a member's element may be called; the first is what botocore reads and writes, the last what Smithy says."""
+    own = str(member.traits.get("locationName", name))
     if member.type == "list" and member.traits.get("flattened"):
-        return str(member.traits.get("locationName") or member.element.traits.get("locationName", name))
-    return str(member.traits.get("locationName", name))
+        return list(dict.fromkeys((str(member.element.traits.get("locationName", own)), own)))
+    if member.type == "structure":
+        # A structure's own name is that of a document's root, but botocore takes it for members as well.
+        return list(dict.fromkeys((own, name)))
+    return [own]
 
 
 class XmlShapes:
@@ -77,7 +81,7 @@ class XmlShapes:
             if member.traits.get("xmlAttribute"):
                 attributes.append((name, member.traits.get("locationName", name)))
             else:
-                elements.append((name, xml_name(name, member), self.writer(member)))
+                elements.append((name, xml_names(name, member)[0], self.writer(member)))
         return write
 
     def writer(self, shape: Shape) -> Write:
@@ -167,9 +171,10 @@ class XmlShapes:
                 attributes[member.traits.get("locationName", name).rpartition(":")[2]] = name
             elif member.traits.get("flattened") and member.type in ("list", "map"):
                 mapped = member.type == "map"
-                flat[xml_name(name, member)] = (name, self._entry_reader(member) if mapped else self.reader(member.element), mapped)
+                item = self._entry_reader(member) if mapped else self.reader(member.element)
+                flat.update(dict.fromkeys(xml_names(name, member), (name, item, mapped)))
             else:
-                single[xml_name(name, member)] = (name, self.reader(member))
+                single.update(dict.fromkeys(xml_names(name, member), (name, self.reader(member))))
         return read
 
     def _entry_reader(self, shape: Shape) -> Read:
