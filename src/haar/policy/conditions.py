@@ -12,10 +12,14 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
+from haar.policy.decision import AccessRequest
 from haar.policy.errors import PolicyError
 from haar.policy.patterns import Patterns
 
 T = TypeVar("T")
+
+RESOURCE_ONLY = frozenset(("service", "federated", "anonymous"))
+"""Kinds of callers without identity policies of their own."""
 
 
 class Facts:
@@ -23,17 +27,14 @@ class Facts:
 
     __slots__ = ("_given", "_lowered", "missing")
 
-    def __init__(self, given: Mapping[str, Sequence[str]], more: Mapping[str, Sequence[str]] | None = None) -> None:
-        """`more` holds keys (lower case) that count where `given` does not have them."""
-        self._given = given
-        self._lowered: dict[str, Sequence[str]] | None = dict(more) if more else None
+    def __init__(self, request: AccessRequest) -> None:
+        self._given = request
+        self._lowered: dict[str, Sequence[str]] | None = None
         self.missing: dict[str, str] = {}
-        if more:
-            self._lower()
 
     def _lower(self) -> dict[str, Sequence[str]]:
-        lowered = dict(self._lowered or {})
-        for key, values in self._given.items():
+        lowered = _own_facts(self._given)
+        for key, values in self._given.context.items():
             lowered[key.lower()] = (values,) if isinstance(values, str) else values
         self._lowered = lowered
         return lowered
@@ -50,6 +51,20 @@ class Facts:
     def single(self, key: str) -> str | None:
         values = self.get(key)
         return values[0] if len(values) == 1 else None
+
+
+def _own_facts(request: AccessRequest) -> dict[str, Sequence[str]]:
+    """Condition keys (lower case) that the request itself decides; the context's own values go first."""
+    facts: dict[str, Sequence[str]] = {}
+    if request.principal_kind in RESOURCE_ONLY:
+        return facts
+    if request.principal_arn:
+        facts["aws:principalarn"] = (request.role_arn or request.principal_arn,)
+    if request.principal_account:
+        facts["aws:principalaccount"] = (request.principal_account,)
+    if account := request.resource_account or request.principal_account:
+        facts["aws:resourceaccount"] = (account,)
+    return facts
 
 
 Test = Callable[[str, Facts], bool]
@@ -75,12 +90,10 @@ def _patterns(patterns: Patterns) -> Test:
 
 
 def _strings_ignoring_case(values: Sequence[str], variables: bool) -> Test:
-    folded = frozenset(value.lower() for value in values)
-    patterns = Patterns(values, variables=variables, wildcards=False)
-    escapes = Patterns([value.lower() for value in values], variables=variables, wildcards=False)
+    patterns = Patterns([value.lower() for value in values], variables=variables, wildcards=False)
     if not patterns.templates:
-        return lambda value, facts: value.lower() in folded or escapes.matches(value.lower())
-    return lambda value, facts: patterns.matches_variable(value, facts, fold=True) or escapes.matches(value.lower())
+        return lambda value, facts: patterns.matches(value.lower())
+    return lambda value, facts: patterns.matches_variable(value, facts, fold=True) or patterns.matches(value.lower())
 
 
 def _bools(values: Sequence[str], variables: bool) -> Test:

@@ -8,7 +8,7 @@ import orjson
 from haar.policy.conditions import compile_conditions
 from haar.policy.decision import AccessRequest
 from haar.policy.errors import PolicyError
-from haar.policy.patterns import Patterns
+from haar.policy.patterns import Patterns, Values
 
 VARIABLES_SINCE = "2012-10-17"
 
@@ -73,18 +73,18 @@ class Principals:
 
 
 class Statement:
-    """One statement. Whether it applies is asked in the order action, resource, principal, conditions."""
+    """One statement. Whether it applies is asked in the order action, resource, principal, conditions (`evaluate`)."""
 
     __slots__ = (
-        "_actions",
-        "_not_action",
         "_not_principal",
-        "_not_resource",
         "_principals",
-        "_resources",
+        "actions",
         "allow",
         "conditions",
         "index",
+        "not_action",
+        "not_resource",
+        "resources",
         "services",
         "sid",
     )
@@ -96,46 +96,37 @@ class Statement:
         self.index = index
         self.sid = str(source.get("Sid", ""))
         self.allow = effect == "Allow"
-        self._not_action = "NotAction" in source
-        actions = [action.lower() for action in as_list(source.get("NotAction" if self._not_action else "Action", []))]
-        self._actions = Patterns(actions)
-        self._not_resource = "NotResource" in source
+        self.not_action = "NotAction" in source
+        actions = [action.lower() for action in as_list(source.get("NotAction" if self.not_action else "Action", []))]
+        self.actions = Patterns(actions)
+        self.not_resource = "NotResource" in source
         resources = source.get("NotResource", source.get("Resource"))
-        self._resources = None if resources is None else Patterns(as_list(resources), arn=True, variables=variables)
+        self.resources = None if resources is None else Patterns(as_list(resources), arn=True, variables=variables)
         self._not_principal = "NotPrincipal" in source
         principals = source.get("NotPrincipal", source.get("Principal"))
         self._principals = None if principals is None else Principals(principals)
         self.conditions = compile_conditions(source.get("Condition", {}), variables)
-        self.services = frozenset(action.partition(":")[0] for action in actions)
+        services = frozenset(action.partition(":")[0] for action in actions)
+        of_any = self.not_action or any("*" in name or "?" in name for name in services)
+        self.services = None if of_any else services
         """Prefixes of the actions that it may speak of; None when it may speak of any."""
-        if self._not_action or any("*" in name or "?" in name for name in self.services):
-            self.services = None  # type: ignore[assignment]
 
-    def matches_action(self, action: str) -> bool:
-        """`action` in lower case."""
-        return self._actions.matches(action) is not self._not_action
+    def matches_variable_resource(self, resource: str, facts: Values) -> bool:
+        return self.resources is not None and self.resources.matches_variable(resource, facts) is not self.not_resource
 
-    def matches_resource(self, resource: str) -> bool | None:
-        """None when policy variables decide."""
-        patterns = self._resources
-        if patterns is None:
-            return True
-        if patterns.matches(resource):
-            return not self._not_resource
-        return None if patterns.templates else self._not_resource
+    def names(self, request: AccessRequest, bounded: bool) -> int:
+        """How the statement of a resource policy names the caller; `bounded` is whether it has a permissions boundary.
 
-    def matches_variable_resource(self, resource: str, facts: Any) -> bool:
-        return self._resources is not None and self._resources.matches_variable(resource, facts) is not self._not_resource
-
-    def names(self, request: AccessRequest) -> int:
-        """How the statement of a resource policy names the caller."""
+        Deny with NotPrincipal denies everyone who has one.
+        https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+        """
         if self._principals is None:
             return NOBODY
         if not self._not_principal:
             return self._principals.names(request)
         if self.allow:
             return DIRECT if self._principals.names(request) == NOBODY else NOBODY
-        return NOBODY if self._principals.exempts(request) else DIRECT
+        return NOBODY if not bounded and self._principals.exempts(request) else DIRECT
 
 
 class Policy:

@@ -5,9 +5,9 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-l
 
 from collections.abc import Sequence
 
-from haar.policy.conditions import Facts, all_hold
+from haar.policy.conditions import RESOURCE_ONLY, Facts, all_hold
 from haar.policy.decision import AccessRequest, Decision, Layer, Match
-from haar.policy.document import ACCOUNT, DIRECT, NOBODY, ROLE, Policy, Statement
+from haar.policy.document import DIRECT, NOBODY, ROLE, Policy, Statement
 
 IDENTITY: Layer = "identity-based policy"
 RESOURCE: Layer = "resource-based policy"
@@ -26,10 +26,6 @@ TRUST_ACTIONS = frozenset(
 )
 """Actions on a role that its trust policy must allow, whatever identity policies say."""
 
-RESOURCE_ONLY = frozenset(("service", "federated", "anonymous"))
-"""Callers without identity policies of their own."""
-
-EVERY_STRENGTH = frozenset((DIRECT, ROLE, ACCOUNT))
 NO_STRENGTH: frozenset[int] = frozenset()
 
 
@@ -49,18 +45,27 @@ class _Survey:
         self.open_allow = False
 
 
-def _survey(layer: Layer, policies: Sequence[Policy], request: AccessRequest, action: str, facts: Facts) -> _Survey:
+def _survey(layer: Layer, policies: Sequence[Policy], request: AccessRequest, action: str, facts: Facts, bounded: bool = False) -> _Survey:
     found = _Survey(layer)
     service = action.partition(":")[0]
     resource = request.resource
     for policy in policies:
         for statement in policy.about(service):
-            if not statement.matches_action(action):
+            # The usual ways of matching are written out: this loop is what a decision costs.
+            names = statement.actions
+            named = action in names.exact or action.startswith(names.prefixes) or (names.regexes != () and names.fits(action))
+            if named is statement.not_action:
                 continue
-            applies = statement.matches_resource(resource)
+            on = statement.resources
+            if on is None:
+                applies: bool | None = True
+            elif resource in on.exact or resource.startswith(on.prefixes) or (on.regexes != () and on.fits(resource)):
+                applies = not statement.not_resource
+            else:
+                applies = None if on.templates else statement.not_resource
             if applies is False:
                 continue
-            strength = DIRECT if layer is not RESOURCE else statement.names(request)
+            strength = DIRECT if layer is not RESOURCE else statement.names(request, bounded)
             if strength == NOBODY:
                 continue
             firm = applies is True and not statement.conditions
@@ -102,7 +107,7 @@ def evaluate(
     """
     action = request.action.lower()
     kind = request.principal_kind
-    facts = Facts(request.context, _own_facts(request))
+    facts = Facts(request)
     own = kind != "root" and kind not in RESOURCE_ONLY
     surveys = []
     if own:
@@ -112,7 +117,7 @@ def evaluate(
         if sessions or kind == "federated-user":
             surveys.append(_survey(SESSION, sessions or (), request, action, facts))
     if resource is not None:
-        surveys.append(_survey(RESOURCE, (resource,), request, action, facts))
+        surveys.append(_survey(RESOURCE, (resource,), request, action, facts, own and boundary is not None))
     missing = tuple(facts.missing.values())
     trust = action in TRUST_ACTIONS and resource is not None
     if (denied := _explicit_deny(surveys, trust, missing)) is not None:
@@ -121,23 +126,11 @@ def evaluate(
     if blocked is not None:
         open_question = any(survey.open_allow or survey.open_deny for survey in surveys)
         return Decision("implicitDeny", _implicit_reason(blocked, request.action, trust), (), open_question, missing)
-    firmly = _blocked(request, trust, {survey.layer: survey.firm for survey in surveys}) is None
-    matches = tuple(_match(survey.layer, *one) for survey in surveys for one in survey.allows)
-    return Decision("allowed", "", matches, not firmly or any(survey.open_deny for survey in surveys), missing)
-
-
-def _own_facts(request: AccessRequest) -> dict[str, Sequence[str]]:
-    """Condition keys that the request itself decides; the context's own values go first."""
-    facts: dict[str, Sequence[str]] = {}
-    if request.principal_kind in RESOURCE_ONLY:
-        return facts
-    if request.principal_arn:
-        facts["aws:principalarn"] = (request.role_arn or request.principal_arn,)
-    if request.principal_account:
-        facts["aws:principalaccount"] = (request.principal_account,)
-    if account := request.resource_account or request.principal_account:
-        facts["aws:resourceaccount"] = (account,)
-    return facts
+    conditional = any(survey.open_deny for survey in surveys)
+    if not conditional and any(survey.open_allow for survey in surveys):
+        conditional = _blocked(request, trust, {survey.layer: survey.firm for survey in surveys}) is not None
+    matches = tuple([_match(survey.layer, *one) for survey in surveys for one in survey.allows])
+    return Decision("allowed", "", matches, conditional, missing)
 
 
 def _explicit_deny(surveys: Sequence[_Survey], trust: bool, missing: tuple[str, ...]) -> Decision | None:

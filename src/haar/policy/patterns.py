@@ -140,7 +140,7 @@ def complete_arn(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
 class Patterns:
     """A set of patterns; a text matches when one of them does."""
 
-    __slots__ = ("_exact", "_prefixes", "_regexes", "arn", "everything", "templates")
+    __slots__ = ("arn", "exact", "prefixes", "regexes", "templates")
 
     def __init__(self, texts: Iterable[str], *, arn: bool = False, variables: bool = False, wildcards: bool = True) -> None:
         """`arn` keeps wildcards within ARN segments; without `wildcards`, `*` and `?` are themselves."""
@@ -149,7 +149,6 @@ class Patterns:
         regexes: dict[str, Callable[[str], object]] = {}
         templates: list[tuple[Token, ...]] = []
         self.arn = arn
-        self.everything = False
         for text in texts:
             tokens = tokenize(text, variables)
             if not wildcards:
@@ -160,8 +159,8 @@ class Patterns:
             if len(static) != len(tokens):
                 templates.append(tokens)
             elif all(token is Wild.ANY for token in static):
-                self.everything = self.everything or bool(static)
-                exact.add("")
+                # Nothing at all matches the empty text only, `*` every one.
+                (prefixes if static else exact).add("")
             elif Wild.ANY not in static and Wild.ONE not in static:
                 exact.add(literal(static))
             elif (
@@ -174,17 +173,20 @@ class Patterns:
             else:
                 source = to_regex(static, arn)
                 regexes[source] = re.compile(source, re.DOTALL).fullmatch
-        self._exact = frozenset(exact)
-        self._prefixes = tuple(sorted(prefixes))
-        self._regexes = tuple(regexes.values())
+        # Hot paths read these three without a call: a text matches when it is in `exact`, starts with one of `prefixes`, or fits a regex.
+        self.exact = frozenset(exact)
+        self.prefixes = tuple(sorted(prefixes))
+        self.regexes = tuple(regexes.values())
         self.templates = tuple(templates)
         """The patterns that hold a variable."""
 
     def matches(self, text: str) -> bool:
         """Whether a pattern without variables matches."""
-        if self.everything or text in self._exact or (self._prefixes and text.startswith(self._prefixes)):
-            return True
-        for regex in self._regexes:  # noqa: SIM110 - a generator would cost as much as the matching
+        return text in self.exact or text.startswith(self.prefixes) or (bool(self.regexes) and self.fits(text))
+
+    def fits(self, text: str) -> bool:
+        """Whether one of the regular expressions fits."""
+        for regex in self.regexes:  # noqa: SIM110 - a generator would cost as much as the matching
             if regex(text) is not None:
                 return True
         return False
