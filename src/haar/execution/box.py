@@ -1,6 +1,7 @@
 """A place where a runtime waits for its function: the process tree, its sockets and its pipe, before any code is in it."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import socket
@@ -225,17 +226,18 @@ async def _handed_over(hand: socket.socket, child: Child, output: int) -> list[s
     """The two listening sockets from inside."""
     loop = asyncio.get_running_loop()
     hand.setblocking(False)
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(hand.fileno(), lambda: ready.done() or ready.set_result(None))
+    ready = asyncio.Event()
+    loop.add_reader(hand.fileno(), ready.set)
+    child.ended.add_done_callback(lambda _: ready.set())
     try:
         async with asyncio.timeout(HAND_OVER_SECONDS):
-            await asyncio.wait([ready, child.ended], return_when=asyncio.FIRST_COMPLETED)
+            await ready.wait()
     except TimeoutError:
         raise Unavailable("an execution environment did not start in time") from None
     finally:
         loop.remove_reader(hand.fileno())
     numbers: list[int] = []
-    if ready.done():
+    with contextlib.suppress(BlockingIOError):  # nothing has come: the sandbox has ended
         _, numbers, _, _ = socket.recv_fds(hand, 16, 2)
     if len(numbers) != 2:
         os.set_blocking(output, False)
@@ -267,18 +269,9 @@ def _rlimits() -> list[tuple[int, int, int]]:
 
 
 PACKAGES = (
-    "awslambdaric",
-    "runtime_client",
-    "snapshot_restore_py",
-    "simplejson",
-    "boto3",
-    "botocore",
-    "s3transfer",
-    "jmespath",
-    "dateutil",
-    "six",
-    "urllib3",
-)
+    "awslambdaric", "runtime_client", "snapshot_restore_py", "simplejson",
+    "boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3",
+)  # fmt: skip
 
 
 def prepare_python(target: Path) -> None:

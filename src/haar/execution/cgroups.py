@@ -1,8 +1,8 @@
 """Control groups, version 1 or 2, where the host lets us write them: memory, CPU time, number of processes, freezing.
 
-haar's groups are below its own group, in one that is named `haar-PID-…`: the sum of all functions is bounded there, and each environment has a
-group in it. A function's /tmp is memory to the kernel and not to Lambda, so the hard limit is MemorySize and the size of /tmp together;
-what its processes have written to is watched against MemorySize alone (`environment`).
+haar's groups are below its own group, in one that is named `haar-PID-…`: the sum of all functions is bounded there, and each
+environment has a group in it. A function's /tmp is memory to the kernel and not to Lambda, so the hard limit is MemorySize and the size
+of /tmp together; what its processes have written to is watched against MemorySize alone (`environment`).
 """
 
 import contextlib
@@ -143,7 +143,7 @@ class Hierarchy:
 
 
 def detect(token: str) -> Hierarchy | None:
-    """Where groups may be made, or None. Changes nothing."""
+    """Where groups may be made, or None."""
     paths = own_groups()
     mounts = _mounts()
     bases: dict[str, str] = {}
@@ -217,11 +217,9 @@ def _delegated(base: Path) -> bool:
 
 def _enable(directory: Path) -> bool:
     available = _read(str(directory / "cgroup.controllers")).split()
-    wanted = [f"+{controller}" for controller in ("memory", "cpu", "pids") if controller in available]
-    enabled = _read(str(directory / "cgroup.subtree_control")).split()
-    return set(wanted) <= {f"+{controller}" for controller in enabled} or _write(
-        str(directory / "cgroup.subtree_control"), " ".join(wanted)
-    )
+    wanted = {controller for controller in ("memory", "cpu", "pids") if controller in available}
+    control = str(directory / "cgroup.subtree_control")
+    return wanted <= set(_read(control).split()) or _write(control, " ".join(f"+{controller}" for controller in sorted(wanted)))
 
 
 def clean(hierarchy: Hierarchy) -> None:

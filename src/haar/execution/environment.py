@@ -1,6 +1,7 @@
 """One execution environment: INIT, then one invocation after another, until it is retired or it breaks."""
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import Callable
@@ -44,6 +45,10 @@ class Fault:
         return json.dumps(
             {"errorType": self.kind, "errorMessage": f"RequestId: {request_id} Error: {self.message}"}, separators=(",", ":")
         ).encode()
+
+
+def error_object(kind: str, message: str) -> bytes:
+    return json.dumps({"errorType": kind, "errorMessage": message}, separators=(",", ":")).encode()
 
 
 class Environment:
@@ -111,7 +116,8 @@ class Environment:
     async def invoke(self, event: Event) -> InvocationResult:
         """Runs one invocation; the environment is idle, or has just failed to start."""
         loop = asyncio.get_running_loop()
-        self._result = result = loop.create_future()
+        result: asyncio.Future[InvocationResult] = loop.create_future()
+        self._result = result
         self._event = event
         failed = self._fault
         if failed is None:
@@ -169,10 +175,10 @@ class Environment:
         if posted.too_large:
             message = f"Response payload size exceeded maximum allowed payload size ({RESPONSE_BYTES} bytes)."
             kind = "Function.ResponseSizeTooLarge"
-            body = json.dumps({"errorMessage": message, "errorType": kind}, separators=(",", ":")).encode()
-            self._finish(body, kind, "error")
+            self._finish(error_object(kind, message), kind, "error")
         elif kind := posted.headers.get("lambda-runtime-function-error-type", ""):
-            self._finish(bytes(posted.body), kind, "error")
+            told = posted.headers.get("lambda-runtime-function-error-body", "")  # a stream's trailer
+            self._finish(base64.b64decode(told) if told else bytes(posted.body), kind, "failure")
         else:
             self._finish(bytes(posted.body), None, "success")
         return True
@@ -181,8 +187,7 @@ class Environment:
         if not self._runs(request_id):
             return False
         kind = posted.headers.get("lambda-runtime-function-error-type", "Unhandled")
-        body = bytes(posted.body) or json.dumps({"errorMessage": "", "errorType": kind}).encode()
-        self._finish(body, kind, "failure")
+        self._finish(bytes(posted.body) or error_object(kind, ""), kind, "failure")
         return True
 
     def init_failed(self, posted: Posted) -> None:

@@ -3,7 +3,8 @@
 Run as a script by an isolated interpreter (`haar.execution.spawner` starts it); imports nothing of haar. It answers requests that come
 over an inherited Unix socket (descriptor 3), each a 4-byte length and a JSON object, with descriptors attached:
 
-    {"op": "spawn", "id": …, "argv": […], "env": {…}, "fds": n, "cgroups": [DIR…], "settings": [[FILE, VALUE]…], "rlimits": [[R, SOFT, HARD]…]}
+    {"op": "spawn", "id": …, "argv": […], "env": {…}, "fds": n, "cwd": …, "own_group": bool,
+     "cgroups": [DIR…], "settings": [[FILE, VALUE]…], "rlimits": [[RESOURCE, SOFT, HARD]…]}
     {"op": "kill", "id": …}
 
 and tells in the same form what becomes of them: {"id": …, "pid": …}, {"id": …, "failed": "why"}, {"id": …, "exit": STATUS, "oom": bool}.
@@ -46,13 +47,13 @@ class Nursery:
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(ignored, signal.SIG_IGN)  # haar decides when to end, and says so by closing the socket
         while True:
-            ready, _, _ = select.select([self.control, wake], [], [], LEFTOVER_PAUSE if self.leaving else None)
+            ready, _, _ = select.select([self.control.fileno(), wake], [], [], LEFTOVER_PAUSE if self.leaving else None)
             if wake in ready:
                 with contextlib.suppress(BlockingIOError):
                     os.read(wake, 4096)
             self.reap()
             self.clear()
-            if self.control in ready and not self.receive():
+            if self.control.fileno() in ready and not self.receive():
                 return self.end()
 
     def receive(self) -> bool:
@@ -86,7 +87,7 @@ class Nursery:
         fds, self.descriptors = self.descriptors[: request["fds"]], self.descriptors[request["fds"] :]
         try:
             for directory in request["cgroups"]:
-                os.mkdir(directory)
+                os.mkdir(directory)  # noqa: PTH102 - pathlib costs an import of 10 ms
             for file, value in request["settings"]:
                 write(file, value)
             pid = os.fork()
@@ -148,7 +149,7 @@ class Nursery:
         left = False
         for directory in request["cgroups"]:
             try:
-                os.rmdir(directory)
+                os.rmdir(directory)  # noqa: PTH106
             except FileNotFoundError:
                 pass
             except OSError:
@@ -165,15 +166,15 @@ class Nursery:
             time.sleep(LEFTOVER_PAUSE)
         for directory in sys.argv[1:]:
             with contextlib.suppress(OSError):
-                os.rmdir(directory)
+                os.rmdir(directory)  # noqa: PTH106
 
 
 def become(request: dict[str, Any], fds: list[int]) -> None:
     """In the child: joins the control groups and becomes the command."""
     try:
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
-            signal.signal(number, signal.SIG_DFL)
+        for default in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+            signal.signal(default, signal.SIG_DFL)
         os.setsid()
         for directory in request["cgroups"]:
             write(directory + "/cgroup.procs", "0")
@@ -191,7 +192,7 @@ def become(request: dict[str, Any], fds: list[int]) -> None:
         os.closerange(CONTROL + len(fds) - 1, 256)
         if request["cwd"]:
             os.chdir(request["cwd"])
-        os.execve(request["argv"][0], request["argv"], request["env"])
+        os.execve(request["argv"][0], request["argv"], request["env"])  # noqa: S606 - a command of haar's own making
     except BaseException as error:  # noqa: BLE001 - a forked child must never return into the parent's loop
         os.write(2, f"haar: {request['argv'][0]}: {error}\n".encode())
     finally:
@@ -208,7 +209,7 @@ def write(file: str, value: str) -> None:
 
 def read(file: str) -> str:
     try:
-        with open(file) as opened:  # noqa: PTH123 - pathlib costs an import of 10 ms
+        with open(file) as opened:  # noqa: PTH123
             return opened.read()
     except OSError:
         return ""

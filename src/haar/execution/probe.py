@@ -68,9 +68,7 @@ def control_groups() -> Finding:
 def system_calls() -> Finding:
     if seccomp.program():
         return Finding("system call filter", "ok", "in use")
-    return Finding(
-        "system call filter", "warning", f"not written for {os.uname().machine}; namespaces and user ids still isolate functions"
-    )
+    return Finding("system call filter", "warning", f"not written for {os.uname().machine}; namespaces still isolate functions")
 
 
 def pasta() -> Finding:
@@ -130,7 +128,8 @@ def _try_sandbox() -> str | None:
 def _remedy(said: str) -> str:
     if "proc" in said:
         return "in a container, run it with --security-opt systempaths=unconfined (or use --sandbox none)"
-    return "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0) or use --sandbox none"
+    settings = "sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0"
+    return f"allow user namespaces ({settings}) or use --sandbox none"
 
 
 def process_identity(pid: int | None = None) -> str:

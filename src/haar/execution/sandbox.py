@@ -21,6 +21,8 @@ USER, GROUP = 993, 990
 DEVICES = ("null", "zero", "full", "random", "urandom")
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+FIRST_VARIABLES = {"LD_LIBRARY_PATH": LIBRARY_PATH, "TZ": ":UTC", "LANG": "en_US.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin"}
+"""Before the function's own are known. None is secret: command lines can be read by others on the host."""
 DNS = "169.254.1.1"
 """Where pasta answers for the host's resolver."""
 

@@ -1,7 +1,8 @@
 """The system call filter of environments: what no function needs and what the kernel's worst holes are reached through.
 
-Refused with EPERM: namespaces (by `unshare`, `setns`, and the flags of `clone`), mounts, keyrings, kernel modules, tracing, BPF, performance
-counters, and calls that name kernel objects by number. `clone3` and `io_uring` answer ENOSYS, so that libraries take their older way.
+Refused with EPERM: namespaces (by `unshare`, `setns`, and the flags of `clone`), mounts, keyrings, kernel modules, tracing, BPF,
+performance counters, and calls that name kernel objects by number. `clone3` and `io_uring` answer ENOSYS, so that libraries take
+their older way.
 """
 
 import platform
@@ -33,7 +34,8 @@ AARCH64: Mapping[str, int] = {
     "lookup_dcookie": 18, "vmsplice": 75, "perf_event_open": 241, "fanotify_init": 262, "name_to_handle_at": 264, "open_by_handle_at": 265,
     "clock_adjtime": 266, "setns": 268, "process_vm_readv": 270, "process_vm_writev": 271, "kcmp": 272, "finit_module": 273,
     "kexec_file_load": 294, "bpf": 280, "userfaultfd": 282, "move_pages": 239, "mbind": 235, "open_tree": 428, "move_mount": 429,
-    "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "mount_setattr": 442, "quotactl_fd": 443, "personality": 92, "syslog": 116,
+    "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433, "mount_setattr": 442, "quotactl_fd": 443, "personality": 92,
+    "syslog": 116,
 }  # fmt: skip
 AARCH64_ABSENT: Mapping[str, int] = {"clone3": 435, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427}
 CLONE = {"x86_64": 56, "aarch64": 220}

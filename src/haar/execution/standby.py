@@ -64,14 +64,11 @@ class Standby:
                 box = await self._boxes.open(runtime, MEMORY_MB, EPHEMERAL_MB, None, None)
             except Unavailable:
                 return  # the next function starts its own, and hears why it cannot
-            if self._stopped:
-                await self._boxes.end(box)
-                return
             self._ready[runtime.kind].append(box)
 
     async def stop(self) -> None:
         self._stopped = True
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)  # what they open is ended below
         await asyncio.gather(*(self._boxes.end(box) for boxes in self._ready.values() for box in boxes), return_exceptions=True)
         for boxes in self._ready.values():
             boxes.clear()

@@ -5,7 +5,8 @@
 Descriptor 3 is a Unix socket to haar. Listening sockets for the Runtime API (9001) and the platform (PORT) go out over it; then the
 environment variables come in, four bytes of length and NAME=VALUE between NULs. KIND says what follows: `python` goes on in this very
 process (starting a second interpreter would cost more than the sandbox), `node` becomes COMMAND, which reads the variables itself,
-and `command` becomes COMMAND with the variables. With PORT 0 haar made the sockets itself. Runs with -I -S -E: the import of `site` is half of a start.
+and `command` becomes COMMAND with the variables. With PORT 0 haar made the sockets itself. Runs with -I -S -E: the import of `site` is
+half of a start.
 """
 
 import _socket
@@ -65,7 +66,7 @@ def preload() -> None:
 def limit() -> None:
     import resource
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     wanted = PROCESSES if hard == resource.RLIM_INFINITY else min(PROCESSES, hard)
     resource.setrlimit(resource.RLIMIT_NPROC, (wanted, wanted))
 
@@ -78,7 +79,7 @@ def needs_own_interpreter(variables: "dict[str, str]") -> bool:
 
 
 def become_python(variables: "dict[str, str]") -> None:
-    import _sitebuiltins  # type: ignore[import-not-found]
+    import _sitebuiltins
     import builtins
     import os
     import time
@@ -87,8 +88,8 @@ def become_python(variables: "dict[str, str]") -> None:
     os.environ.update(variables)
     os.environ["_LAMBDA_TELEMETRY_LOG_FD"] = str(os.dup(1))
     time.tzset()
-    builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")  # type: ignore[attr-defined]
-    builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")  # type: ignore[attr-defined]
+    builtins.exit = _sitebuiltins.Quitter("exit", "Ctrl-D (i.e. EOF)")
+    builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
     task, runtime = variables["LAMBDA_TASK_ROOT"], variables["LAMBDA_RUNTIME_DIR"]
     extra = [entry for entry in variables.get("PYTHONPATH", "").split(":") if entry and entry != runtime]
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -1,0 +1,112 @@
+// The Node.js runtime of an execution environment: waits for its function, loads it, and serves invocations.
+import { chdir } from "node:process";
+import { fail, installConsole, setRequestId } from "./console.mjs";
+import { load } from "./function.mjs";
+import { context, describe, Settled } from "./invocation.mjs";
+import { RuntimeClient } from "./client.mjs";
+import { receiveVariables } from "./variables.mjs";
+import { installStreaming, isStreaming, ResponseStream } from "./streaming.mjs";
+
+const EXIT_ERROR = 1;
+const EXIT_REJECTION = 128;
+const EXIT_EXCEPTION = 129;
+
+async function main() {
+  receiveVariables();
+  chdir(process.env.LAMBDA_TASK_ROOT);
+  installConsole(process.env.AWS_LAMBDA_LOG_FORMAT, process.env.AWS_LAMBDA_LOG_LEVEL);
+  installStreaming();
+  const client = new RuntimeClient(process.env.AWS_LAMBDA_RUNTIME_API);
+  const running = { id: undefined, settle: undefined };
+  catchStrays(client, running);
+  let handler;
+  try {
+    handler = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
+  } catch (error) {
+    await initFailed(client, error);
+    return;
+  }
+  let event = await client.next();
+  for (;;) {
+    event = await serve(client, handler, event, running);
+  }
+}
+
+async function serve(client, handler, event, running) {
+  running.id = event.id;
+  setRequestId(event.id);
+  if (event.traceId) process.env._X_AMZN_TRACE_ID = event.traceId;
+  else delete process.env._X_AMZN_TRACE_ID;
+  client.idle(); // from here on, an empty event loop means that the function has nothing left to do
+  try {
+    if (isStreaming(handler)) return await stream(client, handler, event);
+    const result = await run(handler, event, running);
+    return await client.respond(event.id, result);
+  } catch (error) {
+    const described = describe(error);
+    fail("Invoke Error", error, described);
+    return await client.fail(event.id, described);
+  }
+}
+
+function run(handler, event, running) {
+  const settled = new Settled();
+  running.settle = settled;
+  const about = context(event, settled);
+  try {
+    const result = handler(JSON.parse(event.body), about, settled.callback);
+    if (typeof result?.then === "function") result.then(settled.succeed, settled.fail);
+  } catch (error) {
+    settled.fail(error);
+  }
+  return settled.outcome.then(stringify);
+}
+
+function stringify(result) {
+  try {
+    return JSON.stringify(result === undefined ? null : result) ?? "null";
+  } catch {
+    throw new Error("Unable to stringify response body");
+  }
+}
+
+async function stream(client, handler, event) {
+  const output = new ResponseStream(client.address, event.id);
+  const settled = new Settled();
+  try {
+    await handler(JSON.parse(event.body), output, context(event, settled));
+    if (!output.writableEnded) output.end();
+    await output.done;
+  } catch (error) {
+    fail("Invoke Error", error, describe(error));
+    await output.abort(describe(error));
+  }
+  return await client.next();
+}
+
+async function initFailed(client, error) {
+  const described = describe(error);
+  fail("Uncaught Exception", error, described);
+  await client.initFailed(described);
+  process.exit(EXIT_ERROR);
+}
+
+function catchStrays(client, running) {
+  const stop = (error, status) => {
+    const described = describe(error);
+    fail(status === EXIT_REJECTION ? "Unhandled Promise Rejection" : "Uncaught Exception", error, described);
+    const told = running.id === undefined ? client.initFailed(described) : client.failApart(running.id, described);
+    told.finally(() => process.exit(status));
+  };
+  process.on("uncaughtException", (error) => stop(error, EXIT_EXCEPTION));
+  process.on("unhandledRejection", (reason, promise) => {
+    const error = new Error(reason?.toString());
+    error.name = "Runtime.UnhandledPromiseRejection";
+    error.reason = reason;
+    error.promise = promise;
+    stop(error, EXIT_REJECTION);
+  });
+  process.on("beforeExit", () => running.settle?.empty());
+}
+
+await main();

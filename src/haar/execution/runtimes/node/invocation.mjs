@@ -1,0 +1,72 @@
+// One invocation: the context object, the ways in which a handler may end it, and how an error is told.
+
+export class Settled {
+  constructor() {
+    this.over = false;
+    this.kept = undefined;
+    this.waits = true;
+    this.outcome = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+    this.succeed = (result) => this.end(undefined, result);
+    this.fail = (error) => this.end(error ?? new Error("handled"), undefined, error);
+    this.callback = (error, result) => {
+      if (this.over || this.kept) return;
+      if (!this.waits) this.end(error ?? undefined, result);
+      else this.kept = [error ?? undefined, result];
+    };
+  }
+
+  // The event loop has nothing left: what a callback gave goes out now, and a handler that never answered has answered null.
+  empty() {
+    const [error, result] = this.kept ?? [undefined, null];
+    this.end(error, result);
+  }
+
+  end(error, result, thrown) {
+    if (this.over) return;
+    this.over = true;
+    if (error !== undefined) this.reject(thrown === undefined ? error : thrown);
+    else this.resolve(result);
+  }
+}
+
+export function context(event, settled) {
+  const { env } = process;
+  return {
+    get callbackWaitsForEmptyEventLoop() {
+      return settled.waits;
+    },
+    set callbackWaitsForEmptyEventLoop(value) {
+      settled.waits = Boolean(value);
+    },
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+    clientContext: event.clientContext ? JSON.parse(event.clientContext) : undefined,
+    identity: undefined,
+    invokedFunctionArn: event.arn,
+    awsRequestId: event.id,
+    getRemainingTimeInMillis: () => event.deadline - Date.now(),
+    done: (error, result) => (error === undefined || error === null ? settled.succeed(result) : settled.fail(error)),
+    succeed: settled.succeed,
+    fail: settled.fail,
+  };
+}
+
+export function describe(error) {
+  if (error instanceof Error || (error !== null && typeof error === "object" && "message" in error && "stack" in error)) {
+    const described = { errorType: error.name ?? "Error", errorMessage: error.message };
+    if (error.name === "Runtime.UnhandledPromiseRejection") Object.assign(described, { reason: plain(error.reason), promise: {} });
+    described.trace = String(error.stack ?? "").split("\n");
+    return described;
+  }
+  return { errorType: typeof error, errorMessage: String(error), trace: [] };
+}
+
+function plain(reason) {
+  return reason instanceof Error ? describe(reason) : reason;
+}
