@@ -151,11 +151,9 @@ async def _detail(ctx: Context, entity: Holder) -> dict[str, Any]:
     if isinstance(entity, Role):
         shape = await role_shape(ctx.store, ctx.account, entity)
         profiles = [await profile_shape(ctx.store, ctx.account, profile) for profile in await profiles_of(ctx.store, entity.name)]
-        return (
-            {key: shape[key] for key in shape if key not in ("Description", "MaxSessionDuration")}
-            | common
-            | {"InstanceProfileList": profiles}
-        )
+        del shape["MaxSessionDuration"]
+        shape.pop("Description", None)
+        return shape | common | {"InstanceProfileList": profiles}
     return shapes.named(entity, ctx.account) | common
 
 

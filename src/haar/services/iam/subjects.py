@@ -25,6 +25,11 @@ class Source:
     arn: str = ""
     """Of a managed policy."""
 
+    @property
+    def key(self) -> str:
+        """Unlike the id never shared by two policies of one holder."""
+        return self.arn or self.id
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:
@@ -39,16 +44,26 @@ class Subject:
 
 async def sources(host: Host, holder: Holder) -> list[Source]:
     """All identity policies: inline and attached ones, and for a user those of its groups."""
+    found = await own_sources(host, holder)
+    for group in await groups_of(host, holder):
+        found += await own_sources(host, group)
+    return found
+
+
+async def groups_of(host: Host, holder: Holder) -> list[Group]:
+    if not isinstance(holder, User):
+        return []
+    found = [await find(host.store, Group, name) for name in holder.groups]
+    return [group for group in found if group is not None]
+
+
+async def own_sources(host: Host, holder: Holder) -> list[Source]:
+    """Inline and attached policies."""
     found = [Source(f"{holder.noun}_{holder.name}_{name}", document) for name, document in holder.inline.items()]
     for arn in holder.attached:
         policy = await find_policy(host.store, host.account, arn)
         if policy is not None:
             found.append(Source(policy.name, policy.document, arn))
-    if isinstance(holder, User):
-        for name in holder.groups:
-            group = await find(host.store, Group, name)
-            if group is not None:
-                found += await sources(host, group)
     return found
 
 
