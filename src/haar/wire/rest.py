@@ -13,6 +13,9 @@ from haar.wire.model import Model, Shape
 from haar.wire.router import Router, query_pairs
 from haar.wire.values import serialization
 
+_INPUT_LOCATIONS = frozenset({"uri", "querystring", "header", "headers"})
+_OUTPUT_LOCATIONS = frozenset({"header", "headers", "statusCode"})
+
 FromText = Callable[[str], Any]
 ToText = Callable[[Any], str]
 
@@ -142,7 +145,7 @@ class RestCodec(BaseCodec):
         members = dict(shape.members())
         payload = shape.traits.get("payload")
         if payload is None:
-            outside = frozenset(name for name, member in members.items() if "location" in member.traits)
+            outside = outside_body(shape, _INPUT_LOCATIONS)
             if len(outside) == len(members):
                 return lambda body: {}
             return self._body_parser(operation, shape, outside)
@@ -186,7 +189,7 @@ class RestCodec(BaseCodec):
         members = dict(shape.members())
         payload = shape.traits.get("payload")
         if payload is None:
-            outside = frozenset(name for name, member in members.items() if "location" in member.traits)
+            outside = outside_body(shape)
             if outside and len(outside) == len(members):
                 return lambda output: (b"", None)
             writer = self._body_writer(operation, shape, outside)
@@ -219,6 +222,11 @@ def _utf8(body: bytes) -> str:
 
 
 Reader = Callable[[Request, dict[str, Any]], None]
+
+
+def outside_body(shape: Shape, locations: frozenset[str] = _OUTPUT_LOCATIONS) -> frozenset[str]:
+    """The members that are not in the body. A request's places mean nothing in a response."""
+    return frozenset(name for name, member in shape.members() if member.traits.get("location") in locations)
 
 
 def _located(shape: Shape, location: str) -> list[tuple[str, Shape]]:

@@ -9,7 +9,7 @@ from haar.wire.base import Fault
 from haar.wire.http import Response
 from haar.wire.jsonshape import JsonShapes, parse_members, write_members
 from haar.wire.model import Model, Shape
-from haar.wire.rest import RestCodec, header_writers
+from haar.wire.rest import RestCodec, header_writers, outside_body
 from haar.wire.rpc import load_object
 from haar.wire.values import serialization
 
@@ -54,7 +54,7 @@ class RestJsonCodec(RestCodec):
         body: dict[str, Any] = {}
         if fault.shape is not None:
             members = dict(fault.shape.members())
-            outside = frozenset(name for name, member in members.items() if "location" in member.traits)
+            outside = outside_body(fault.shape)
             if "Type" in members and members["Type"].type == "string":
                 body["Type"] = "User" if fault.sender else "Service"
             body.update(write_members(fault.fields, self._shapes.written_members(fault.shape, outside)))

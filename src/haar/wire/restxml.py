@@ -6,7 +6,7 @@ from typing import Any
 from haar.wire.base import Fault
 from haar.wire.http import Response
 from haar.wire.model import Model, Shape
-from haar.wire.rest import RestCodec, header_writers
+from haar.wire.rest import RestCodec, header_writers, outside_body
 from haar.wire.xmlshape import XmlShapes, namespace, parse_xml, text
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -59,7 +59,7 @@ class RestXmlCodec(RestCodec):
         headers = [(self.request_id_header, request_id), ("Content-Type", self.content_type)]
         more = ""
         if fault.shape is not None:
-            outside = frozenset(name for name, member in fault.shape.members() if "location" in member.traits)
+            outside = outside_body(fault.shape)
             more = self._xml.members(fault.shape, outside)(fault.fields)[1]
             for writer in header_writers(fault.shape):
                 writer(fault.fields, headers)
