@@ -1,6 +1,7 @@
 """The way of a request: every call of every AWS API operation goes through `Gateway.call`, and nothing goes round it."""
 
 import logging
+import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from inspect import isawaitable
@@ -32,6 +33,17 @@ class Credentials:
         return await find_credential(self._host, access_key_id, session_token)
 
 
+class RequestIds:
+    """Identifiers of requests: UUIDs from a seeded generator, since they are no secret and every request has one."""
+
+    def __init__(self, host: Host) -> None:
+        self._bits = random.Random(host.ids.bytes(32)).getrandbits  # noqa: S311 - not for secrets
+
+    def next(self) -> str:
+        digits = f"{self._bits(128):032x}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
 class Gateway:
     """The front door: answers every request of every listener."""
 
@@ -39,6 +51,7 @@ class Gateway:
         self.host = host
         self.router = Router(services)
         self._credentials = Credentials(host)
+        self._new_id = RequestIds(host).next
 
     async def handle(self, request: Request) -> Response:
         """Routes a request to AWS's API or to a deployed API."""
@@ -46,13 +59,13 @@ class Gateway:
         if target is None or request.path != "/" or request.method != "POST":
             await into_task()
             if (route := self.router.route(request)) is not None:
-                return await route.serve(self.host, request, self.host.ids.uuid())
+                return await route.serve(self.host, request, self._new_id())
             if request.path == HEALTH:
                 return Response(200, [("Content-Type", "application/json")], b'{"status":"running"}')
             if cors.is_preflight(request):
                 return cors.preflight(request)
         service = self.router.service(request)
-        request_id = self.host.ids.uuid()
+        request_id = self._new_id()
         if service is None:
             return _nobody(request, request_id)
         if not service.eager:
