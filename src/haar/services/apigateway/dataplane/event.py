@@ -127,11 +127,11 @@ def _headers(answer: dict[str, Any]) -> list[tuple[str, str]]:
             continue
         if isinstance(value, list | dict):
             raise malformed()
-        found.append((name, _text(value)))
+        found.append((name, outgoing_text(value)))
     for name, values in multiple.items():
         if not isinstance(values, list):
             raise malformed()
-        found.extend((name, _text(value)) for value in values if value is not None)
+        found.extend((name, outgoing_text(value)) for value in values if value is not None)
     return outgoing(found)
 
 
@@ -139,7 +139,7 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def _text(value: Any) -> str:
+def outgoing_text(value: Any) -> str:
     """A header's value as it goes over the wire; what is not latin-1 goes as UTF-8."""
     if isinstance(value, bool):
         return "true" if value else "false"

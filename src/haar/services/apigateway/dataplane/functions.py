@@ -11,8 +11,10 @@ from haar.auth.principal import Principal
 from haar.execution.contract import InvocationResult
 from haar.services.apigateway.dataplane.answers import Refused, misconfigured, timed_out
 from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart
 from haar.services.apigateway.dataplane.event import proxy_event, proxy_response
 from haar.services.apigateway.dataplane.log import pairs, shorten
+from haar.services.apigateway.dataplane.mapping import Incoming, RequestMapping
 from haar.services.apigateway.records import Doc
 from haar.services.iam import public as iam
 from haar.services.lambda_ import public as lambda_
@@ -118,11 +120,7 @@ class LambdaProxy:
 
     def __init__(self, integration: Doc) -> None:
         self._function = Function(integration)
-        self._map = None
-        if integration.get("requestParameters"):
-            from haar.services.apigateway.dataplane.mapping import RequestMapping
-
-            self._map = RequestMapping(integration["requestParameters"])
+        self._map = RequestMapping(integration["requestParameters"]) if integration.get("requestParameters") else None
 
     async def __call__(self, call: Call) -> Response:
         event = proxy_event(call)
@@ -141,6 +139,26 @@ class LambdaProxy:
         response = proxy_response(result.payload, call.request.headers.get("accept"), call.live.compiled.binary_types)
         response.headers.append(("X-Amzn-Trace-Id", call.trace_id))
         return response
+
+
+class LambdaCustom:
+    """AWS: the request is mapped to the function's event, and its answer to the response."""
+
+    def __init__(self, integration: Doc) -> None:
+        self._function = Function(integration)
+        self._request = RequestPart(integration)
+        self._response = ResponsePart(integration)
+
+    async def __call__(self, call: Call) -> Response:
+        out = self._request.make(call)
+        kind = next((values[-1] for name, values in out.headers.items() if name.lower() == "x-amz-invocation-type"), "RequestResponse")
+        result = await self._function.invoke(call, out.body or b"{}", kind.lower() == "event")
+        subject = _error_message(result.payload) if result.error is not None else None
+        headers = [("Content-Type", "application/json"), ("X-Amzn-Trace-Id", call.trace_id)]
+        if result.error is not None:
+            headers.append(("X-Amz-Function-Error", result.error))
+            call.say(f"Lambda execution failed with status 200 due to customer function error: {subject}.")
+        return self._response.make(call, Incoming(200, headers, result.payload), subject)
 
 
 def _error_message(payload: bytes) -> str:

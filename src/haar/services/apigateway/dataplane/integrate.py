@@ -3,7 +3,9 @@
 from haar.services.apigateway.dataplane.answers import misconfigured
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Run
-from haar.services.apigateway.dataplane.functions import FUNCTION, LambdaProxy
+from haar.services.apigateway.dataplane.endpoints import Http, HttpProxy
+from haar.services.apigateway.dataplane.functions import FUNCTION, LambdaCustom, LambdaProxy
+from haar.services.apigateway.dataplane.mock import Mock
 from haar.services.apigateway.records import Doc, Draft
 from haar.wire.http import Response
 
@@ -22,6 +24,12 @@ def compile_integration(method: Doc, draft: Draft) -> Run:
     """What runs the integration of a method."""
     integration = method["methodIntegration"]
     kind, uri = integration["type"], integration.get("uri", "")
-    if kind == "AWS_PROXY" and FUNCTION.fullmatch(uri):
-        return LambdaProxy(integration)
+    if kind == "MOCK":
+        return Mock(integration)
+    if kind == "HTTP":
+        return Http(integration)
+    if kind == "HTTP_PROXY":
+        return HttpProxy(integration)
+    if FUNCTION.fullmatch(uri):
+        return LambdaProxy(integration) if kind == "AWS_PROXY" else LambdaCustom(integration)
     return NotBuilt(f"{kind} {uri}".strip())

@@ -1,0 +1,122 @@
+"""An HTTP/1.1 client for integrations: asyncio streams and httptools, a connection a request.
+
+Our own because httptools, which parses responses in C, is here already, and all that is needed is one request with bounds on its time
+and size; a client library would bring five packages.
+"""
+
+import asyncio
+import ssl
+from urllib.parse import urlsplit
+
+import httptools
+
+MAX_RESPONSE = 10 * 1024 * 1024
+MAX_HEADERS = 200
+READ = 64 * 1024
+
+
+class Unreachable(Exception):
+    """No HTTP response came back; says why."""
+
+
+class _Answer:
+    """What httptools calls."""
+
+    def __init__(self, bodyless: bool) -> None:
+        self.headers: list[tuple[str, str]] = []
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.done = False
+        self.status = 0
+        self._bodyless = bodyless
+        self.parser: httptools.HttpResponseParser | None = None
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if len(self.headers) >= MAX_HEADERS:
+            raise Unreachable("the endpoint's response has too many headers")
+        self.headers.append((name.decode("latin-1"), value.decode("latin-1")))
+
+    def on_headers_complete(self) -> None:
+        assert self.parser is not None
+        self.status = self.parser.get_status_code()
+        if self.status < 200:
+            self.headers.clear()
+        elif self._bodyless or self.status in (204, 304):
+            self.done = True
+
+    def on_body(self, part: bytes) -> None:
+        self.size += len(part)
+        if self.size > MAX_RESPONSE:
+            raise Unreachable("the endpoint's response is larger than 10485760 bytes")
+        self.parts.append(part)
+
+    def on_message_complete(self) -> None:
+        if self.status >= 200:
+            self.done = True
+
+
+async def fetch(
+    method: str, url: str, headers: list[tuple[str, str]], body: bytes, seconds: float, verify: bool = True
+) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Status, headers and body of an endpoint's response. Raises Unreachable, and TimeoutError after `seconds`."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.scheme not in ("http", "https"):
+        raise Unreachable("Invalid endpoint address")
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        raise Unreachable("Invalid endpoint address") from None
+    context = _context(verify) if parts.scheme == "https" else None
+    async with asyncio.timeout(seconds):
+        try:
+            reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=context)
+        except (OSError, ssl.SSLError) as error:
+            raise Unreachable(f"Network error communicating with endpoint: {error}") from None
+        try:
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            writer.write(_head(method, target, parts.netloc.rpartition("@")[2], headers, body))
+            await writer.drain()
+            return await _read(reader, method)
+        except (OSError, httptools.HttpParserError) as error:
+            raise Unreachable(f"Network error communicating with endpoint: {error}") from None
+        finally:
+            writer.close()
+
+
+def _context(verify: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _head(method: str, target: str, host: str, headers: list[tuple[str, str]], body: bytes) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close"]
+    lines.extend(f"{name}: {value}" for name, value in headers if name.lower() not in ("host", "connection", "content-length"))
+    if body or method in ("POST", "PUT", "PATCH"):
+        lines.append(f"Content-Length: {len(body)}")
+    text = "\r\n".join(lines) + "\r\n\r\n"
+    return text.encode("latin-1", "replace") + body
+
+
+async def _read(reader: asyncio.StreamReader, method: str) -> tuple[int, list[tuple[str, str]], bytes]:
+    answer = _Answer(method == "HEAD")
+    answer.parser = httptools.HttpResponseParser(answer)
+    while not answer.done:
+        data = await reader.read(READ)
+        if not data:
+            break
+        try:
+            answer.parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            raise error.__context__ if isinstance(error.__context__, Unreachable) else Unreachable(str(error)) from None
+    if not answer.done and not (answer.status and _until_close(answer.headers)):
+        raise Unreachable("Network error communicating with endpoint: the connection ended early")
+    return answer.status, answer.headers, b"".join(answer.parts)
+
+
+def _until_close(headers: list[tuple[str, str]]) -> bool:
+    """Whether the body's end is the connection's."""
+    named = {name.lower() for name, _ in headers}
+    return "content-length" not in named and "transfer-encoding" not in named

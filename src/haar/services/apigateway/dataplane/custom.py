@@ -1,0 +1,184 @@
+"""Integrations that map: what they send to an endpoint, and what they make of its answer."""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from haar.services.apigateway.dataplane.answers import misconfigured, unsupported_media_type
+from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.event import is_binary, outgoing_text
+from haar.services.apigateway.dataplane.log import pairs, shorten
+from haar.services.apigateway.dataplane.mapping import Incoming, Outgoing, RequestMapping, ResponseMapping, plain, put_header
+from haar.services.apigateway.dataplane.tools import failed, override, variables
+from haar.services.apigateway.records import Doc
+from haar.services.apigateway.vtl import Template, TemplateError
+from haar.wire.http import Response
+
+JSON = "application/json"
+
+
+class Mapped:
+    """A template, or the reason why it cannot be used: said when it is needed, as AWS does."""
+
+    def __init__(self, source: str) -> None:
+        self._template: Template | None = None
+        self._problem = TemplateError("")
+        try:
+            self._template = Template(source)
+        except TemplateError as error:
+            self._problem = error
+
+    def render(self, call: Call, body: str, extra: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
+        """What it prints, and its variables afterwards (for overrides)."""
+        template = self._template
+        if template is None:
+            raise failed(self._problem)
+        if template.constant is not None:
+            return template.constant, {}
+        values = variables(call, body, extra)
+        try:
+            return template.render(values), values
+        except TemplateError as error:
+            raise failed(error) from None
+
+
+class RequestPart:
+    """From the method's request to the integration's."""
+
+    def __init__(self, integration: Doc) -> None:
+        self._templates = {name.lower(): Mapped(one) for name, one in integration.get("requestTemplates", {}).items()}
+        self._passthrough = integration["passthroughBehavior"]
+        self._mapping = RequestMapping(integration.get("requestParameters", {}))
+        self._handling = integration.get("contentHandling")
+
+    def make(self, call: Call) -> Outgoing:
+        """Raises Refused: 415 for a content type without a template, 500 for a template that fails."""
+        out = Outgoing()
+        self._mapping.apply(call, out)
+        given = call.request.headers.get("content-type") or JSON
+        content_type = given.partition(";")[0].strip().lower()
+        template = self._templates.get(content_type)
+        if template is None:
+            if self._passthrough == "NEVER" or (self._passthrough == "WHEN_NO_TEMPLATES" and self._templates):
+                raise unsupported_media_type()
+            out.body = self._content(call)
+            return out
+        text, values = template.render(call, call.body_text)
+        out.body = text.encode("utf-8", "surrogatepass")
+        changed = override(values, "requestOverride")
+        for name, value in (changed.get("header") or {}).items():
+            put_header(out.headers, name, [outgoing_text(plain(value) or "")])
+        for name, value in (changed.get("querystring") or {}).items():
+            out.query[name] = [plain(value) or ""]
+        for name, value in (changed.get("path") or {}).items():
+            out.path[name] = plain(value) or ""
+        if call.log is not None:
+            call.say(f"Endpoint request body after transformations: {shorten(out.body)}")
+        return out
+
+    def _content(self, call: Call) -> bytes:
+        """The body as it goes through, converted as the integration asks."""
+        body = call.request.body
+        if self._handling == "CONVERT_TO_TEXT" and is_binary(call.request.headers.get("content-type"), call.live.compiled.binary_types):
+            return base64.b64encode(body)
+        if self._handling == "CONVERT_TO_BINARY":
+            return decoded(body)
+        return body
+
+
+def decoded(body: bytes) -> bytes:
+    try:
+        return base64.b64decode(body, validate=True)
+    except binascii.Error:
+        raise misconfigured("Unable to base64 decode the body.") from None
+
+
+class Answer:
+    """One integration response."""
+
+    def __init__(self, response: Doc) -> None:
+        pattern = response.get("selectionPattern")
+        self.pattern = re.compile(pattern) if pattern else None
+        self.status = int(response["statusCode"])
+        self._mapping = ResponseMapping(response.get("responseParameters", {}))
+        self._templates = [(name, Mapped(one)) for name, one in response.get("responseTemplates", {}).items() if one]
+        self._handling = response.get("contentHandling")
+
+    def make(self, call: Call, incoming: Incoming) -> Response:
+        headers = self._mapping.apply(call, incoming)
+        status, body, content_type = self.status, incoming.body, JSON
+        if self._templates:
+            content_type, template = self._chosen(call)
+            text, values = template.render(call, body.decode("utf-8", "replace"))
+            body = text.encode("utf-8", "surrogatepass")
+            changed = override(values, "responseOverride")
+            status = _status(changed.get("status"), status)
+            for name, value in (changed.get("header") or {}).items():
+                headers = [pair for pair in headers if pair[0].lower() != str(name).lower()]
+                headers.append((str(name), outgoing_text(plain(value) or "")))
+        if self._handling == "CONVERT_TO_BINARY":
+            body = decoded(body)
+        elif self._handling == "CONVERT_TO_TEXT" and not _is_text(body):
+            body = base64.b64encode(body)
+        if not any(name.lower() == "content-type" for name, _ in headers):
+            headers.append(("Content-Type", content_type))
+        return Response(status, headers, body)
+
+    def _chosen(self, call: Call) -> tuple[str, Mapped]:
+        """The template for what the caller accepts; the first when none is for that."""
+        accept = call.request.headers.get("accept", JSON)
+        if len(self._templates) > 1:
+            for wanted in accept.split(","):
+                media = wanted.partition(";")[0].strip().lower()
+                for name, template in self._templates:
+                    if name.lower() == media:
+                        return name, template
+        return next(((name, template) for name, template in self._templates if name == JSON), self._templates[0])
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _status(value: Any, otherwise: int) -> int:
+    try:
+        status = int(value) if value not in (None, "") else otherwise
+    except (TypeError, ValueError):
+        return otherwise
+    return status if 100 <= status <= 599 else otherwise
+
+
+class ResponsePart:
+    """From the integration's response to the method's."""
+
+    def __init__(self, integration: Doc) -> None:
+        self._answers = [Answer(one) for _, one in sorted(integration.get("integrationResponses", {}).items())]
+        self._default = next((one for one in self._answers if one.pattern is None), None)
+
+    def choose(self, subject: str | None, status: int) -> Answer:
+        """The response whose pattern matches the whole of `subject`, else the one without a pattern. Raises Refused when there is none."""
+        if subject is not None:
+            for answer in self._answers:
+                if answer.pattern is not None and answer.pattern.fullmatch(subject):
+                    return answer
+        if self._default is None:
+            raise misconfigured(
+                f"No match for output mapping and no default endpoint response configured. Endpoint Response Status Code: {status}"
+            )
+        return self._default
+
+    def make(self, call: Call, incoming: Incoming, subject: str | None) -> Response:
+        if call.log is not None:
+            call.say(f"Endpoint response headers: {pairs(incoming.headers)}")
+            call.say(f"Endpoint response body before transformations: {shorten(incoming.body)}")
+        return self.choose(subject, incoming.status).make(call, incoming)
+
+
+def names(pairs_: Sequence[tuple[str, str]]) -> set[str]:
+    return {name.lower() for name, _ in pairs_}

@@ -1,0 +1,95 @@
+"""HTTP and HTTP_PROXY: a server somewhere."""
+
+import re
+from urllib.parse import quote, quote_plus
+
+from haar.services.apigateway.dataplane.answers import misconfigured, timed_out, unreachable
+from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.client import Unreachable, fetch
+from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart, names
+from haar.services.apigateway.dataplane.event import outgoing
+from haar.services.apigateway.dataplane.functions import stage_text
+from haar.services.apigateway.dataplane.log import pairs, shorten
+from haar.services.apigateway.dataplane.mapping import Incoming, Outgoing, RequestMapping
+from haar.services.apigateway.records import Doc
+from haar.wire.http import Response
+
+_PARAMETER = re.compile(r"\{([^{}+]+)\+?\}")
+_PATH_SAFE = "/:@!$&'()*+,;=-._~%"
+
+
+class _Endpoint:
+    def __init__(self, integration: Doc) -> None:
+        self._uri = stage_text(integration["uri"])
+        self._method = integration["httpMethod"]
+        self._seconds = integration["timeoutInMillis"] / 1000
+        self._verify = not integration.get("tlsConfig", {}).get("insecureSkipVerification", False)
+
+    async def ask(self, call: Call, out: Outgoing) -> Incoming:
+        """Raises Refused when no response comes."""
+        url = _PARAMETER.sub(lambda match: quote(out.path.get(match[1], match[0]), safe=_PATH_SAFE), self._uri(call))
+        if not url.startswith(("http://", "https://")):
+            raise misconfigured("Invalid endpoint address")
+        query = "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, many in out.query.items() for value in many)
+        if query:
+            url += ("&" if "?" in url else "?") + query
+        headers = [(name, value) for name, many in out.headers.items() for value in many]
+        method = call.request.method if self._method == "ANY" else self._method
+        if call.log is not None:
+            call.say(f"Endpoint request URI: {url}")
+            call.say(f"Endpoint request headers: {pairs(headers)}")
+            call.say(f"Sending request to {url}")
+        began = call.host.clock.now()
+        try:
+            status, answered, body = await fetch(method, url, headers, out.body, self._seconds, self._verify)
+        except TimeoutError:
+            raise timed_out() from None
+        except Unreachable as error:
+            if str(error).startswith("Invalid endpoint"):
+                raise misconfigured(str(error)) from None
+            raise unreachable(str(error)) from None
+        call.say(f"Received response. Status: {status}, Integration latency: {int((call.host.clock.now() - began) * 1000)} ms")
+        return Incoming(status, answered, body)
+
+
+class HttpProxy:
+    """The request goes through, and the response comes back, as they are."""
+
+    def __init__(self, integration: Doc) -> None:
+        self._endpoint = _Endpoint(integration)
+        self._mapping = RequestMapping(integration.get("requestParameters", {}))
+
+    async def __call__(self, call: Call) -> Response:
+        passed = {name: list(values) for name, values in call.headers.items() if name.lower() != "host"}
+        out = Outgoing(passed, {name: list(values) for name, values in call.query.items()}, {}, call.request.body)
+        out.headers["x-amzn-apigateway-api-id"] = [call.live.api_id]
+        self._mapping.apply(call, out)
+        incoming = await self._endpoint.ask(call, out)
+        if call.log is not None:
+            call.say(f"Endpoint response headers: {pairs(incoming.headers)}")
+            call.say(f"Endpoint response body before transformations: {shorten(incoming.body)}")
+        return Response(
+            incoming.status, outgoing([pair for pair in incoming.headers if pair[0].lower() != "content-length"]), incoming.body
+        )
+
+
+class Http:
+    """The request and the response are mapped."""
+
+    def __init__(self, integration: Doc) -> None:
+        self._endpoint = _Endpoint(integration)
+        self._request = RequestPart(integration)
+        self._response = ResponsePart(integration)
+
+    async def __call__(self, call: Call) -> Response:
+        out = self._request.make(call)
+        headers = [("Accept", "application/json"), ("User-Agent", f"AmazonAPIGateway_{call.live.api_id}")]
+        headers += [("x-amzn-apigateway-api-id", call.live.api_id), ("X-Amzn-Trace-Id", call.trace_id)]
+        if out.body:
+            headers.append(("Content-Type", call.request.headers.get("content-type", "application/json")))
+        given = names([(name, "") for name in out.headers])
+        for name, value in headers:
+            if name.lower() not in given:
+                out.headers[name] = [value]
+        incoming = await self._endpoint.ask(call, out)
+        return self._response.make(call, incoming, str(incoming.status))

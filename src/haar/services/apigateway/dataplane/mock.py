@@ -1,0 +1,39 @@
+"""MOCK: the request's template names a status, and the response that is mapped to it is the answer."""
+
+import re
+
+import orjson
+
+from haar.services.apigateway.dataplane.answers import misconfigured
+from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart
+from haar.services.apigateway.dataplane.mapping import Incoming
+from haar.services.apigateway.records import Doc
+from haar.wire.http import Response
+
+_LOOSE = re.compile(rb"\{.*?[\"']?statusCode[\"']?\s*:\s*(\d+)\s*[,}]", re.DOTALL)
+"""AWS reads `{statusCode: 200}` too."""
+
+
+def status_of(body: bytes) -> int:
+    """The `statusCode` of a mock's request. Raises Refused when there is none."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        loose = _LOOSE.match(body.strip())
+        found = {"statusCode": int(loose[1])} if loose else None
+    status = found.get("statusCode") if isinstance(found, dict) else None
+    if isinstance(status, bool) or not isinstance(status, int):
+        raise misconfigured("Unable to parse statusCode. It should be an integer that is defined in the request template.")
+    return status
+
+
+class Mock:
+    def __init__(self, integration: Doc) -> None:
+        self._request = RequestPart(integration)
+        self._response = ResponsePart(integration)
+
+    async def __call__(self, call: Call) -> Response:
+        body = self._request.make(call).body
+        status = status_of(body)
+        return self._response.choose(str(status), status).make(call, Incoming(status, (), b""))

@@ -1,0 +1,5 @@
+"""What can be wrong with a template."""
+
+
+class TemplateError(Exception):
+    """A template that cannot be read, or that does more than it may."""
