@@ -1,0 +1,23 @@
+"""AWS Lambda."""
+
+from haar.services.service import Service
+
+service = Service("lambda")
+
+from haar.services.lambda_ import (  # noqa: E402
+    aliases,  # noqa: F401 - they register their operations
+    asynchronous,
+    codeurls,
+    concurrency,  # noqa: F401
+    configuration,  # noqa: F401
+    eventconfigs,  # noqa: F401
+    functions,  # noqa: F401
+    invocations,  # noqa: F401
+    packages,
+    permissions,  # noqa: F401
+    tags,  # noqa: F401
+    versions,  # noqa: F401
+)
+
+service.routes.append(codeurls.CodeRoute())
+service.background += [asynchronous.run, packages.sweep]

@@ -5,7 +5,16 @@ from typing import Literal
 
 from haar.auth.principal import Principal
 from haar.execution.contract import InvocationResult
-from haar.services.service import Host
+from haar.policy.messages import access_denied_message
+from haar.services.iam.public import decide
+from haar.services.lambda_.asynchronous import Events
+from haar.services.lambda_.directory import Directory, Target
+from haar.services.lambda_.invocations import check_size
+from haar.services.lambda_.names import parse_name
+from haar.services.lambda_.payloads import check_payload
+from haar.services.lambda_.running import run
+from haar.services.service import Demand, Host
+from haar.wire.errors import ServiceError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,4 +44,27 @@ async def invoke(
     A `Source` must be allowed by the function's resource policy, a `Principal` by its own policies. Raises ServiceError as Invoke does
     (ResourceNotFoundException, AccessDeniedException, TooManyRequestsException, …). `Event` answers when the event is durably queued.
     """
-    raise NotImplementedError
+    target = await host.get(Directory).find(parse_name(function, region, host.account))
+    await _authorise(host, target, caller, region)
+    check_size(payload, kind)
+    check_payload(payload)
+    if kind == "Event":
+        await host.get(Events).accept(target, payload, request_id)
+        return InvocationResult(b"")
+    return (await run(host, target, payload, request_id))[1]
+
+
+async def _authorise(host: Host, target: Target, caller: Source | Principal, region: str) -> None:
+    """Raises AccessDeniedException unless the caller may invoke the function."""
+    if isinstance(caller, Source):
+        principal = Principal("service", caller.account, caller.service, caller.service)
+        context = {"aws:SourceArn": [caller.arn], "aws:SourceAccount": [caller.account], "aws:PrincipalIsAWSService": ["true"]}
+        policy = target.policy
+    else:
+        principal, policy = caller, target.policy_for_callers
+        context = {"aws:RequestedRegion": [region], "aws:ViaAWSService": ["true"]}
+    action = "lambda:InvokeFunction"
+    decision = await decide(host, principal, Demand(action, target.arn, {}, policy, target.tags), context)
+    if not decision.allowed:
+        message = access_denied_message(principal.arn, action, target.arn, decision)
+        raise ServiceError("AccessDeniedException", message, 403, Type="User")

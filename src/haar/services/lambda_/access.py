@@ -1,0 +1,75 @@
+"""What the operations of Lambda demand of policies."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from haar.services.lambda_.directory import Directory
+from haar.services.lambda_.names import FunctionName, parse_name
+from haar.services.lambda_.records import find_function
+from haar.services.service import Context, Demand, Demands, Input
+from haar.wire.errors import ServiceError
+
+LAMBDA = "lambda.amazonaws.com"
+Conditions = Mapping[str, Sequence[str]]
+
+
+def named(context: Context, input: Input) -> FunctionName:
+    return parse_name(input["FunctionName"], context.region, context.account, input.get("Qualifier"))
+
+
+async def tags_of(context: Context, name: FunctionName) -> Mapping[str, str]:
+    function = await find_function(context.store, name) if name.account == context.account else None
+    return function.tags if function else {}
+
+
+def tag_conditions(tags: Mapping[str, str]) -> dict[str, Sequence[str]]:
+    conditions: dict[str, Sequence[str]] = {f"aws:RequestTag/{key}": [value] for key, value in tags.items()}
+    return conditions | {"aws:TagKeys": list(tags)} if tags else conditions
+
+
+def on_function(action: str, conditions: Callable[[Input], Conditions] = lambda _: {}, *, qualified: bool = True) -> Demands:
+    """The action on the function, with its qualifier where the action's resource may have one."""
+
+    async def demands(context: Context, input: Input) -> list[Demand]:
+        name = named(context, input)
+        return [Demand(action, name.qualified if qualified else name.arn, conditions(input), tags=await tags_of(context, name))]
+
+    return demands
+
+
+def on_anything(action: str) -> Demands:
+    def demands(context: Context, input: Input) -> list[Demand]:
+        return [Demand(action)]
+
+    return demands
+
+
+def pass_role(role: str, function_arn: str) -> Demand:
+    return Demand("iam:PassRole", role, {"iam:PassedToService": [LAMBDA], "iam:AssociatedResourceArn": [function_arn]})
+
+
+def configures(action: str) -> Demands:
+    """Creating a function or changing its configuration: also the role that it is given."""
+
+    async def demands(context: Context, input: Input) -> list[Demand]:
+        name = named(context, input).at("")
+        conditions: dict[str, Sequence[str]] = dict(tag_conditions(input.get("Tags", {})))
+        if layers := input.get("Layers"):
+            conditions["lambda:Layer"] = layers
+        vpc = input.get("VpcConfig", {})
+        for key, member in (("lambda:SubnetIds", "SubnetIds"), ("lambda:SecurityGroupIds", "SecurityGroupIds")):
+            if vpc.get(member):
+                conditions[key] = vpc[member]
+        wanted = [Demand(action, name.arn, conditions, tags=await tags_of(context, name))]
+        return [*wanted, pass_role(input["Role"], name.arn)] if "Role" in input else wanted
+
+    return demands
+
+
+async def on_invocation(context: Context, input: Input) -> list[Demand]:
+    """lambda:InvokeFunction on the function as it is named, its resource policy beside the caller's own."""
+    name = named(context, input)
+    try:
+        target = await context.host.get(Directory).find(name)
+    except ServiceError:
+        return [Demand("lambda:InvokeFunction", name.qualified)]  # who may invoke it is told that it is not there
+    return [Demand("lambda:InvokeFunction", target.arn, {}, target.policy_for_callers, target.tags)]

@@ -1,0 +1,99 @@
+"""Reserved concurrency, and the account's limits."""
+
+from haar.services.lambda_ import service
+from haar.services.lambda_.access import named, on_anything, on_function
+from haar.services.lambda_.errors import invalid, no_function
+from haar.services.lambda_.names import FunctionName
+from haar.services.lambda_.packages import MAX_UNZIPPED, MAX_ZIPPED
+from haar.services.lambda_.records import FUNCTIONS, VERSIONS, Function, decode_function, decode_version, find_function, put_function
+from haar.services.service import Context, Input, Output
+from haar.store.contract import Reader, Transaction
+
+ACCOUNT_CONCURRENCY = 1000
+MIN_UNRESERVED = 100
+TOTAL_CODE_SIZE = 80_530_636_800
+READ_SLICE = 500
+
+
+async def _functions(reader: Reader, region: str) -> list[Function]:
+    found: list[Function] = []
+    start = b""
+    while rows := await reader.range(FUNCTIONS, region.encode(), start, limit=READ_SLICE):
+        found += [decode_function(value) for _, value in rows]
+        start = rows[-1][0] + b"\x00"
+    return found
+
+
+@service.operation("PutFunctionConcurrency", on_function("lambda:PutFunctionConcurrency", qualified=False))
+async def put_function_concurrency(context: Context, input: Input) -> Output:
+    name, wanted = _unqualified(context, input), input["ReservedConcurrentExecutions"]
+
+    async def write(tx: Transaction) -> None:
+        function = await find_function(tx, name)
+        if function is None:
+            raise no_function(name.arn)
+        others = sum(other.reserved or 0 for other in await _functions(tx, name.region) if other.name != name.name)
+        if ACCOUNT_CONCURRENCY - others - wanted < MIN_UNRESERVED:
+            raise invalid(
+                "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its "
+                f"minimum value of [{MIN_UNRESERVED}]."
+            )
+        function.reserved = wanted
+        put_function(tx, name, function)
+
+    await context.store.transact(write)
+    return {"ReservedConcurrentExecutions": wanted}
+
+
+@service.operation("GetFunctionConcurrency", on_function("lambda:GetFunctionConcurrency", qualified=False))
+async def get_function_concurrency(context: Context, input: Input) -> Output:
+    name = _unqualified(context, input)
+    function = await find_function(context.store, name)
+    if function is None:
+        raise no_function(name.arn)
+    return {} if function.reserved is None else {"ReservedConcurrentExecutions": function.reserved}
+
+
+@service.operation("DeleteFunctionConcurrency", on_function("lambda:DeleteFunctionConcurrency", qualified=False))
+async def delete_function_concurrency(context: Context, input: Input) -> Output:
+    name = _unqualified(context, input)
+
+    async def write(tx: Transaction) -> None:
+        function = await find_function(tx, name)
+        if function is None:
+            raise no_function(name.arn)
+        function.reserved = None
+        put_function(tx, name, function)
+
+    await context.store.transact(write)
+    return {}
+
+
+def _unqualified(context: Context, input: Input) -> FunctionName:
+    name = named(context, input)
+    if name.qualifier:
+        raise invalid("This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+                      "Please specify either a function name or an unqualified function ARN.")  # fmt: skip
+    return name
+
+
+@service.operation("GetAccountSettings", on_anything("lambda:GetAccountSettings"))
+async def get_account_settings(context: Context, input: Input) -> Output:
+    functions = await _functions(context.store, context.region)
+    size = sum(function.latest.settings.code_size for function in functions)
+    start = f"{context.region}/".encode()
+    after: tuple[bytes, bytes] | None = None
+    while rows := await context.store.scan(VERSIONS, start, start[:-1] + b"0", after=after, limit=READ_SLICE):
+        size += sum(decode_version(row.value).settings.code_size for row in rows)
+        after = (rows[-1].partition, rows[-1].sort)
+    reserved = sum(function.reserved or 0 for function in functions)
+    return {
+        "AccountLimit": {
+            "TotalCodeSize": TOTAL_CODE_SIZE,
+            "CodeSizeUnzipped": MAX_UNZIPPED,
+            "CodeSizeZipped": MAX_ZIPPED,
+            "ConcurrentExecutions": ACCOUNT_CONCURRENCY,
+            "UnreservedConcurrentExecutions": ACCOUNT_CONCURRENCY - reserved,
+        },
+        "AccountUsage": {"TotalCodeSize": size, "FunctionCount": len(functions)},
+    }

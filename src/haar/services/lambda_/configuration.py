@@ -1,0 +1,101 @@
+"""Changing a function: its code and its configuration."""
+
+import base64
+import copy
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from haar.services.lambda_ import packages, service
+from haar.services.lambda_.access import configures, named, on_function
+from haar.services.lambda_.errors import no_function, wrong_revision
+from haar.services.lambda_.functions import check_role, holder, package_of
+from haar.services.lambda_.names import LATEST, FunctionName
+from haar.services.lambda_.records import Function, Settings, Version, find_function, put_function
+from haar.services.lambda_.settings import change, check, configuration, in_progress, shown_version
+from haar.services.lambda_.versions import publish
+from haar.services.service import Context, Input, Output
+from haar.store.contract import Transaction
+
+
+async def _existing(context: Context, name: FunctionName, input: Input) -> Function:
+    function = await find_function(context.store, name)
+    if function is None:
+        raise no_function(name.arn)
+    if input.get("RevisionId") and input["RevisionId"] != function.latest.revision:
+        raise wrong_revision()
+    return function
+
+
+async def _update(context: Context, name: FunctionName, input: Input, apply: Callable[[Transaction, Function, Settings], None]) -> Version:
+    """Applies a change to $LATEST, publishes it if asked to, and ends the environments that have the old one."""
+    ids, now = context.host.ids, context.now()
+    revision, generation, published = ids.uuid(), ids.text(16), ids.uuid()
+
+    async def write(tx: Transaction) -> Version:
+        function = await find_function(tx, name)
+        if function is None:
+            raise no_function(name.arn)
+        if input.get("RevisionId") and input["RevisionId"] != function.latest.revision:
+            raise wrong_revision()
+        latest = function.latest
+        before = copy.deepcopy(latest.settings)
+        apply(tx, function, latest.settings)
+        latest.modified, latest.revision, latest.updated = now, revision, True
+        if latest.settings != before:
+            latest.generation = generation
+        shown = await publish(tx, name, function, published, now) if input.get("Publish") else latest
+        put_function(tx, name, function)
+        return shown
+
+    version = await context.store.transact(write)
+    if context.host.executor is not None:
+        await context.host.executor.retire(name.arn)
+    return version
+
+
+@service.operation("UpdateFunctionCode", on_function("lambda:UpdateFunctionCode", qualified=False))
+async def update_function_code(context: Context, input: Input) -> Output:
+    packages.check_request_size(context)
+    name = named(context, input).at("")
+    function = await _existing(context, name, input)
+    check({key: input[key] for key in ("PublishTo",) if key in input})
+    data = package_of(input)
+    if input.get("DryRun"):
+        packages.check_zip(data)
+        latest = copy.deepcopy(function.latest)
+        latest.settings.code_sha256 = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        latest.settings.code_size = len(data)
+        change(latest.settings, {key: input[key] for key in ("Architectures",) if key in input})
+        return configuration(name, latest)
+    package = await packages.keep(context.host, data)
+
+    def apply(tx: Transaction, function: Function, settings: Settings) -> None:
+        if settings.code_sha256 != package.sha256:
+            packages.release(tx, settings.code_sha256, holder(function, LATEST), context.now())
+            packages.hold(tx, package.sha256, holder(function, LATEST))
+        settings.code_sha256, settings.code_size = package
+        change(settings, {key: input[key] for key in ("Architectures",) if key in input})
+
+    version = await _update(context, name, input, apply)
+    return in_progress(configuration(shown_version(name, version), version))
+
+
+CONFIGURED = frozenset(
+    (
+        "Role", "Handler", "Description", "Timeout", "MemorySize", "VpcConfig", "Environment", "Runtime", "KMSKeyArn", "TracingConfig",
+        "EphemeralStorage", "SnapStart", "LoggingConfig",
+    )
+)  # fmt: skip
+
+
+@service.operation("UpdateFunctionConfiguration", configures("lambda:UpdateFunctionConfiguration"))
+async def update_function_configuration(context: Context, input: Input) -> Output:
+    name = named(context, input).at("")
+    await _existing(context, name, input)
+    check(input)
+    if "Role" in input:
+        await check_role(context, input["Role"])
+    wanted: dict[str, Any] = {key: value for key, value in input.items() if key in CONFIGURED}
+    version = await _update(context, name, input, lambda tx, function, settings: change(settings, wanted))
+    return in_progress(configuration(name, version))

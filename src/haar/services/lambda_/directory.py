@@ -1,0 +1,130 @@
+"""Functions as they are invoked: looked up once and kept in memory until something about them changes."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from haar.execution.contract import FunctionSpec
+from haar.services.lambda_.errors import no_function
+from haar.services.lambda_.names import LATEST, FunctionName, is_version
+from haar.services.lambda_.records import (
+    METADATA,
+    EventConfig,
+    Function,
+    Settings,
+    Version,
+    find_alias,
+    find_event_config,
+    find_function,
+    find_policy,
+    find_version,
+)
+from haar.services.service import Host
+from haar.store.cache import Cached
+
+CACHED_FUNCTIONS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one name and qualifier stand for."""
+
+    name: FunctionName
+    arn: str
+    """With the qualifier, when the name has one."""
+    specs: tuple[tuple[float, FunctionSpec], ...]
+    """What runs, with the upper end of its share of the invocations: one, or two behind a weighted alias."""
+    tags: dict[str, str]
+    reserved: int | None
+    policy: str | None
+    """The resource policy of this name and qualifier."""
+    policy_for_callers: str | None
+    """The same when it can matter to a caller that has policies of its own (not when it only names services)."""
+    events: EventConfig | None
+
+    def choose(self, chance: float) -> FunctionSpec:
+        """The version for an invocation; `chance` is in [0, 1)."""
+        for share, spec in self.specs:
+            if chance < share:
+                return spec
+        return self.specs[-1][1]
+
+
+class Directory:
+    def __init__(self, host: Host) -> None:
+        self._store = host.store
+        self._account = host.account
+        self._targets: Cached[Target] = Cached(host.store, METADATA, self._load, CACHED_FUNCTIONS)
+
+    async def find(self, name: FunctionName) -> Target:
+        """Raises ResourceNotFoundException."""
+        key = f"{name.region}|{name.account}|{name.name}|{name.qualifier}"
+        return self._targets.peek(key) or await self._targets.get(key)
+
+    async def _load(self, key: str) -> Target:
+        name = FunctionName(*key.split("|"))
+        function = await find_function(self._store, name) if name.account == self._account else None
+        if function is None:
+            raise no_function(name.qualified)
+        versions = await self._versions(name, function)
+        policy = await find_policy(self._store, name, name.qualifier)
+        return Target(
+            name,
+            name.qualified,
+            tuple((share, spec_of(name, function, version)) for share, version in versions),
+            function.tags,
+            function.reserved,
+            policy.text() if policy else None,
+            policy.text() if policy and _names_callers(policy.statements) else None,
+            await find_event_config(self._store, name, name.qualifier or LATEST),
+        )
+
+    async def _versions(self, name: FunctionName, function: Function) -> list[tuple[float, Version]]:
+        if name.qualifier in ("", LATEST):
+            return [(1.0, function.latest)]
+        if is_version(name.qualifier):
+            return [(1.0, await self._version(name, name.qualifier))]
+        alias = await find_alias(self._store, name, name.qualifier)
+        if alias is None:
+            raise no_function(name.qualified)
+        versions: list[tuple[float, Version]] = []
+        reached = 0.0
+        for version, weight in alias.weights.items():
+            reached += weight
+            versions.append((reached, await self._version(name, version)))
+        main = function.latest if alias.version == LATEST else await self._version(name, alias.version)
+        return [*versions, (1.0, main)]
+
+    async def _version(self, name: FunctionName, version: str) -> Version:
+        found = await find_version(self._store, name, version)
+        if found is None:
+            raise no_function(name.at(version).qualified)
+        return found
+
+
+def _names_callers(statements: Sequence[dict[str, object]]) -> bool:
+    return any("Service" not in json.dumps(statement["Principal"]) for statement in statements)
+
+
+def spec_of(name: FunctionName, function: Function, version: Version) -> FunctionSpec:
+    settings: Settings = version.settings
+    return FunctionSpec(
+        arn=name.arn,
+        name=name.name,
+        version=version.version,
+        region=name.region,
+        account=name.account,
+        runtime=settings.runtime,
+        handler=settings.handler,
+        code_sha256=settings.code_sha256,
+        role_arn=settings.role,
+        revision=f"{function.id}/{version.generation}",
+        memory_mb=settings.memory,
+        timeout=float(settings.timeout),
+        ephemeral_mb=settings.ephemeral,
+        environment=tuple(sorted((settings.environment or {}).items())),
+        architecture=settings.architecture,
+        log_group=settings.log_group or f"/aws/lambda/{name.name}",
+        log_format="JSON" if settings.log_format == "JSON" else "Text",
+        reserved_concurrency=function.reserved,
+    )

@@ -1,0 +1,185 @@
+"""Resource policies: who besides the account's own principals may use a function."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from haar.services.lambda_ import service
+from haar.services.lambda_.access import Conditions, named, on_function
+from haar.services.lambda_.errors import conflict, invalid, no_alias, no_function, no_policy, not_found, wrong_revision
+from haar.services.lambda_.names import LATEST, FunctionName, is_version
+from haar.services.lambda_.records import (
+    POLICIES,
+    Policy,
+    encode,
+    find_alias,
+    find_function,
+    find_policy,
+    find_version,
+    partition,
+    put_alias,
+    put_function,
+    put_version,
+)
+from haar.services.service import Context, Input, Output
+from haar.store.contract import Reader, Transaction
+from haar.wire.errors import ServiceError
+
+MAX_POLICY_BYTES = 20_480
+_ACCOUNT = re.compile(r"\d{12}")
+_ARN = re.compile(r"arn:aws[a-zA-Z-]*:(iam|sts)::\d{12}:.+")
+_SERVICE = re.compile(r"[a-z0-9.-]+\.(amazonaws\.com|amazon\.com|aws\.internal)(\.cn)?")
+
+
+def statement_of(input: Input, resource: str) -> dict[str, Any]:
+    """The statement that AddPermission adds, its members in AWS's order."""
+    statement: dict[str, Any] = {
+        "Sid": input["StatementId"],
+        "Effect": "Allow",
+        "Principal": _principal(input["Principal"]),
+        "Action": input["Action"],
+        "Resource": resource,
+    }
+    equals: dict[str, str] = {}
+    for member, key in (
+        ("FunctionUrlAuthType", "lambda:FunctionUrlAuthType"),
+        ("SourceAccount", "AWS:SourceAccount"),
+        ("EventSourceToken", "lambda:EventSourceToken"),
+        ("PrincipalOrgID", "aws:PrincipalOrgID"),
+    ):
+        if member in input:
+            equals[key] = input[member]
+    condition: dict[str, dict[str, str]] = {}
+    if equals:
+        condition["StringEquals"] = equals
+    if "SourceArn" in input:
+        condition["ArnLike"] = {"AWS:SourceArn": input["SourceArn"]}
+    if "InvokedViaFunctionUrl" in input:
+        condition["Bool"] = {"lambda:InvokedViaFunctionUrl": str(input["InvokedViaFunctionUrl"]).lower()}
+    if condition:
+        statement["Condition"] = condition
+    return statement
+
+
+def _principal(principal: str) -> Any:
+    if principal == "*":
+        return "*"
+    if _ACCOUNT.fullmatch(principal):
+        return {"AWS": f"arn:aws:iam::{principal}:root"}
+    if _ARN.fullmatch(principal):
+        return {"AWS": principal}
+    if _SERVICE.fullmatch(principal):
+        return {"Service": principal}
+    raise invalid("The provided principal was invalid. Please check the principal and try again.")
+
+
+def _conditions(input: Input) -> Conditions:
+    conditions: dict[str, list[str]] = {"lambda:Principal": [input["Principal"]]} if "Principal" in input else {}
+    if "FunctionUrlAuthType" in input:
+        conditions["lambda:FunctionUrlAuthType"] = [input["FunctionUrlAuthType"]]
+    return conditions
+
+
+async def _check_there(reader: Reader, name: FunctionName) -> None:
+    """Raises unless the function and its qualifier are there."""
+    if name.qualifier == LATEST:
+        raise invalid("We currently do not support adding policies for $LATEST.")
+    if await find_function(reader, name) is None:
+        raise no_function(name.arn)
+    if not name.qualifier:
+        return
+    if is_version(name.qualifier):
+        if await find_version(reader, name, name.qualifier) is None:
+            raise no_function(name.qualified)
+    elif await find_alias(reader, name, name.qualifier) is None:
+        raise no_alias(name.qualified)
+
+
+async def _revision(reader: Reader, name: FunctionName) -> str:
+    """The RevisionId that a policy shows: that of what it belongs to."""
+    if not name.qualifier:
+        function = await find_function(reader, name)
+        return function.latest.revision if function else ""
+    found = await (find_version if is_version(name.qualifier) else find_alias)(reader, name, name.qualifier)
+    return found.revision if found else ""
+
+
+async def _move_revision(tx: Transaction, name: FunctionName, revision: str) -> None:
+    if not name.qualifier:
+        if function := await find_function(tx, name):
+            function.latest.revision = revision
+            put_function(tx, name, function)
+    elif is_version(name.qualifier):
+        if version := await find_version(tx, name, name.qualifier):
+            version.revision = revision
+            put_version(tx, name, version)
+    elif alias := await find_alias(tx, name, name.qualifier):
+        alias.revision = revision
+        put_alias(tx, name, alias)
+
+
+async def _check_revision(reader: Reader, name: FunctionName, input: Input) -> None:
+    if input.get("RevisionId") and input["RevisionId"] != await _revision(reader, name):
+        raise wrong_revision("GetPolicy")
+
+
+@service.operation("AddPermission", on_function("lambda:AddPermission", _conditions))
+async def add_permission(context: Context, input: Input) -> Output:
+    name, revision = named(context, input), context.host.ids.uuid()
+    statement = statement_of(input, name.qualified)
+    if "FunctionUrlAuthType" in input and input["Action"] != "lambda:InvokeFunctionUrl":
+        raise invalid("FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action")
+
+    async def write(tx: Transaction) -> None:
+        await _check_there(tx, name)
+        await _check_revision(tx, name, input)
+        policy = await find_policy(tx, name, name.qualifier) or Policy(statements=[])
+        if any(other["Sid"] == statement["Sid"] for other in policy.statements):
+            raise conflict(
+                f"The statement id ({statement['Sid']}) provided already exists. Please provide a new statement id, "
+                "or remove the existing statement."
+            )
+        policy.statements.append(statement)
+        if (size := len(policy.text())) > MAX_POLICY_BYTES:
+            message = f"The final policy size ({size}) is bigger than the limit ({MAX_POLICY_BYTES})."
+            raise ServiceError("PolicyLengthExceededException", message, Type="User")
+        tx.put(POLICIES, partition(name), name.qualifier.encode(), encode(policy))
+        await _move_revision(tx, name, revision)
+
+    await context.store.transact(write)
+    return {"Statement": msgspec.json.encode(statement).decode()}
+
+
+@service.operation("RemovePermission", on_function("lambda:RemovePermission"))
+async def remove_permission(context: Context, input: Input) -> Output:
+    name, revision, sid = named(context, input), context.host.ids.uuid(), input["StatementId"]
+
+    async def write(tx: Transaction) -> None:
+        await _check_there(tx, name)
+        policy = await find_policy(tx, name, name.qualifier)
+        if policy is None:
+            raise not_found("No policy is associated with the given resource.")
+        await _check_revision(tx, name, input)
+        rest = [statement for statement in policy.statements if statement["Sid"] != sid]
+        if len(rest) == len(policy.statements):
+            raise not_found(f"Statement {sid} is not found in resource policy.")
+        if rest:
+            tx.put(POLICIES, partition(name), name.qualifier.encode(), encode(Policy(statements=rest)))
+        else:
+            tx.delete(POLICIES, partition(name), name.qualifier.encode())
+        await _move_revision(tx, name, revision)
+
+    await context.store.transact(write)
+    return {}
+
+
+@service.operation("GetPolicy", on_function("lambda:GetPolicy"))
+async def get_policy(context: Context, input: Input) -> Output:
+    name = named(context, input)
+    if await find_function(context.store, name) is None:
+        raise no_function(name.arn)
+    policy = await find_policy(context.store, name, "" if name.qualifier == LATEST else name.qualifier)
+    if policy is None:
+        raise no_policy()
+    return {"Policy": policy.text(), "RevisionId": await _revision(context.store, name)}

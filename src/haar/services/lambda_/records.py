@@ -1,0 +1,166 @@
+"""What Lambda keeps, and under which keys.
+
+lambda.functions     region       name        Function: the settings of $LATEST and what all versions share
+lambda.versions      region/name  number      Version: immutable but for its revision id
+lambda.aliases       region/name  alias       Alias
+lambda.policies      region/name  qualifier   Policy ("" for the unqualified function)
+lambda.eventconfigs  region/name  qualifier   EventConfig ($LATEST for the unqualified function)
+lambda.code          sha-256      chunk       a package in pieces (packages.py)
+lambda.coderefs      sha-256      holder      which versions hold a package
+lambda.codegarbage   sha-256                  when a package that nobody may hold is looked at
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from haar.services.lambda_.names import LATEST, FunctionName
+from haar.store.contract import Reader, Transaction
+
+FUNCTIONS = "lambda.functions"
+VERSIONS = "lambda.versions"
+ALIASES = "lambda.aliases"
+POLICIES = "lambda.policies"
+EVENT_CONFIGS = "lambda.eventconfigs"
+METADATA = (FUNCTIONS, VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS)
+PARTS = (VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS)
+"""The spaces that have a partition a function."""
+
+
+class Settings(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What a version runs with."""
+
+    runtime: str
+    handler: str
+    role: str
+    code_sha256: str
+    """Base64."""
+    code_size: int
+    description: str = ""
+    timeout: int = 3
+    memory: int = 128
+    ephemeral: int = 512
+    environment: dict[str, str] | None = None
+    architecture: str = "x86_64"
+    tracing: str = "PassThrough"
+    kms: str = ""
+    vpc: dict[str, Any] | None = None
+    snap_start: str = "None"
+    log_format: str = "Text"
+    log_group: str = ""
+    """Empty is the function's own, /aws/lambda/NAME."""
+    application_level: str = ""
+    system_level: str = ""
+
+
+class Version(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """$LATEST, or a published version."""
+
+    version: str = LATEST
+    settings: Settings
+    modified: float
+    """Epoch seconds."""
+    revision: str
+    """The RevisionId that clients see; moves with permissions too."""
+    generation: str
+    """Moves with code and settings: environments belong to it."""
+    updated: bool = False
+    """Whether it has been changed since it was made."""
+
+
+class Function(msgspec.Struct, omit_defaults=True, kw_only=True):
+    name: str
+    id: str
+    latest: Version
+    next_version: int = 1
+    tags: dict[str, str] = {}
+    reserved: int | None = None
+
+
+class Alias(msgspec.Struct, omit_defaults=True, kw_only=True):
+    name: str
+    version: str
+    description: str = ""
+    weights: dict[str, float] = {}
+    """The further version and its share of the invocations."""
+    revision: str
+
+
+class Policy(msgspec.Struct, omit_defaults=True, kw_only=True):
+    statements: list[dict[str, Any]]
+
+    def document(self) -> dict[str, Any]:
+        return {"Version": "2012-10-17", "Id": "default", "Statement": self.statements}
+
+    def text(self) -> str:
+        return msgspec.json.encode(self.document()).decode()
+
+
+class EventConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
+    modified: float
+    retries: int | None = None
+    age: int | None = None
+    on_success: str = ""
+    on_failure: str = ""
+
+
+encode = msgspec.json.Encoder().encode
+decode_function = msgspec.json.Decoder(Function).decode
+decode_version = msgspec.json.Decoder(Version).decode
+decode_alias = msgspec.json.Decoder(Alias).decode
+decode_policy = msgspec.json.Decoder(Policy).decode
+decode_event_config = msgspec.json.Decoder(EventConfig).decode
+
+
+def partition(name: FunctionName) -> bytes:
+    return f"{name.region}/{name.name}".encode()
+
+
+def version_key(version: str) -> bytes:
+    return int(version).to_bytes(8, "big")
+
+
+async def find_function(reader: Reader, name: FunctionName) -> Function | None:
+    found = await reader.get(FUNCTIONS, name.region.encode(), name.name.encode())
+    return None if found is None else decode_function(found)
+
+
+async def find_version(reader: Reader, name: FunctionName, version: str) -> Version | None:
+    if len(version) > 18:
+        return None
+    found = await reader.get(VERSIONS, partition(name), version_key(version))
+    return None if found is None else decode_version(found)
+
+
+async def find_alias(reader: Reader, name: FunctionName, alias: str) -> Alias | None:
+    found = await reader.get(ALIASES, partition(name), alias.encode())
+    return None if found is None else decode_alias(found)
+
+
+async def find_policy(reader: Reader, name: FunctionName, qualifier: str) -> Policy | None:
+    found = await reader.get(POLICIES, partition(name), qualifier.encode())
+    return None if found is None else decode_policy(found)
+
+
+async def find_event_config(reader: Reader, name: FunctionName, qualifier: str) -> EventConfig | None:
+    found = await reader.get(EVENT_CONFIGS, partition(name), qualifier.encode())
+    return None if found is None else decode_event_config(found)
+
+
+def put_function(tx: Transaction, name: FunctionName, function: Function) -> None:
+    tx.put(FUNCTIONS, name.region.encode(), name.name.encode(), encode(function))
+
+
+def put_version(tx: Transaction, name: FunctionName, version: Version) -> None:
+    tx.put(VERSIONS, partition(name), version_key(version.version), encode(version))
+
+
+def put_alias(tx: Transaction, name: FunctionName, alias: Alias) -> None:
+    tx.put(ALIASES, partition(name), alias.name.encode(), encode(alias))
+
+
+def timestamp(seconds: float) -> str:
+    """`2024-01-01T00:00:00.000+0000`, as LastModified is written."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}+0000"

@@ -1,0 +1,45 @@
+"""Running a target: the one way from every kind of invocation to the executor."""
+
+import base64
+import binascii
+import random
+
+from haar.execution.contract import FunctionSpec, InvocationResult, Throttled, Unavailable
+from haar.services.lambda_.directory import Target
+from haar.services.lambda_.errors import invalid, throttled, unavailable
+from haar.services.service import Host
+
+RESERVED = "ReservedFunctionConcurrentInvocationLimitExceeded"
+MAX_CLIENT_CONTEXT = 3583
+
+
+async def run(
+    host: Host, target: Target, payload: bytes, request_id: str, client_context: str | None = None, trace_id: str | None = None
+) -> tuple[FunctionSpec, InvocationResult]:
+    """Runs one invocation. Raises TooManyRequestsException, ServiceException."""
+    if target.reserved == 0:
+        raise throttled(RESERVED)
+    if host.executor is None:
+        raise unavailable("Functions cannot run: the platform has not started its executor.")
+    spec = target.specs[0][1] if len(target.specs) == 1 else target.choose(random.random())  # noqa: S311 - a share, not a secret
+    try:
+        result = await host.executor.invoke(
+            spec, payload or b"{}", request_id=request_id, invoked_arn=target.arn, client_context=client_context, trace_id=trace_id
+        )
+    except Throttled as error:
+        raise throttled(error.reason) from None
+    except Unavailable as error:
+        raise unavailable(str(error)) from None
+    return spec, result
+
+
+def decode_client_context(header: str | None) -> str | None:
+    """The JSON of an X-Amz-Client-Context header."""
+    if not header:
+        return None
+    if len(header) > MAX_CLIENT_CONTEXT:
+        raise invalid(f"Client context must be smaller than {MAX_CLIENT_CONTEXT} bytes.")
+    try:
+        return base64.b64decode(header, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise invalid("Client context must be a valid Base64-encoded JSON object.") from None

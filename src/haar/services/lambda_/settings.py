@@ -1,0 +1,191 @@
+"""A function's settings: checked as AWS checks them, and shown as its configuration. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from haar.services.lambda_.errors import constraint, invalid, refused
+from haar.services.lambda_.names import LATEST, FunctionName
+from haar.services.lambda_.records import Settings, Version, timestamp
+
+MAX_ENVIRONMENT_BYTES = 4096
+LIMITS = {"Timeout": (1, 900), "MemorySize": (128, 10_240)}
+EPHEMERAL_LIMITS = (512, 10_240)
+RESERVED_KEYS = frozenset(
+    (
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_LAMBDA_RUNTIME_API",
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+    )
+)
+REFUSED = {
+    "ImageConfig": "container images",
+    "FileSystemConfigs": "file systems for functions",
+    "CodeSigningConfigArn": "code signing",
+    "TenancyConfig": "tenant isolation",
+    "CapacityProviderConfig": "capacity providers",
+    "DurableConfig": "durable functions",
+    "AcceleratorConfig": "accelerators",
+    "RuntimeConfig": "runtime settings",
+    "PublishTo": "the $LATEST.PUBLISHED version",
+}
+
+
+def check(input: Mapping[str, Any]) -> None:
+    """Raises what AWS answers for settings that it would not take."""
+    for member, what in REFUSED.items():
+        if input.get(member):
+            raise refused(what)
+    for member, (low, high) in LIMITS.items():
+        _check_range(input.get(member), member[0].lower() + member[1:], low, high)
+    _check_range(input.get("EphemeralStorage", {}).get("Size"), "ephemeralStorage.size", *EPHEMERAL_LIMITS)
+    for arn in input.get("Layers", ()):
+        raise invalid(f"Layer version {arn} does not exist.")
+    if target := input.get("DeadLetterConfig", {}).get("TargetArn"):
+        raise refused(f"the service of the dead letter queue {target}; an on-failure destination may be a Lambda function")
+    check_environment(input.get("Environment", {}).get("Variables"))
+    logging = input.get("LoggingConfig", {})
+    if logging.get("LogFormat", "Text") != "JSON" and ("ApplicationLogLevel" in logging or "SystemLogLevel" in logging):
+        raise invalid("To use ApplicationLogLevel and SystemLogLevel, set LogFormat to JSON.")
+
+
+def _check_range(value: int | None, member: str, low: int, high: int) -> None:
+    if value is not None and value < low:
+        raise constraint(value, member, f"have value greater than or equal to {low}")
+    if value is not None and value > high:
+        raise constraint(value, member, f"have value less than or equal to {high}")
+
+
+def check_environment(variables: Mapping[str, str] | None) -> None:
+    cannot = "Lambda was unable to configure your environment variables because the environment variables you have provided"
+    if reserved := [key for key in variables or () if key in RESERVED_KEYS]:
+        raise invalid(
+            f"{cannot} contains reserved keys that are currently not supported for modification. "
+            f"Reserved keys used in this request: {', '.join(reserved)}"
+        )
+    measured = json.dumps(variables or {}, separators=(",", ":"), ensure_ascii=False)
+    if len(measured.encode()) > MAX_ENVIRONMENT_BYTES:
+        raise invalid(f"{cannot} exceeded the 4KB limit. String measured: {measured}")
+
+
+def change(settings: Settings, input: Mapping[str, Any]) -> None:
+    """Writes what the input sets into the settings."""
+    plain = {
+        "Runtime": "runtime",
+        "Handler": "handler",
+        "Role": "role",
+        "Description": "description",
+        "Timeout": "timeout",
+        "MemorySize": "memory",
+        "KMSKeyArn": "kms",
+    }
+    for member, attribute in plain.items():
+        if member in input:
+            setattr(settings, attribute, input[member])
+    if "Environment" in input:
+        settings.environment = dict(input["Environment"].get("Variables", {})) or None
+    if input.get("Architectures"):
+        settings.architecture = input["Architectures"][0]
+    if "EphemeralStorage" in input:
+        settings.ephemeral = input["EphemeralStorage"]["Size"]
+    if "TracingConfig" in input:
+        settings.tracing = input["TracingConfig"].get("Mode", settings.tracing)
+    if "SnapStart" in input:
+        settings.snap_start = input["SnapStart"].get("ApplyOn", settings.snap_start)
+    if "VpcConfig" in input:
+        vpc = input["VpcConfig"]
+        settings.vpc = dict(vpc) if vpc.get("SubnetIds") or vpc.get("SecurityGroupIds") else None
+    if "LoggingConfig" in input:
+        _change_logging(settings, input["LoggingConfig"])
+
+
+def _change_logging(settings: Settings, logging: Mapping[str, Any]) -> None:
+    settings.log_format = logging.get("LogFormat", settings.log_format)
+    settings.log_group = logging.get("LogGroup", settings.log_group)
+    if settings.log_format == "JSON":
+        settings.application_level = logging.get("ApplicationLogLevel", settings.application_level or "INFO")
+        settings.system_level = logging.get("SystemLogLevel", settings.system_level or "INFO")
+    else:
+        settings.application_level = settings.system_level = ""
+
+
+def configuration(name: FunctionName, version: Version, *, state: bool = True) -> dict[str, Any]:
+    """FunctionConfiguration; `name` is qualified as the answer's FunctionArn shall be. Lists leave the state out."""
+    settings = version.settings
+    logging = {"LogFormat": settings.log_format, "LogGroup": settings.log_group or f"/aws/lambda/{name.name}"}
+    if settings.log_format == "JSON":
+        logging |= {"ApplicationLogLevel": settings.application_level, "SystemLogLevel": settings.system_level}
+    shown: dict[str, Any] = {
+        "FunctionName": name.name,
+        "FunctionArn": name.qualified,
+        "Runtime": settings.runtime,
+        "Role": settings.role,
+        "Handler": settings.handler,
+        "CodeSize": settings.code_size,
+        "Description": settings.description,
+        "Timeout": settings.timeout,
+        "MemorySize": settings.memory,
+        "LastModified": timestamp(version.modified),
+        "CodeSha256": settings.code_sha256,
+        "Version": version.version,
+        "TracingConfig": {"Mode": settings.tracing},
+        "RevisionId": version.revision,
+        "PackageType": "Zip",
+        "Architectures": [settings.architecture],
+        "EphemeralStorage": {"Size": settings.ephemeral},
+        "SnapStart": {"ApplyOn": settings.snap_start, "OptimizationStatus": "Off"},
+        "LoggingConfig": logging,
+    }
+    if settings.environment:
+        shown["Environment"] = {"Variables": settings.environment}
+    if settings.kms:
+        shown["KMSKeyArn"] = settings.kms
+    if settings.vpc:
+        shown["VpcConfig"] = {"SubnetIds": [], "SecurityGroupIds": [], "VpcId": "", "Ipv6AllowedForDualStack": False} | settings.vpc
+    if state:
+        shown |= {
+            "State": "Active",
+            "LastUpdateStatus": "Successful",
+            "RuntimeVersionConfig": _runtime_version(name.region, settings.runtime),
+        }
+    return shown
+
+
+def _runtime_version(region: str, runtime: str) -> dict[str, str]:
+    return {"RuntimeVersionArn": f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(runtime.encode()).hexdigest()}"}
+
+
+def pending(shown: dict[str, Any]) -> dict[str, Any]:
+    """The answer to CreateFunction: active when it is next asked for."""
+    del shown["LastUpdateStatus"]
+    return shown | {"State": "Pending", "StateReason": "The function is being created.", "StateReasonCode": "Creating"}
+
+
+def in_progress(shown: dict[str, Any]) -> dict[str, Any]:
+    """The answer to an update: successful when it is next asked for."""
+    return shown | {
+        "LastUpdateStatus": "InProgress",
+        "LastUpdateStatusReason": "The function is being created.",
+        "LastUpdateStatusReasonCode": "Creating",
+    }
+
+
+def shown_version(name: FunctionName, version: Version) -> FunctionName:
+    """The name under which a version is shown: unqualified for $LATEST."""
+    return name.at("" if version.version == LATEST else version.version)
