@@ -1,8 +1,13 @@
-"""DynamoDB."""
+"""DynamoDB.
 
-from haar.services.dynamodb import batches, control, items, jobs, queries  # noqa: F401 - they register their operations
+Where things are: `prepare` checks requests, `access` says what they demand, `tables` holds compiled tables. `writes.perform` is the one
+way an item changes (row, index entries, `Table.on_change`), `reads.read_page` the one way items are read in order. `items`, `queries`,
+`batches` and `transactions` are the operations on items; `control`, `update` and `tags` those on tables; `jobs` goes on behind them.
+"""
+
+from haar.services.dynamodb import batches, control, items, jobs, queries, tags, transactions, update  # noqa: F401 - they register
 from haar.services.dynamodb.face import service
 
-service.background.append(jobs.run_clearing)
+service.background += [jobs.run_clearing, jobs.run_indexing, transactions.run_forgetting]
 
 __all__ = ["service"]

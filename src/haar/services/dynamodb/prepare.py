@@ -322,7 +322,27 @@ def _batch_request(request: Input) -> None:
         values.check_item(delete_request["Key"])
 
 
+ACTIONS: dict[str, Callable[[Input], Prepared]] = {"Put": put, "Update": update, "Delete": delete, "ConditionCheck": delete}
+
+
+def transact_write(input: Input) -> None:
+    """Checks each action, and keeps what is prepared with it."""
+    for given in input["TransactItems"]:
+        actions = [name for name in ACTIONS if given.get(name) is not None]
+        if len(actions) != 1:
+            raise errors.validation("TransactItems can only contain one of Check, Put, Update or Delete")
+        action = given[actions[0]]
+        action[PREPARED] = ACTIONS[actions[0]](action)
+
+
+def transact_get(input: Input) -> None:
+    for given in input["TransactItems"]:
+        given["Get"][PREPARED] = get(given["Get"])
+
+
 _PREPARE: dict[str, Callable[[Input], Prepared | None]] = {
+    "TransactWriteItems": transact_write,
+    "TransactGetItems": transact_get,
     "BatchGetItem": batch_get,
     "BatchWriteItem": batch_write,
     "PutItem": put,

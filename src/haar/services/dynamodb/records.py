@@ -6,10 +6,10 @@ TABLES = "dynamodb/tables"
 """partition = region, sort = table name: `TableRecord`."""
 CLEARING = "dynamodb/clear"
 """Queue of spaces to be emptied."""
-BACKFILLS = "dynamodb/backfill"
-"""Queue of indexes to be filled."""
+INDEXING = "dynamodb/indexing"
+"""Queue of indexes to be filled or taken away."""
 TOKENS = "dynamodb/tokens"
-"""partition = hashed client request token: the outcome of a transaction."""
+"""partition = a stretch of ten minutes, sort = region and client request token: what a transaction was asked to do, and when."""
 
 
 class Throughput(msgspec.Struct, frozen=True):

@@ -43,13 +43,20 @@ async def perform(tx: Transaction, write: Write) -> Outcome:
     """Does one write. Raises ConditionalCheckFailedException, and whatever `change` raises; then nothing is written."""
     table, key = write.table, write.key
     old = None
-    if write.needs_old or write.condition is not None or table.needs_old:
+    known = write.needs_old or write.condition is not None or table.needs_old
+    if known:
         data = await tx.get(table.space, key.partition, key.sort)
         old = None if data is None else Image(data)
         if write.condition is not None and not write.condition({} if old is None else old.item):
             raise failed(write, old)
     new = write.change(old)
-    await apply(tx, table, key, old, new, write.origin)
+    if not known:
+        if new is None:
+            tx.delete(table.space, key.partition, key.sort)
+        else:
+            tx.put(table.space, key.partition, key.sort, new.data)
+    else:
+        await apply(tx, table, key, old, new, write.origin)
     return Outcome(old, new)
 
 
@@ -58,12 +65,12 @@ def failed(write: Write, old: Image | None) -> ServiceError:
 
 
 async def apply(tx: Transaction, table: Table, key: Key, old: Image | None, new: Image | None, origin: str = "") -> None:
-    """Replaces `old` (known wherever `table.needs_old`) by `new`. Every change of every item goes through here."""
-    if old is not None and new is not None and (new is old or new.data == old.data):
+    """Replaces `old` by `new`; both are what they are, None is no item. Nothing is written where nothing changes."""
+    if (old is None and new is None) or (old is not None and new is not None and (new is old or new.data == old.data)):
         return
     if new is not None:
         tx.put(table.space, key.partition, key.sort, new.data)
-    elif old is not None or not table.needs_old:
+    else:
         tx.delete(table.space, key.partition, key.sort)
     for index in table.indexes:
         _reindex(tx, table, index, key, old, new)

@@ -1,0 +1,278 @@
+"""TransactWriteItems and TransactGetItems."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import msgspec
+import orjson
+
+from haar.services.dynamodb import access, errors, items, records, writes
+from haar.services.dynamodb.capacity import Consumed, read_units, shown_all, wanted
+from haar.services.dynamodb.collections import collection_metrics
+from haar.services.dynamodb.face import service
+from haar.services.dynamodb.images import SIZE_BYTES, Image, Key, size_of, values_of
+from haar.services.dynamodb.limits import TOKEN_SECONDS, TRANSACTION_BYTES
+from haar.services.dynamodb.prepare import PREPARED
+from haar.services.dynamodb.tables import Table, Tables, table_name
+from haar.services.dynamodb.writes import Outcome, Write
+from haar.services.service import Context, Demand, Host, Input, Output
+from haar.store.contract import Transaction
+from haar.wire.errors import ServiceError
+
+NO_REASON = {"Code": "None"}
+TWICE = "Transaction request cannot include multiple operations on one item"
+UNITS = 2.0
+"""A transaction reads or writes every item twice: to prepare and to commit."""
+ACTIONS = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+
+
+class Action(NamedTuple):
+    """One write of a transaction: what was asked, and the write or why it cannot be."""
+
+    table: Table
+    input: Input
+    write: Write | None
+    wrong: ServiceError | None
+
+
+class Token(msgspec.Struct, array_like=True):
+    digest: bytes
+    at: float
+
+
+async def _write_demands(ctx: Context, input: Input) -> Sequence[Demand]:
+    groups: dict[tuple[str, str], list[Input]] = {}
+    for given in input["TransactItems"]:
+        kind = next(name for name in ACTIONS if given.get(name) is not None)
+        action = given[kind]
+        action["TableName"] = table_name(ctx, action["TableName"])
+        groups.setdefault((ACTIONS[kind], action["TableName"]), []).append(action)
+    return await _demands(ctx, groups, "TransactWriteItems")
+
+
+async def _get_demands(ctx: Context, input: Input) -> Sequence[Demand]:
+    groups: dict[tuple[str, str], list[Input]] = {}
+    for given in input["TransactItems"]:
+        get = given["Get"]
+        get["TableName"] = table_name(ctx, get["TableName"])
+        groups.setdefault(("GetItem", get["TableName"]), []).append(get)
+    return await _demands(ctx, groups, "TransactGetItems")
+
+
+async def _demands(ctx: Context, groups: dict[tuple[str, str], list[Input]], operation: str) -> Sequence[Demand]:
+    """One demand for each action on each table; its condition keys are those of all its items."""
+    demands = []
+    for (action, name), inputs in groups.items():
+
+        def conditions(name: str = name, inputs: list[Input] = inputs) -> dict[str, Sequence[str]]:
+            merged: dict[str, Sequence[str]] = {}
+            for each in inputs:
+                for key, values in access.item_conditions(ctx, name, each, operation).items():
+                    merged[key] = sorted({*merged.get(key, ()), *values})
+            return merged
+
+        demands.append(await access.demand(ctx, action, name, conditions))
+    return demands
+
+
+@service.operation("TransactWriteItems", _write_demands)
+async def transact_write_items(ctx: Context, input: Input) -> Output:
+    token = input.get("ClientRequestToken")
+    digest = _digest(input) if token is not None else b""
+    actions = [await _action(ctx, given) for given in input["TransactItems"]]
+    _check_distinct([(each.table.space, each.write.key) for each in actions if each.write is not None])
+    now = ctx.now()
+
+    async def run(tx: Transaction) -> list[Outcome] | None:
+        if token is not None and await _seen(tx, ctx.region, token, digest, now):
+            return None
+        outcomes, reasons = [], []
+        for action in actions:
+            outcome, reason = await _attempt(tx, action)
+            reasons.append(reason)
+            outcomes.append(outcome)
+        if any(reason is not NO_REASON for reason in reasons):
+            raise cancelled(reasons)
+        if token is not None:
+            tx.put(records.TOKENS, _stretch(now), _token_sort(ctx.region, token), msgspec.msgpack.encode(Token(digest, now)))
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    outcomes = await ctx.store.transact(run)
+    return await _write_output(ctx, input, actions, outcomes)
+
+
+async def _action(ctx: Context, given: dict[str, Any]) -> Action:
+    kind = next(name for name in ACTIONS if given.get(name) is not None)
+    action = given[kind]
+    table = await ctx.host.get(Tables).live(ctx.region, action["TableName"])
+    make: Callable[[Table, Input], Write] = _MAKERS[kind]
+    try:
+        write = make(table, action)
+    except ServiceError as error:
+        return Action(table, action, None, error)
+    # The outcome's sizes are what the transaction costs, and conditions of all actions are told apart by what is there.
+    write.needs_old = True
+    return Action(table, action, write, None)
+
+
+def _check_write(table: Table, input: Input) -> Write:
+    write = items.delete_write(table, input)
+    write.change = _kept
+    return write
+
+
+def _kept(old: Image | None) -> Image | None:
+    return old
+
+
+_MAKERS: dict[str, Callable[[Table, Input], Write]] = {
+    "Put": items.put_write,
+    "Update": items.update_write,
+    "Delete": items.delete_write,
+    "ConditionCheck": _check_write,
+}
+
+
+async def _attempt(tx: Transaction, action: Action) -> tuple[Outcome | None, dict[str, Any]]:
+    """One write, and the cancellation reason if it fails."""
+    error = action.wrong
+    if action.write is not None:
+        try:
+            return await writes.perform(tx, action.write), NO_REASON
+        except ServiceError as failed:
+            error = failed
+    assert error is not None
+    return None, reason(error)
+
+
+def reason(error: ServiceError) -> dict[str, Any]:
+    """A cancellation reason. Errors that no reason can tell are raised again."""
+    code = {"ConditionalCheckFailedException": "ConditionalCheckFailed", "ValidationException": "ValidationError"}.get(error.code)
+    if code is None:
+        raise error
+    return {"Code": code, "Message": error.message, **error.fields}
+
+
+def cancelled(reasons: list[dict[str, Any]]) -> ServiceError:
+    codes = ", ".join(each["Code"] for each in reasons)
+    message = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
+    return ServiceError("TransactionCanceledException", message, CancellationReasons=reasons)
+
+
+def _check_distinct(keys: list[tuple[str, Key]]) -> None:
+    if len(set(keys)) != len(keys):
+        raise errors.validation(TWICE)
+
+
+async def _write_output(ctx: Context, input: Input, actions: list[Action], outcomes: list[Outcome] | None) -> Output:
+    output: dict[str, Any] = {}
+    detail = wanted(input)
+    if detail is not None:
+        consumed: dict[str, Consumed] = {}
+        for at, action in enumerate(actions):
+            write = action.write
+            assert write is not None
+            cost = consumed.setdefault(action.table.name, Consumed(action.table, transaction=True))
+            if outcomes is not None:
+                cost.add_write(write.key, outcomes[at].old, outcomes[at].new, UNITS)
+            else:
+                # The same request once more: it only reads.
+                data = await ctx.store.get(action.table.space, write.key.partition, write.key.sort)
+                cost.own += UNITS * read_units(0 if data is None else size_of(data), consistent=True)
+        output["ConsumedCapacity"] = shown_all(consumed.values(), detail)
+    if input.get("ReturnItemCollectionMetrics") == "SIZE":
+        metrics: dict[str, list[Any]] = {}
+        for action in actions:
+            if (found := collection_metrics(action.table, action.input)) and found not in metrics.setdefault(action.table.name, []):
+                metrics[action.table.name].append(found)
+        output["ItemCollectionMetrics"] = {name: found for name, found in metrics.items() if found}
+    return output
+
+
+def _digest(input: Input) -> bytes:
+    """What is asked, without what does not matter for being the same request."""
+
+    def plain(value: Any) -> Any:
+        raise TypeError
+
+    asked = [
+        {kind: {name: each for name, each in action.items() if name != PREPARED} for kind, action in given.items()}
+        for given in input["TransactItems"]
+    ]
+    return hashlib.sha256(orjson.dumps(asked, default=plain, option=orjson.OPT_SORT_KEYS)).digest()
+
+
+def _stretch(now: float) -> bytes:
+    return int(now // TOKEN_SECONDS).to_bytes(8)
+
+
+def _token_sort(region: str, token: str) -> bytes:
+    return f"{region}/{token}".encode()
+
+
+async def _seen(tx: Transaction, region: str, token: str, digest: bytes, now: float) -> bool:
+    """Whether this very request was done within the last ten minutes. Raises IdempotentParameterMismatchException."""
+    for moment in (now, now - TOKEN_SECONDS):
+        data = await tx.get(records.TOKENS, _stretch(moment), _token_sort(region, token))
+        if data is None:
+            continue
+        found = msgspec.msgpack.decode(data, type=Token)
+        if now - found.at > TOKEN_SECONDS:
+            return False
+        if found.digest != digest:
+            raise ServiceError(
+                "IdempotentParameterMismatchException",
+                "There was a mismatch in the parameters given in the request and the parameters given in the "
+                "earlier request with the same client token.",
+            )
+        return True
+    return False
+
+
+@service.operation("TransactGetItems", _get_demands)
+async def transact_get_items(ctx: Context, input: Input) -> Output:
+    wants: list[tuple[Table, Key | None, Input]] = []
+    reasons: list[dict[str, Any]] = []
+    for given in input["TransactItems"]:
+        get = given["Get"]
+        table = await ctx.host.get(Tables).live(ctx.region, get["TableName"])
+        key = None
+        try:
+            key = table.key(get["Key"])
+            reasons.append(NO_REASON)
+        except ServiceError as error:
+            reasons.append(reason(error))
+        wants.append((table, key, get))
+    _check_distinct([(table.space, key) for table, key, _ in wants if key is not None])
+    if any(each is not NO_REASON for each in reasons):
+        raise cancelled(reasons)
+
+    async def run(tx: Transaction) -> list[bytes | None]:
+        return [await tx.get(table.space, *key) for table, key, _ in wants if key is not None]
+
+    found = await ctx.store.transact(run)
+    if sum(size_of(data) for data in found if data is not None) > TRANSACTION_BYTES:
+        raise errors.validation("Aggregate size of all items retrieved by the transaction cannot exceed 4 MB")
+    responses: list[dict[str, Any]] = []
+    consumed: dict[str, Consumed] = {}
+    for (table, _, get), data in zip(wants, found, strict=True):
+        project = get[PREPARED].projection
+        cost = consumed.setdefault(table.name, Consumed(table, transaction=True))
+        cost.own += UNITS * read_units(0 if data is None else size_of(data), consistent=True)
+        if data is None:
+            responses.append({})
+        else:
+            responses.append({"Item": orjson.Fragment(data[SIZE_BYTES:]) if project is None else project.project(values_of(data))})
+    output: dict[str, Any] = {"Responses": responses}
+    if (detail := wanted(input)) is not None:
+        output["ConsumedCapacity"] = shown_all(consumed.values(), detail)
+    return output
+
+
+async def run_forgetting(host: Host) -> NoReturn:
+    """Forgets the tokens of transactions that are too old to be asked for."""
+    while True:
+        await host.store.clear(records.TOKENS, b"", _stretch(host.clock.now() - TOKEN_SECONDS))
+        await asyncio.sleep(TOKEN_SECONDS / 2)

@@ -1,0 +1,208 @@
+"""UpdateTable: throughput, billing, encryption, protection, and global indexes while the table is written."""
+
+from typing import Any
+
+import msgspec
+
+from haar.services.dynamodb import errors, records, schema
+from haar.services.dynamodb.access import on_table
+from haar.services.dynamodb.control import set_encryption
+from haar.services.dynamodb.counts import Counts
+from haar.services.dynamodb.describe import describe
+from haar.services.dynamodb.face import service
+from haar.services.dynamodb.jobs import Indexing, put_indexing
+from haar.services.dynamodb.limits import GLOBAL_INDEXES
+from haar.services.dynamodb.records import IndexRecord, TableRecord, Throughput
+from haar.services.service import Context, Input, Output
+from haar.store.contract import Transaction
+
+NOTHING = (
+    "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
+    "SSESpecification or ReplicaUpdates is required"
+)
+SETTINGS = (
+    "ProvisionedThroughput",
+    "BillingMode",
+    "StreamSpecification",
+    "GlobalSecondaryIndexUpdates",
+    "SSESpecification",
+    "ReplicaUpdates",
+    "TableClass",
+    "DeletionProtectionEnabled",
+    "OnDemandThroughput",
+    "WarmThroughput",
+)
+
+
+@service.operation("UpdateTable", on_table("UpdateTable"))
+async def update_table(ctx: Context, input: Input) -> Output:
+    _check(input)
+    place = records.place(ctx.region, input["TableName"])
+
+    async def update(tx: Transaction) -> TableRecord:
+        data = await tx.get(*place)
+        if data is None:
+            raise errors.table_not_found(input["TableName"])
+        before, record = records.decode(data), records.decode(data)
+        work = _change(ctx, input, record)
+        tx.put(*place, records.encode(record))
+        for each in work:
+            put_indexing(ctx.host, tx, each)
+        # The answer shows the table on its way: new indexes, but the throughput that it still has.
+        record.throughput = before.throughput
+        return record
+
+    record = await ctx.store.transact(update)
+    count = await ctx.host.get(Counts).of(record)
+    return {"TableDescription": describe(record, ctx.account, count, "UPDATING")}
+
+
+def _check(input: Input) -> None:
+    if all(input.get(name) is None for name in SETTINGS):
+        raise errors.validation(NOTHING)
+    throughput = input.get("ProvisionedThroughput")
+    if throughput is not None:
+        if input.get("BillingMode") == "PAY_PER_REQUEST":
+            raise errors.invalid("Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
+        schema.check_units(throughput)
+    seen: set[str] = set()
+    for each in input.get("GlobalSecondaryIndexUpdates") or ():
+        kinds = [kind for kind in ("Create", "Update", "Delete") if each.get(kind) is not None]
+        if len(kinds) != 1:
+            raise errors.invalid(
+                "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, "
+                f"GlobalSecondaryIndexUpdate.Delete must {'not be null' if not kinds else 'be given, not several'}"
+            )
+        name = each[kinds[0]]["IndexName"]
+        if name in seen:
+            raise errors.invalid(f"Only one global secondary index update per index is allowed simultaneously. Index: {name}")
+        seen.add(name)
+
+
+def _change(ctx: Context, input: Input, record: TableRecord) -> list[Indexing]:
+    """Changes the record; the work on indexes that follows."""
+    _change_billing(ctx, input, record)
+    set_encryption(ctx, record, input.get("SSESpecification"))
+    if input.get("DeletionProtectionEnabled") is not None:
+        record.protected = bool(input["DeletionProtectionEnabled"])
+    record.table_class = input.get("TableClass") or record.table_class
+    record.on_demand = input.get("OnDemandThroughput") or record.on_demand
+    record.warm = input.get("WarmThroughput") or record.warm
+    updates = input.get("GlobalSecondaryIndexUpdates") or []
+    defined = record.attributes | schema.definitions(input.get("AttributeDefinitions") or [])
+    for name, kind in record.attributes.items():
+        if defined[name] != kind:
+            raise errors.invalid(f"Attribute type of key {name} cannot be changed")
+    work = []
+    for each in updates:
+        if each.get("Create") is not None:
+            work.append(_create(ctx, record, each["Create"], defined))
+        elif each.get("Update") is not None:
+            _update(ctx, record, each["Update"])
+        else:
+            work.append(_delete(ctx, record, each["Delete"]))
+    used = {name for keys in (record.key_schema, *(index.key_schema for index in record.indexes)) for name, _ in keys}
+    record.attributes = {name: kind for name, kind in defined.items() if name in used}
+    return work
+
+
+def _change_billing(ctx: Context, input: Input, record: TableRecord) -> None:
+    billing, throughput = input.get("BillingMode"), input.get("ProvisionedThroughput")
+    if billing == "PAY_PER_REQUEST" and record.billing != billing:
+        record.billing, record.billing_changed = billing, ctx.now()
+        record.throughput = Throughput()
+        for index in record.indexes:
+            index.throughput = Throughput()
+        return
+    if billing == "PROVISIONED" and record.billing != billing and throughput is None:
+        raise errors.invalid("ProvisionedThroughput must be specified when BillingMode is PROVISIONED")
+    if throughput is None:
+        return
+    if record.billing == "PAY_PER_REQUEST" and billing != "PROVISIONED":
+        raise errors.invalid("Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
+    old = record.throughput
+    if record.billing == "PROVISIONED" and (old.read, old.write) == (throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]):
+        if len([name for name in SETTINGS if input.get(name) is not None]) > 1:
+            return
+        raise errors.validation(_unchanged("table", old))
+    record.billing = "PROVISIONED"
+    record.throughput = _changed(ctx, old, throughput)
+    _provision_indexes(input, record)
+
+
+def _provision_indexes(input: Input, record: TableRecord) -> None:
+    given = {each["Update"]["IndexName"] for each in input.get("GlobalSecondaryIndexUpdates") or () if each.get("Update") is not None}
+    for index in record.indexes:
+        if not index.local and index.throughput.read == 0 and index.name not in given:
+            index.throughput = msgspec.structs.replace(record.throughput, increased=None, decreased=None, decreases_today=0)
+
+
+def _unchanged(what: str, old: Throughput) -> str:
+    return (
+        f"The provisioned throughput for the {what} will not change. The requested value equals the current value. "
+        f"Current ReadCapacityUnits provisioned for the {what}: {old.read}. Requested ReadCapacityUnits: {old.read}. "
+        f"Current WriteCapacityUnits provisioned for the {what}: {old.write}. Requested WriteCapacityUnits: {old.write}. "
+        "Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."
+    )
+
+
+def _changed(ctx: Context, old: Throughput, given: dict[str, Any]) -> Throughput:
+    new = schema.units(given)
+    lower = new.read < old.read or new.write < old.write
+    higher = new.read > old.read or new.write > old.write
+    return Throughput(
+        new.read,
+        new.write,
+        increased=ctx.now() if higher else old.increased,
+        decreased=ctx.now() if lower else old.decreased,
+        decreases_today=old.decreases_today + lower,
+    )
+
+
+def _create(ctx: Context, record: TableRecord, given: dict[str, Any], defined: dict[str, str]) -> Indexing:
+    if any(index.status in ("CREATING", "DELETING") for index in record.indexes):
+        raise errors.limit_exceeded("Subscriber limit exceeded: Only 1 online index can be created simultaneously per table")
+    name = given["IndexName"]
+    if any(index.name == name for index in record.indexes):
+        raise errors.validation("Attempting to create an index which already exists")
+    if sum(not index.local for index in record.indexes) >= GLOBAL_INDEXES:
+        raise errors.limit_exceeded(
+            f"Subscriber limit exceeded: GlobalSecondaryIndex count exceeds the per-table limit of {GLOBAL_INDEXES}"
+        )
+    index = schema.global_index(given, defined, record.billing, set(), ctx.host.ids)
+    index.status = "CREATING"
+    record.indexes.append(index)
+    schema.check_projected(record.indexes)
+    return Indexing(record.region, record.name, index.space, fill=True)
+
+
+def _find(record: TableRecord, name: str) -> IndexRecord:
+    for index in record.indexes:
+        if index.name == name and not index.local:
+            return index
+    raise errors.resource_not_found()
+
+
+def _update(ctx: Context, record: TableRecord, given: dict[str, Any]) -> None:
+    index = _find(record, given["IndexName"])
+    throughput = given.get("ProvisionedThroughput")
+    if throughput is not None:
+        if record.billing == "PAY_PER_REQUEST":
+            raise errors.invalid(
+                f"ProvisionedThroughput should not be specified for index: {index.name} when BillingMode is PAY_PER_REQUEST"
+            )
+        schema.check_units(throughput)
+        old = index.throughput
+        if (old.read, old.write) == (throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]):
+            raise errors.validation(_unchanged(f"index {index.name}", old))
+        index.throughput = _changed(ctx, old, throughput)
+    index.on_demand = given.get("OnDemandThroughput") or index.on_demand
+    index.warm = given.get("WarmThroughput") or index.warm
+
+
+def _delete(ctx: Context, record: TableRecord, given: dict[str, Any]) -> Indexing:
+    index = _find(record, given["IndexName"])
+    if index.status in ("CREATING", "DELETING") and not index.backfilling:
+        raise errors.in_use(f"Attempt to change a resource which is still in use: Index is being {index.status.lower()}: {index.name}")
+    index.status = "DELETING"
+    return Indexing(record.region, record.name, index.space, fill=False)
