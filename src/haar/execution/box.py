@@ -209,7 +209,8 @@ class Boxes:
         exit = await box.child.ended
         if box.group is not None:
             box.group.close()
-        box.hand.close()
+        for kept in (box.hand, box.runtime_api, box.platform):
+            kept.close()
         self._slots.add(box.slot)
         await asyncio.to_thread(shutil.rmtree, box.directory, ignore_errors=True)
         return exit

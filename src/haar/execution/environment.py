@@ -11,7 +11,7 @@ from typing import Literal
 from haar.clock import Clock
 from haar.execution import report
 from haar.execution.box import Box, Boxes
-from haar.execution.contract import FunctionSpec, InvocationResult, Listener, SessionKeys, Surroundings
+from haar.execution.contract import FunctionSpec, InvocationResult, Listener, SessionKeys, Surroundings, Unavailable
 from haar.execution.output import LogWriter, Pump
 from haar.execution.runtime_api import RESPONSE_BYTES, Connection, Event, Posted
 from haar.execution.runtimes import Runtime
@@ -64,6 +64,7 @@ class Environment:
         self.idle_since = 0.0
         self.retiring = False
         self.connections = 0
+        self.posting: Connection | None = None
         self.expires = 0.0
         self._runtime = runtime
         self._boxes = boxes
@@ -113,11 +114,12 @@ class Environment:
         self._writer.add(report.init_report(self.spec, took, phase, self._fault.kind, self._clock.now()))
         return False
 
-    async def invoke(self, event: Event) -> InvocationResult:
-        """Runs one invocation; the environment is idle, or has just failed to start."""
+    async def invoke(self, event: Event, done: Callable[[], None]) -> InvocationResult:
+        """Runs one invocation; the environment is idle, or has just failed to start. `done` is called at its end, whoever still waits."""
         loop = asyncio.get_running_loop()
         result: asyncio.Future[InvocationResult] = loop.create_future()
         self._result = result
+        result.add_done_callback(lambda _: done())
         self._event = event
         failed = self._fault
         if failed is None:
@@ -135,20 +137,36 @@ class Environment:
         return await asyncio.shield(result)
 
     def retire(self) -> None:
-        """Ends the environment: at once, or after the invocation that it runs."""
+        """Ends the environment: at once, or after the invocation that it runs or was started for."""
         self.retiring = True
-        if self.state in ("idle", "starting", "finishing"):
+        if self.state in ("idle", "finishing"):
+            self.end()
+
+    def release(self) -> None:
+        """Whoever it was started for has gone: it is free, if it started at all."""
+        if self.state == "idle":
+            self._rest()
+        else:
             self.end()
 
     def end(self) -> None:
-        """Ends the environment now."""
+        """Ends the environment now, and an invocation in it with Unavailable."""
         if self.state != "ended":
             self.state = "ended"
             self._cancel_timer()
+            if not self._ready.done():
+                self._fail(Fault("Sandbox.Failure", b"", "the environment was ended while it started"))
+            if self._result is not None and not self._result.done():
+                self._result.set_exception(Unavailable("the execution environment was ended"))
             if self._freezer is not None:
                 self._freezer.cancel()
             self._ending = asyncio.ensure_future(self._end())
             self._changed(self)
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether it took too long to start."""
+        return self._fault is not None and self._fault.kind == "Sandbox.Timedout"
 
     async def ended(self) -> None:
         """Returns when nothing of the environment is left and its log is written."""

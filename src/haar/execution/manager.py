@@ -85,6 +85,15 @@ class Manager:
         await self._boxes.prepare()
         self._standby = Standby(self._boxes)
         self._sweeper = asyncio.ensure_future(self._sweep())
+        self._spawner.closed = self._restart
+        self._standby.want(runtimes.resolve(runtimes.DEFAULT))
+
+    def _restart(self) -> None:
+        """The nursery has died, and all environments with it: another takes its place."""
+        if not self._stopping:
+            task = asyncio.ensure_future(self._spawner.start())
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     async def stop(self) -> None:
         self._stopping = True
@@ -120,20 +129,30 @@ class Manager:
         self._admit(spec)
         self._running[spec.arn] += 1
         self._total += 1
-        try:
-            pool = self._pools.get(spec)
-            if pool is None:
-                pool = self._pools[spec] = Pool()
-            environment = pool.idle.pop() if pool.idle else await self._another(spec, pool)
-            if isinstance(environment, InvocationResult):
-                return environment
-            deadline = int((self._clock.now() + spec.timeout) * 1000)
-            return await environment.invoke(Event(request_id, event, deadline, invoked_arn, trace_id, client_context))
-        finally:
-            self._total -= 1
-            self._running[spec.arn] -= 1
-            if not self._running[spec.arn]:
-                del self._running[spec.arn]
+        pool = self._pools.get(spec)
+        if pool is None:
+            pool = self._pools[spec] = Pool()
+        if pool.idle:
+            environment = pool.idle.pop()
+        else:
+            try:
+                found = await self._another(spec, pool)
+            except BaseException:
+                self._done(spec.arn)
+                raise
+            if isinstance(found, InvocationResult):
+                self._done(spec.arn)
+                return found
+            environment = found
+        deadline = int((self._clock.now() + spec.timeout) * 1000)
+        event_ = Event(request_id, event, deadline, invoked_arn, trace_id, client_context)
+        return await environment.invoke(event_, lambda: self._done(spec.arn))
+
+    def _done(self, arn: str) -> None:
+        self._total -= 1
+        self._running[arn] -= 1
+        if not self._running[arn]:
+            del self._running[arn]
 
     async def retire(self, arn: str) -> None:
         for spec, pool in list(self._pools.items()):
@@ -158,7 +177,12 @@ class Manager:
             pool.waiters.remove(waiter)
         if pool.idle:
             return pool.idle.pop()
-        return await self._launch(spec, pool)
+        launching = asyncio.ensure_future(self._launch(spec, pool))
+        try:
+            return await asyncio.shield(launching)
+        except asyncio.CancelledError:
+            launching.add_done_callback(unclaimed)  # whoever asked has gone; the next one finds it started
+            raise
 
     async def _launch(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
         try:
@@ -173,7 +197,11 @@ class Manager:
         self._reserve(spec.memory_mb)
         try:
             environment = await self._start(spec, pool, runtime, code, layers, keys, INIT_SECONDS, "init")
-        except BaseException:
+            if environment.timed_out:  # as on AWS: once more, and the function's own timeout counts
+                environment.end()
+                self._used_mb += spec.memory_mb
+                environment = await self._start(spec, pool, runtime, code, layers, keys, spec.timeout, "invoke")
+        except (Unavailable, OSError):
             self._used_mb -= spec.memory_mb
             raise
         return environment
@@ -188,13 +216,10 @@ class Manager:
         box: Box | None = await self._standby.take(spec, runtime, code, layers)
         if box is None:
             box = await self._boxes.open(runtime, spec.memory_mb, spec.ephemeral_mb, code, layers)
-        self._standby.want(runtime)
+        self._standby.want(runtime, spec.memory_mb)
         writer = LogWriter(spec, stream, self._surroundings, self._clock)
         environment = Environment(spec, runtime, box, self._boxes, writer, self._surroundings, self._clock, self._changed)
         pool.all.add(environment)
-        if self._stopping:
-            environment.end()
-            raise Unavailable("haar is stopping")
         await environment.initialise(variables(spec, runtime, keys, stream), keys, limit, phase)
         return environment
 
@@ -248,6 +273,11 @@ class Manager:
     def _fault(self, spec: FunctionSpec, kind: str, message: str) -> InvocationResult:
         del spec
         return InvocationResult(json.dumps({"errorType": kind, "errorMessage": message}, separators=(",", ":")).encode(), "Unhandled")
+
+
+def unclaimed(launched: "asyncio.Future[Environment | InvocationResult]") -> None:
+    if not launched.cancelled() and launched.exception() is None and isinstance(environment := launched.result(), Environment):
+        environment.release()
 
 
 def clean_directories(directory: Path) -> None:

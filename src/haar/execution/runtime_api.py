@@ -12,7 +12,7 @@ RESPONSE_BYTES = 6_291_556
 STREAMED_BYTES = 20 << 20
 HEADER_BYTES = 1_300_000
 """The X-Ray cause of an error may have one megabyte."""
-CONNECTIONS = 32
+CONNECTIONS = 16
 STATUS = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Request Entity Too Large"}
 ACCEPTED = b'{"status":"OK"}\n'
 
@@ -66,6 +66,8 @@ class Receiver(Protocol):
     def gone(self, connection: "Connection") -> None: ...
 
     connections: int
+    posting: "Connection | None"
+    """The one connection whose body is kept: an environment cannot make haar hold several."""
 
 
 class Connection(asyncio.Protocol):
@@ -88,6 +90,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
         self._receiver.connections -= 1
+        self._release()
         self._receiver.gone(self)
 
     def data_received(self, data: bytes) -> None:
@@ -120,11 +123,16 @@ class Connection(asyncio.Protocol):
     def on_body(self, data: bytes) -> None:
         posted = self._posted
         posted.size += len(data)
-        if not posted.too_large:
+        if self._receiver.posting is None:
+            self._receiver.posting = self
+        if self._receiver.posting is self and not posted.too_large:
             posted.body += data
 
     def on_message_complete(self) -> None:
         posted = self._posted
+        if posted.size and self._receiver.posting is not self:
+            return self._refuse(403, "State transition is not allowed", "InvalidStateTransition")
+        self._release()
         path = posted.path.removeprefix(PREFIX)
         if path == posted.path:
             return self._refuse(404, "Not found", "")
@@ -145,6 +153,10 @@ class Connection(asyncio.Protocol):
             message = f"Exceeded maximum allowed payload size ({STREAMED_BYTES if posted.streamed else RESPONSE_BYTES} bytes)."
             return self._refuse(413, message, "RequestEntityTooLarge")
         return self.answer(202, ACCEPTED)
+
+    def _release(self) -> None:
+        if self._receiver.posting is self:
+            self._receiver.posting = None
 
     def deliver(self, event: Event) -> bool:
         """Gives the waiting runtime its next event; False when it is gone."""

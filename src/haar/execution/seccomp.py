@@ -10,7 +10,7 @@ import struct
 from collections.abc import Mapping
 
 ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
-EPERM, ENOSYS = 1, 38
+EPERM, ENOSYS, EAFNOSUPPORT = 1, 38, 97
 LOAD, EQUAL, ABOVE, ANY_BIT, RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 NUMBER, ARCHITECTURE, FIRST_ARGUMENT = 0, 4, 16
 NAMESPACE_FLAGS = 0x7E020080
@@ -39,6 +39,9 @@ AARCH64: Mapping[str, int] = {
 }  # fmt: skip
 AARCH64_ABSENT: Mapping[str, int] = {"clone3": 435, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427}
 CLONE = {"x86_64": 56, "aarch64": 220}
+SOCKET = {"x86_64": 41, "aarch64": 198}
+FAMILIES = (1, 2, 10, 16)
+"""AF_UNIX, AF_INET, AF_INET6, AF_NETLINK. Others (VSOCK, ALG, …) are not bounded by a network namespace, or only add attack surface."""
 AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 X32_BIT = 0x40000000
 
@@ -60,6 +63,11 @@ def program(machine: str | None = None) -> bytes:
         _line(LOAD, 0, 0, FIRST_ARGUMENT),
         _line(ANY_BIT, 0, 1, NAMESPACE_FLAGS),
         _line(RETURN, 0, 0, ERRNO | EPERM),
+        _line(LOAD, 0, 0, NUMBER),
+        _line(EQUAL, 0, len(FAMILIES) + 3, SOCKET[machine]),
+        _line(LOAD, 0, 0, FIRST_ARGUMENT),
+        *(_line(EQUAL, len(FAMILIES) - place, 0, family) for place, family in enumerate(FAMILIES)),
+        _line(RETURN, 0, 0, ERRNO | EAFNOSUPPORT),
         _line(LOAD, 0, 0, NUMBER),
     ]
     for numbers, answer in ((absent, ENOSYS), (refused, EPERM)):

@@ -18,6 +18,7 @@ NURSERY = Path(__file__).with_name("nursery.py")
 MESSAGE_BYTES = 1 << 16
 START_SECONDS = 10.0
 END_SECONDS = 2.5
+SEND_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -137,13 +138,13 @@ class Spawner:
         assert self._socket is not None
         line = json.dumps(request).encode()
         data = len(line).to_bytes(4, "big") + line
-        self._socket.setblocking(True)  # a request is small and the nursery reads at once: never longer than a fork
+        self._socket.settimeout(SEND_SECONDS)  # a request is small and the nursery reads at once: mostly no wait at all
         try:
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
             sent = self._socket.sendmsg([data], rights)
             if sent < len(data):
                 self._socket.sendall(data[sent:])
-        except ConnectionError:
+        except (ConnectionError, TimeoutError):
             self._lost()
         finally:
             if self._socket is not None:

@@ -13,6 +13,8 @@ HERE = Path(__file__).parent
 START = HERE / "start.py"
 NODE = HERE / "node"
 NODE_MINIMUM = 18
+DEFAULT = f"python{sys.version_info.major}.{sys.version_info.minor}"
+"""The runtime that needs no more than haar itself does."""
 
 
 class UnknownRuntime(Exception):

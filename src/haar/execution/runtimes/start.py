@@ -110,7 +110,8 @@ def become_python(variables: "dict[str, str]") -> None:
 
 def main() -> None:
     kind, port, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
-    limit()
+    if port:
+        limit()
     if kind == "told":  # a second interpreter, started below with the variables as its environment
         become_python({name.decode(): value.decode("utf-8", "surrogateescape") for name, value in posix.environ.items()})
         return
