@@ -1,6 +1,7 @@
 """Required members and constraints, checked by closures and reported in AWS's words."""
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,9 @@ Rule = tuple[Callable[[Any], bool], str]
 _NAMED_PROBLEMS = 10
 """AWS names at most so many in one answer."""
 _PATTERN_LENGTH = 10_000
-"""Longer texts are not matched against patterns: none that is modelled allows them, and backtracking would hold everybody up."""
+"""Longer texts are refused unmatched by patterns that may backtrack: none that is modelled allows them."""
+_ONE_CLASS = re.compile(r"\[[^\]]*\][+*]")
+"""Patterns that are one repeated character class never backtrack (policy documents: up to 131,072 characters)."""
 _SIZED = frozenset({"string", "blob", "list", "map"})
 _CONSTRAINTS = ("required", "min", "max", "pattern", "enum", "union")
 
@@ -199,11 +202,12 @@ def _pattern(source: str) -> Rule:
     words = f"Member must satisfy regular expression pattern: {source}"
     # Compiled when first needed: some take milliseconds, and most are never met.
     compiled: list[re.Pattern[str]] = []
+    longest = sys.maxsize if _ONE_CLASS.fullmatch(source) else _PATTERN_LENGTH
 
     def holds(value: Any) -> bool:
         if not compiled:
             compiled.append(compile_pattern(source))
-        return len(value) <= _PATTERN_LENGTH and compiled[0].fullmatch(value) is not None
+        return len(value) <= longest and compiled[0].fullmatch(value) is not None
 
     return holds, words
 
