@@ -16,6 +16,9 @@ from haar.wire.values import serialization
 _INPUT_LOCATIONS = frozenset({"uri", "querystring", "header", "headers"})
 _OUTPUT_LOCATIONS = frozenset({"header", "headers", "statusCode"})
 
+_RAW_TYPES = {("lambda", "Invoke"): "application/json"}
+"""What is said of bytes whose type no member gives."""
+
 FromText = Callable[[str], Any]
 ToText = Callable[[Any], str]
 
@@ -197,7 +200,7 @@ class RestCodec(BaseCodec):
         member = members[payload]
         if member.type in ("blob", "string") or member.traits.get("eventstream"):
             kind = "application/vnd.amazon.eventstream" if member.traits.get("eventstream") else "application/octet-stream"
-            kind = "text/plain" if member.type == "string" else kind
+            kind = "text/plain" if member.type == "string" else _RAW_TYPES.get((self.service, operation), kind)
             return lambda output: _raw(output.get(payload), kind)
         inner = self._payload_writer(member)
 
