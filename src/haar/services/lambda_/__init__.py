@@ -1,8 +1,9 @@
 """AWS Lambda."""
 
+from haar.services.lambda_.checks import check
 from haar.services.service import Service
 
-service = Service("lambda")
+service = Service("lambda", check=check)
 
 from haar.services.lambda_ import (  # noqa: E402
     aliases,  # noqa: F401 - they register their operations
@@ -13,6 +14,7 @@ from haar.services.lambda_ import (  # noqa: E402
     eventconfigs,  # noqa: F401
     functions,  # noqa: F401
     invocations,  # noqa: F401
+    management,  # noqa: F401
     packages,
     permissions,  # noqa: F401
     tags,  # noqa: F401

@@ -99,20 +99,20 @@ class Events:
             await self._end(job, target, event, payload, "ZeroReservedConcurrency")
             return
         try:
-            _, result = await run_target(self._host, target, payload, job.id, event.client_context, event.trace_id)
+            spec, result = await run_target(self._host, target, payload, job.id, event.client_context, event.trace_id)
         except ServiceError as error:
             await self._delay(job, target, event, payload, oldest, error)
             return
         event.attempts += 1
         if result.error is None:
-            await self._end(job, target, event, payload, "Success", result)
+            await self._end(job, target, event, payload, "Success", spec.version, result)
             return
         retries = DEFAULT_RETRIES if config is None or config.retries is None else config.retries
         due = self._host.clock.now() + self._host.config.retry_seconds * event.attempts
         if event.attempts > retries:
-            await self._end(job, target, event, payload, "RetriesExhausted", result)
+            await self._end(job, target, event, payload, "RetriesExhausted", spec.version, result)
         elif due > oldest:
-            await self._end(job, target, event, payload, "EventAgeExceeded", result)
+            await self._end(job, target, event, payload, "EventAgeExceeded", spec.version, result)
         else:
             await self.queue.again(job, due, pack(event, payload))
 
@@ -128,7 +128,14 @@ class Events:
             await self.queue.again(job, due, pack(event, payload))
 
     async def _end(
-        self, job: Job, target: Target, event: Event, payload: bytes, condition: str, result: InvocationResult | None = None
+        self,
+        job: Job,
+        target: Target,
+        event: Event,
+        payload: bytes,
+        condition: str,
+        version: str = "",
+        result: InvocationResult | None = None,
     ) -> None:
         """Finishes an event and, in the same transaction, sends its outcome to the destination."""
         config = target.events
@@ -136,7 +143,7 @@ class Events:
         if not arn or not await self._may_send(target, arn):
             await self.queue.finish(job)
             return
-        now, body = self._host.clock.now(), self._record(job, target, event, payload, condition, result)
+        now, body = self._host.clock.now(), self._record(job, target, event, payload, condition, version, result)
         to = parse_name(arn, event.region, event.account)
         request_id = self._host.ids.uuid()
 
@@ -155,7 +162,9 @@ class Events:
             return False
         return True
 
-    def _record(self, job: Job, target: Target, event: Event, payload: bytes, condition: str, result: InvocationResult | None) -> bytes:
+    def _record(
+        self, job: Job, target: Target, event: Event, payload: bytes, condition: str, version: str, result: InvocationResult | None
+    ) -> bytes:
         """The invocation record that a destination gets."""
         moment = datetime.fromtimestamp(self._host.clock.now(), UTC)
         record: dict[str, object] = {
@@ -170,7 +179,7 @@ class Events:
             "requestPayload": orjson.Fragment(payload),
         }
         if result is not None:
-            context: dict[str, object] = {"statusCode": 200, "executedVersion": target.specs[-1][1].version}
+            context: dict[str, object] = {"statusCode": 200, "executedVersion": version}
             if result.error:
                 context["functionError"] = result.error
             record |= {"responseContext": context, "responsePayload": orjson.Fragment(result.payload or b"null")}

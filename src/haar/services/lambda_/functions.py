@@ -6,7 +6,7 @@ from haar.services.iam.public import role_trusts
 from haar.services.lambda_ import packages, service
 from haar.services.lambda_.access import LAMBDA, configures, named, on_anything, on_function
 from haar.services.lambda_.codeurls import code_url
-from haar.services.lambda_.errors import conflict, invalid, no_function, refused, role_not_assumable
+from haar.services.lambda_.errors import conflict, constraint, invalid, no_function, refused, role_not_assumable
 from haar.services.lambda_.names import LATEST, MAX_NAME, FunctionName, is_version
 from haar.services.lambda_.records import (
     FUNCTIONS,
@@ -89,10 +89,7 @@ async def create_function(context: Context, input: Input) -> Output:
 
 def _check_new(input: Input, name: FunctionName) -> None:
     if len(name.name) > MAX_NAME:
-        raise invalid(
-            f"1 validation error detected: Value '{name.name}' at 'functionName' failed to satisfy constraint: "
-            f"Member must have length less than or equal to {MAX_NAME}"
-        )
+        raise constraint(name.name, "functionName", f"have length less than or equal to {MAX_NAME}")
     if input.get("PackageType", "Zip") != "Zip":
         raise refused("container images: PackageType must be Zip")
     if not input.get("Runtime") or not input.get("Handler"):
