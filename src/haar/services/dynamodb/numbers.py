@@ -14,6 +14,8 @@ NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re
 PLAIN_INTEGER = re.compile(r"-?[1-9][0-9]{0,37}|0", re.ASCII)
 LONGEST = 1000
 """Characters of a number's text that are looked at; no number that can be stored needs as many."""
+EXPONENT_DIGITS = 6
+"""Longer exponents are beyond the range whatever the digits are."""
 
 _EXACT = Context(prec=1200, rounding=ROUND_HALF_UP, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[InvalidOperation, Overflow, Inexact])
 
@@ -26,9 +28,11 @@ def normalise(text: str) -> str:
         raise errors.validation("The parameter cannot be converted to a numeric value")
     if len(text) > LONGEST or not NUMBER.fullmatch(text):
         raise errors.validation(f"The parameter cannot be converted to a numeric value: {text}")
-    exponent = re.split("[eE]", text)[1:]
-    if exponent and len(exponent[0].lstrip("+-0")) > 6:
-        raise _underflow() if exponent[0].startswith("-") else _overflow()
+    digits, _, exponent = text.lower().partition("e")
+    if not digits.strip("+-0."):
+        return "0"
+    if len(exponent.lstrip("+-0")) > EXPONENT_DIGITS:
+        raise _underflow() if exponent.startswith("-") else _overflow()
     return canonical(_EXACT.create_decimal(text))
 
 
