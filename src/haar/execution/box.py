@@ -5,16 +5,16 @@ import contextlib
 import os
 import shutil
 import socket
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from haar.clock import Ids
 from haar.config import Config
-from haar.execution import cgroups, processes, runtimes
+from haar.execution import cgroups, egress, processes, runtimes
 from haar.execution.contract import Unavailable
 from haar.execution.package import Tree, link_tree
+from haar.execution.python_packages import prepare_python
 from haar.execution.runtimes import Runtime
 from haar.execution.sandbox import Bubblewrap, Mounts, python_command
 from haar.execution.spawner import Child, Exit, Spawner
@@ -25,6 +25,8 @@ FILES = 1024
 FILE_BYTES = 16 << 30
 RUNTIME_API_PORT = 9001
 DEFAULT_PORT = 4566
+OPTIONS, FILTER = 4, 5
+"""The descriptors that bubblewrap reads its options and the system call filter from."""
 
 
 @dataclass(slots=True)
@@ -47,6 +49,8 @@ class Box:
     """The box's own, for code that is put in later."""
     variables: dict[str, str] = field(default_factory=dict)
     """What only the box knows: addresses and paths."""
+    network: Child | None = None
+    """What connects it to the internet, if anything does."""
     _halted: list[int] = field(default_factory=list)
 
     def assign(self, variables: Mapping[str, str]) -> None:
@@ -76,121 +80,146 @@ class Box:
         return processes.peak_bytes(self.child.pid) if counted is None else counted
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a box is to be for."""
+
+    runtime: Runtime
+    memory_mb: int
+    ephemeral_mb: int
+    code: Tree | None = None
+    """None: it is put in later (`fill`), and so are layers."""
+    layers: Tree | None = None
+
+
+@dataclass(slots=True)
+class Inner:
+    """A command line, and how what it starts is reached."""
+
+    argv: list[str]
+    env: dict[str, str]
+    variables: dict[str, str]
+    sockets: list[socket.socket] = field(default_factory=list)
+    """Made by haar itself, where nothing is isolated; from inside otherwise."""
+    files: list[bytes] = field(default_factory=list)
+    """What the command reads from descriptors 4, 5, …"""
+
+
 class Boxes:
     """Makes boxes and takes them away."""
 
     def __init__(self, config: Config, directory: Path, spawner: Spawner, hierarchy: cgroups.Hierarchy | None, ids: Ids) -> None:
-        self._config = config
         self._directory = directory
+        self._cache = config.data.resolve() / "cache" / "runtimes"
+        self._python = self._cache
         self._spawner = spawner
         self._hierarchy = hierarchy
         self._ids = ids
-        self._bubblewrap = Bubblewrap(directory, egress=config.egress == "on") if config.sandbox == "bubblewrap" else None
-        self._filter = -1
+        self._egress = config.egress == "on"
+        self._bubblewrap = Bubblewrap(directory, egress=self._egress) if config.sandbox == "bubblewrap" else None
         self._slots = set(range(SLOTS))
         self.isolated = self._bubblewrap is not None
         self.port = config.port if config.port >= 1024 and config.port != RUNTIME_API_PORT else DEFAULT_PORT
         """The platform's port as seen from inside."""
 
     async def prepare(self) -> None:
-        await asyncio.to_thread(prepare_python, self._directory / "python")
+        self._python = await asyncio.to_thread(prepare_python, self._cache)
         if self._bubblewrap is not None:
             await asyncio.to_thread(self._bubblewrap.prepare)
-            if self._bubblewrap.filter:
-                self._filter = os.memfd_create("haar-filter", os.MFD_CLOEXEC)
-                os.write(self._filter, self._bubblewrap.filter)
+        else:
+            link = self._cache.parent / "code" / "node_modules"  # where an `import` from a package ends its search
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.is_symlink():
+                link.symlink_to(runtimes.NODE / "node_modules")
 
-    def close(self) -> None:
-        if self._filter >= 0:
-            os.close(self._filter)
-            self._filter = -1
-
-    async def open(self, runtime: Runtime, memory_mb: int, ephemeral_mb: int, code: Tree | None, layers: Tree | None) -> Box:
-        """A box with `code` and `layers` in it; without code, one that `fill` puts them into. Raises Unavailable."""
+    async def open(self, wanted: Wanted) -> Box:
+        """A box whose runtime waits in it. Raises Unavailable."""
         if not self._slots:
             raise Unavailable("all execution environments are in use")
         slot = self._slots.pop()
         id = self._ids.text(20)
         directory = self._directory / "boxes" / id
+        group = self._hierarchy.group(id, wanted.memory_mb, wanted.ephemeral_mb) if self._hierarchy is not None else None
+        ours, theirs = socket.socketpair()
+        reading, writing = os.pipe2(os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+        child: Child | None = None
         try:
-            return await self._open(id, slot, directory, runtime, memory_mb, ephemeral_mb, code, layers)
+            inner = self._inner(wanted, slot, directory)
+            try:
+                child = await self._spawn(id, inner, group, writing, theirs)
+            finally:
+                os.close(writing)
+                theirs.close()
+            sockets = inner.sockets or await _handed_over(ours, child, reading)
+            network = await egress.attach(self._spawner, child) if self._egress and self.isolated else None
         except BaseException:
+            ours.close()
+            os.close(reading)
+            if child is not None:
+                self._spawner.kill(child)
+                await child.ended
             self._slots.add(slot)
             shutil.rmtree(directory, ignore_errors=True)
             raise
+        return Box(id, wanted.runtime.kind, slot, child, reading, ours, sockets[0], sockets[1], group, directory, inner.variables, network)
 
-    async def _open(
-        self,
-        id: str,
-        slot: int,
-        directory: Path,
-        runtime: Runtime,
-        memory_mb: int,
-        ephemeral_mb: int,
-        code: Tree | None,
-        layers: Tree | None,
-    ) -> Box:
-        task, opt = directory / "task", directory / "opt"
-        if code is None:
-            task.mkdir(parents=True)
-            opt.mkdir()
-        else:
-            task = code.path
-            opt = layers.path if layers is not None else opt
-        group = self._hierarchy.group(id, memory_mb, ephemeral_mb) if self._hierarchy is not None else None
-        ours, theirs = socket.socketpair()
-        reading, writing = os.pipe2(os.O_CLOEXEC) if hasattr(os, "pipe2") else os.pipe()
+    async def _spawn(self, id: str, inner: Inner, group: cgroups.Group | None, output: int, hand: socket.socket) -> Child:
+        files = []
+        for content in inner.files:
+            files.append(os.memfd_create("haar", os.MFD_CLOEXEC))
+            os.write(files[-1], content)
+            os.lseek(files[-1], 0, os.SEEK_SET)
         try:
-            mounts = Mounts(task, self._runtime_directory(runtime), opt if code is None or layers is not None else None)
-            argv, env, fds, sockets, variables = self._command(runtime, mounts, memory_mb, ephemeral_mb, slot, theirs.fileno())
-            child = await self._spawner.spawn(
-                id, argv, env, [writing, *fds], cgroups=group.paths if group else (), settings=group.settings if group else (),
-                rlimits=_rlimits(), own_group=self._bubblewrap is None,
-            )  # fmt: skip
-            os.close(writing)
-            writing = -1
-            theirs.close()
-            if not sockets:
-                sockets = await _handed_over(ours, child, reading)
-        except BaseException:
-            ours.close()
-            theirs.close()
-            os.close(reading)
-            if writing >= 0:
-                os.close(writing)
-            raise
-        return Box(id, runtime.kind, slot, child, reading, ours, sockets[0], sockets[1], group, directory, variables)
+            return await self._spawner.spawn(
+                id,
+                inner.argv,
+                inner.env,
+                [output, hand.fileno(), *files],
+                cgroups=group.paths if group else (),
+                settings=group.settings if group else (),
+                rlimits=_rlimits(),
+                own_group=not self.isolated,
+            )
+        finally:
+            for file in files:
+                os.close(file)
 
-    def _command(
-        self, runtime: Runtime, mounts: Mounts, memory_mb: int, ephemeral_mb: int, slot: int, hand: int
-    ) -> tuple[list[str], dict[str, str], list[int], list[socket.socket], dict[str, str]]:
+    def _inner(self, wanted: Wanted, slot: int, directory: Path) -> Inner:
+        runtime = wanted.runtime
         kind = {"python": "python", "node": "node", "provided": "command"}[runtime.kind]
+        mounts = self._mounts(wanted, directory)
         if self._bubblewrap is not None:
-            inner = python_command(kind, self.port, runtime_command(runtime, "/var/task", "/var/runtime", memory_mb))
-            filtering = self._filter >= 0
-            argv = self._bubblewrap.command(inner, mounts, ephemeral_mb=ephemeral_mb, slot=slot, filter_fd=4 if filtering else None)
+            program = python_command(kind, self.port, runtime_command(runtime, "/var/task", "/var/runtime", wanted.memory_mb))
+            argv = self._bubblewrap.command(program, slot, OPTIONS)
+            options = self._bubblewrap.options(mounts, ephemeral_mb=wanted.ephemeral_mb, slot=slot, filter_fd=FILTER)
             variables = {
-                "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{RUNTIME_API_PORT}", "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
-                "LAMBDA_TASK_ROOT": "/var/task", "LAMBDA_RUNTIME_DIR": "/var/runtime",
-            }  # fmt: skip
-            if filtering:
-                os.lseek(self._filter, 0, os.SEEK_SET)
-                copy = os.memfd_create("haar-filter", os.MFD_CLOEXEC)
-                os.write(copy, self._bubblewrap.filter)
-                os.lseek(copy, 0, os.SEEK_SET)
-                return argv, {}, [hand, copy], [], variables
-            return argv, {}, [hand], [], variables
+                "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{RUNTIME_API_PORT}",
+                "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self.port}",
+                "LAMBDA_TASK_ROOT": "/var/task",
+                "LAMBDA_RUNTIME_DIR": "/var/runtime",
+            }
+            return Inner(argv, {}, variables, files=[options, self._bubblewrap.filter])
         sockets = [_loopback(), _loopback()]
-        inner = python_command(kind, 0, runtime_command(runtime, str(mounts.task), str(mounts.runtime), memory_mb), str(runtimes.START))
+        command = runtime_command(runtime, str(mounts.task), str(mounts.runtime), wanted.memory_mb)
         variables = {
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{sockets[0].getsockname()[1]}",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{sockets[1].getsockname()[1]}",
-            "LAMBDA_TASK_ROOT": str(mounts.task), "LAMBDA_RUNTIME_DIR": str(mounts.runtime), "_HAAR_OPT": str(mounts.opt or "/opt"),
-        }  # fmt: skip
-        return inner, {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TZ": ":UTC"}, [hand], sockets, variables
+            "LAMBDA_TASK_ROOT": str(mounts.task),
+            "LAMBDA_RUNTIME_DIR": str(mounts.runtime),
+            "_HAAR_OPT": str(mounts.opt or "/opt"),
+            "PYTHONPATH": str(mounts.runtime),
+            "NODE_PATH": f"{mounts.opt or '/opt'}/nodejs/node_modules:{mounts.runtime}/node_modules",
+        }
+        outer = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TZ": ":UTC"}
+        return Inner(python_command(kind, 0, command, str(runtimes.START)), outer, variables, sockets)
 
-    def _runtime_directory(self, runtime: Runtime) -> Path:
-        return runtimes.NODE if runtime.kind == "node" else self._directory / "python"
+    def _mounts(self, wanted: Wanted, directory: Path) -> Mounts:
+        runtime = runtimes.NODE if wanted.runtime.kind == "node" else self._python
+        if wanted.code is not None:
+            return Mounts(wanted.code.path, runtime, wanted.layers.path if wanted.layers is not None else None)
+        for name in ("task", "opt"):
+            (directory / name).mkdir(parents=True)
+        return Mounts(directory / "task", runtime, directory / "opt")
 
     @staticmethod
     def fill(box: Box, code: Tree, layers: Tree | None) -> None:
@@ -206,6 +235,8 @@ class Boxes:
     async def end(self, box: Box) -> Exit:
         """Ends what is in a box, and takes the box away."""
         self.kill(box)
+        if box.network is not None:
+            self._spawner.kill(box.network)
         exit = await box.child.ended
         if box.group is not None:
             box.group.close()
@@ -267,28 +298,3 @@ def _rlimits() -> list[tuple[int, int, int]]:
         value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         found.append((number, value, value))
     return found
-
-
-PACKAGES = (
-    "awslambdaric", "runtime_client", "snapshot_restore_py", "simplejson",
-    "boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3",
-)  # fmt: skip
-
-
-def prepare_python(target: Path) -> None:
-    """Gathers, under second names, the packages that a Python function finds: those and no others of haar's own."""
-    import sysconfig
-
-    target.mkdir(parents=True, exist_ok=True)
-    site = Path(sysconfig.get_path("purelib", vars={"base": sys.prefix, "platbase": sys.prefix}))
-    for path in sorted(site.iterdir()):
-        if path.name.split(".")[0] in PACKAGES and not path.name.endswith(".dist-info"):
-            _link_or_copy(path, target / path.name)
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    copy = os.link if source.stat().st_dev == target.parent.stat().st_dev else shutil.copy2
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=copy, dirs_exist_ok=True)
-    elif not target.exists():
-        copy(source, target)

@@ -11,7 +11,7 @@ from pathlib import Path
 from haar.clock import Clock, Ids
 from haar.config import Config
 from haar.execution import cgroups, probe, runtimes
-from haar.execution.box import Box, Boxes
+from haar.execution.box import Box, Boxes, Wanted
 from haar.execution.contract import FunctionSpec, InvocationResult, SessionKeys, Surroundings, Throttled, Unavailable
 from haar.execution.environment import INIT_SECONDS, Environment
 from haar.execution.output import LogWriter, stream_name
@@ -108,8 +108,6 @@ class Manager:
             async with asyncio.timeout(STOP_SECONDS):
                 await asyncio.gather(*(environment.ended() for environment in environments), *self._ending, return_exceptions=True)
         await self._spawner.stop()
-        if self._boxes is not None:
-            self._boxes.close()
         if self._hierarchy is not None:
             self._hierarchy.remove()
         await asyncio.to_thread(shutil.rmtree, self._directory, ignore_errors=True)
@@ -215,7 +213,7 @@ class Manager:
         stream = stream_name(now, spec.version, self._ids.bytes(16).hex())
         box: Box | None = await self._standby.take(spec, runtime, code, layers)
         if box is None:
-            box = await self._boxes.open(runtime, spec.memory_mb, spec.ephemeral_mb, code, layers)
+            box = await self._boxes.open(Wanted(runtime, spec.memory_mb, spec.ephemeral_mb, code, layers))
         self._standby.want(runtime, spec.memory_mb)
         writer = LogWriter(spec, stream, self._surroundings, self._clock)
         environment = Environment(spec, runtime, box, self._boxes, writer, self._surroundings, self._clock, self._changed)

@@ -247,6 +247,7 @@ def out_of_memory(cgroups: list[str]) -> bool:
 
 
 def main() -> None:
+    os.closerange(CONTROL + 1, 4096)
     if sys.platform == "linux":
         libc = ctypes.CDLL(None)
         libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -68,7 +68,7 @@ class Packages:
         target = self._directory / base64.b64decode(code_sha256).hex()
         if not target.is_dir():
             archive = await self._fetch(code_sha256)
-            await asyncio.to_thread(_into_place, target, lambda partial: unpack(archive, partial))
+            await asyncio.to_thread(into_place, target, lambda partial: unpack(archive, partial))
         return await asyncio.to_thread(_count, target)
 
     async def _merge(self, name: str, hashes: Sequence[str]) -> Tree:
@@ -80,7 +80,7 @@ class Packages:
                 for tree in trees:
                     link_tree(tree.path, partial)
 
-            await asyncio.to_thread(_into_place, target, merge)
+            await asyncio.to_thread(into_place, target, merge)
         return await asyncio.to_thread(_count, target)
 
 
@@ -144,7 +144,7 @@ def _climbs(directory: Sequence[str], destination: str) -> bool:
     return False
 
 
-def _into_place(target: Path, fill: Callable[[Path], None]) -> None:
+def into_place(target: Path, fill: Callable[[Path], None]) -> None:
     """Fills a new directory and gives it its name at once, so that a name means a whole tree."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.{os.getpid()}.partial")

@@ -10,9 +10,9 @@ BOUND = 10_000
 ROUNDS = 5
 
 
-def descendants(pid: int) -> list[int]:
-    """All processes below `pid`, parents first. Orphans are their pid namespace's first process's, so none is missed."""
-    found: list[int] = []
+def tree(pid: int) -> list[int]:
+    """`pid` and all processes below it, parents first. Orphans become their pid namespace's first process's, so none is missed."""
+    found = [pid]
     waiting = [pid]
     while waiting and len(found) < BOUND:
         parent = waiting.pop()
@@ -23,10 +23,10 @@ def descendants(pid: int) -> list[int]:
 
 
 def stop(pid: int) -> list[int]:
-    """Halts everything below `pid`, also what is being forked meanwhile; what was halted."""
+    """Halts `pid` and everything below it, also what is being forked meanwhile; what was halted."""
     halted: list[int] = []
     for _ in range(ROUNDS):
-        fresh = [process for process in descendants(pid) if process not in halted]
+        fresh = [process for process in tree(pid) if process not in halted]
         if not fresh:
             break
         _signal(fresh, signal.SIGSTOP)
@@ -39,12 +39,12 @@ def resume(pids: Iterable[int]) -> None:
 
 
 def anonymous_bytes(pid: int) -> int:
-    """Memory that the processes below `pid` have written to, in all."""
-    return sum(_field(process, "RssAnon:") for process in descendants(pid)) << 10
+    """Memory that `pid` and the processes below it have written to, in all."""
+    return sum(_field(process, "RssAnon:") for process in tree(pid)) << 10
 
 
 def peak_bytes(pid: int) -> int:
-    return sum(_field(process, "VmHWM:") for process in descendants(pid)) << 10
+    return sum(_field(process, "VmHWM:") for process in tree(pid)) << 10
 
 
 def _field(pid: int, name: str) -> int:

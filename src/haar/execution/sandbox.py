@@ -23,6 +23,8 @@ MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 FIRST_VARIABLES = {"LD_LIBRARY_PATH": LIBRARY_PATH, "TZ": ":UTC", "LANG": "en_US.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin"}
 """Before the function's own are known. None is secret: command lines can be read by others on the host."""
+FIRST_VARIABLES = {"LD_LIBRARY_PATH": LIBRARY_PATH, "TZ": ":UTC", "LANG": "en_US.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin"}
+"""Before the function's own are known."""
 DNS = "169.254.1.1"
 """Where pasta answers for the host's resolver."""
 
@@ -74,54 +76,40 @@ class Bubblewrap:
         shutil.copyfile(runtimes.START, root / "var/rapid/start.py")
         _write_etc(root / "etc", self._egress)
 
-    def command(self, program: Sequence[str], mounts: Mounts, *, ephemeral_mb: int, slot: int, filter_fd: int | None) -> list[str]:
-        """The command line that runs `program` in a sandbox. `slot` tells environments apart that are there at the same time."""
-        arguments = [
-            self._bwrap, "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-            "--die-with-parent", "--new-session", "--hostname", f"169-254-{100 + slot // 250}-{slot % 250}", "--cap-drop", "ALL",
-        ]  # fmt: skip
-        if self._as_root:
-            arguments += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_SETPCAP"]
-        else:
-            arguments += ["--unshare-user", "--uid", str(USER), "--gid", str(GROUP)]
-        arguments += [
-            "--clearenv",
-            "--setenv",
-            "LD_LIBRARY_PATH",
-            LIBRARY_PATH,
-            "--setenv",
-            "TZ",
-            ":UTC",
-            "--setenv",
-            "LANG",
-            "en_US.UTF-8",
-        ]
-        arguments += [
-            "--setenv",
-            "PATH",
-            "/usr/local/bin:/usr/bin:/bin:/opt/bin",
-            "--ro-bind",
-            str(self._root),
-            "/",
-            "--ro-bind",
-            "/usr",
-            "/usr",
-        ]
-        for prefix in self._extra:
-            arguments += ["--ro-bind", str(prefix), str(prefix)]
-        for device in DEVICES:
-            arguments += ["--dev-bind", f"/dev/{device}", f"/dev/{device}"]
-        arguments += ["--proc", "/proc", "--perms", "1777", "--size", str(ephemeral_mb << 20), "--tmpfs", "/tmp"]  # noqa: S108
-        arguments += ["--ro-bind", str(mounts.task), "/var/task", "--ro-bind", str(mounts.runtime), "/var/runtime"]
-        if mounts.opt is not None:
-            arguments += ["--ro-bind", str(mounts.opt), "/opt"]
-        if filter_fd is not None:
-            arguments += ["--seccomp", str(filter_fd)]
-        arguments += ["--chdir", "/var/task", "--"]
+    def command(self, program: Sequence[str], slot: int, options_fd: int) -> list[str]:
+        """The command line that runs `program` in a sandbox whose options are read from a descriptor.
+
+        From inside, command lines can be read; the options tell where things are on the host.
+        `slot` tells environments apart that are there at the same time.
+        """
+        first = [self._bwrap, "--args", str(options_fd), "--"]
         if self._as_root:
             user = str(FIRST_UID + slot % UIDS)
-            arguments += [self._setpriv, "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
-        return [*arguments, *program]
+            first += [self._setpriv, "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+        return [*first, *program]
+
+    def options(self, mounts: Mounts, *, ephemeral_mb: int, slot: int, filter_fd: int) -> bytes:
+        """bubblewrap's options, each followed by a NUL."""
+        chosen: list[tuple[str, ...]] = [(f"--unshare-{kind}",) for kind in ("pid", "net", "ipc", "uts", "cgroup-try")]
+        chosen += [("--die-with-parent",), ("--new-session",), ("--hostname", f"169-254-{100 + slot // 250}-{slot % 250}")]
+        chosen.append(("--cap-drop", "ALL"))
+        if self._as_root:
+            chosen += [("--cap-add", capability) for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")]
+        else:
+            chosen += [("--unshare-user",), ("--uid", str(USER)), ("--gid", str(GROUP))]
+        chosen.append(("--clearenv",))
+        chosen += [("--setenv", name, value) for name, value in FIRST_VARIABLES.items()]
+        chosen += [("--ro-bind", str(self._root), "/"), ("--ro-bind", "/usr", "/usr")]
+        chosen += [("--ro-bind", str(prefix), str(prefix)) for prefix in self._extra]
+        chosen += [("--dev-bind", f"/dev/{device}", f"/dev/{device}") for device in DEVICES]
+        chosen += [("--proc", "/proc"), ("--perms", "1777"), ("--size", str(ephemeral_mb << 20)), ("--tmpfs", "/tmp")]  # noqa: S108
+        chosen += [("--ro-bind", str(mounts.task), "/var/task"), ("--ro-bind", str(mounts.runtime), "/var/runtime")]
+        if mounts.opt is not None:
+            chosen.append(("--ro-bind", str(mounts.opt), "/opt"))
+        if self.filter:
+            chosen.append(("--seccomp", str(filter_fd)))
+        chosen.append(("--chdir", "/var/task"))
+        return b"".join(os.fsencode(part) + b"\0" for option in chosen for part in option)
 
 
 def _prefixes() -> list[Path]:

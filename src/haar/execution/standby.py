@@ -2,7 +2,7 @@
 
 import asyncio
 
-from haar.execution.box import Box, Boxes
+from haar.execution.box import Box, Boxes, Wanted
 from haar.execution.contract import FunctionSpec, Unavailable
 from haar.execution.package import Tree
 from haar.execution.runtimes import Runtime
@@ -70,7 +70,7 @@ class Standby:
 
     async def _open(self, wanted: Key, runtime: Runtime) -> None:
         try:
-            self._ready[wanted] = await self._boxes.open(runtime, wanted[1], EPHEMERAL_MB, None, None)
+            self._ready[wanted] = await self._boxes.open(Wanted(runtime, wanted[1], EPHEMERAL_MB))
         except Unavailable:
             return  # the next function starts its own, and hears why it cannot
         while len(self._ready) > KEPT:
