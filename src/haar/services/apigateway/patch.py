@@ -169,14 +169,14 @@ def _holder(document: Doc, path: str) -> tuple[Doc, str]:
 
 def _patch_entry(holder: Doc, name: str, op: str, entry: str, value: str | None, rule: Entries) -> None:
     entries: Doc = holder.get(name) or {}
+    kept = None if op == "remove" else rule.convert(value)
+    if op != "remove" and kept is None:
+        raise errors.bad_request(f"Invalid null or empty value in {name}")
     if op != "add" and entry not in entries:
         raise errors.not_found(rule.missing)
     if op == "remove":
         del entries[entry]
     else:
-        kept = rule.convert(value)
-        if kept is None:
-            raise errors.bad_request(f"Invalid null or empty value in {name}")
         entries[entry] = kept
     if entries:
         holder[name] = entries

@@ -2,9 +2,11 @@
 
 from haar.auth.principal import Credential, Principal
 from haar.auth.sigv4 import authenticate
-from haar.services.apigateway.dataplane.answers import Refused, access_denied, missing_token
+from haar.services.apigateway.dataplane.answers import Refused, access_denied, missing_token, unauthorized
+from haar.services.apigateway.dataplane.authorizers import misconfigured, run_authorizer
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint
+from haar.services.apigateway.dataplane.keys import check_key
 from haar.services.iam import public as iam
 from haar.services.service import Demand, Host
 from haar.wire.errors import ServiceError
@@ -22,16 +24,25 @@ class _Credentials:
 
 async def authorise(call: Call, endpoint: Endpoint) -> None:
     """Raises Refused unless the call may be made; puts who made it into the call."""
-    kind = endpoint.authorization
+    kind, compiled = endpoint.authorization, call.live.compiled
+    usage_key = call.request.headers.get("x-api-key")
     if kind == "AWS_IAM":
         call.principal = await _signed(call)
         await _decide(call, endpoint, call.principal)
-    elif kind == "NONE":
-        if call.live.compiled.policy is not None:
-            await _decide(call, endpoint, ANONYMOUS)
-    else:
-        why = f"haar does not have {kind} authorizers"
-        raise Refused("AUTHORIZER_CONFIGURATION_ERROR", None, "AuthorizerConfigurationException", why=why)
+    elif compiled.policy is not None:
+        await _decide(call, endpoint, ANONYMOUS)
+    if kind == "CUSTOM":
+        authorizer = compiled.draft.authorizers.get(endpoint.method.get("authorizerId", ""))
+        if authorizer is None:
+            raise misconfigured("Execution failed due to configuration error: there is no such authorizer")
+        named = await run_authorizer(call, endpoint, authorizer)
+        if compiled.draft.api.get("apiKeySource") == "AUTHORIZER":
+            usage_key = named
+    elif kind == "COGNITO_USER_POOLS":
+        call.say("Unauthorized request: haar has no user pools, so that no token of one can be valid")
+        raise unauthorized()
+    if endpoint.api_key_required:
+        await check_key(call, endpoint, usage_key)
 
 
 _KINDS = {

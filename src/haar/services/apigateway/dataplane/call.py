@@ -32,16 +32,6 @@ _DROPPED = frozenset(
 """Headers of the connection: not the application's."""
 
 
-@dataclass(slots=True)
-class Override:
-    """What a template sets with `#set($context.requestOverride.header.x = …)`."""
-
-    header: dict[str, Any] = field(default_factory=dict)
-    querystring: dict[str, Any] = field(default_factory=dict)
-    path: dict[str, Any] = field(default_factory=dict)
-    status: Any = None
-
-
 @dataclass
 class Call:
     host: Host
@@ -62,8 +52,8 @@ class Call:
     """What a Lambda authorizer said of the caller."""
     api_key: Mapping[str, Any] | None = None
     log: ExecutionLog | None = None
-    overrides: tuple[Override, Override] = field(default_factory=lambda: (Override(), Override()))
-    """Of the request and of the response."""
+    tested: bool = False
+    """Whether this is TestInvokeMethod's."""
 
     @cached_property
     def headers(self) -> dict[str, list[str]]:
@@ -79,7 +69,7 @@ class Call:
             else:
                 names[lower] = name
                 found[name] = [value]
-        if self.log is not None:
+        if self.tested:
             return found
         forwarded = found.pop(names.get("x-forwarded-for", ""), None)
         found.pop(names.get("x-forwarded-port", ""), None)
@@ -123,7 +113,7 @@ class Call:
             "extendedRequestId": self.extended_id,
             "httpMethod": request.method,
             "identity": self._identity(),
-            "path": f"/{live.stage}{self.path}" if not self.log else self.path,
+            "path": f"/{live.stage}{self.path}" if not self.tested else self.path,
             "protocol": "HTTP/1.1",
             "requestId": self.request_id,
             "requestTime": datetime.fromtimestamp(self.now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),

@@ -74,8 +74,6 @@ class RequestPart:
             out.query[name] = [plain(value) or ""]
         for name, value in (changed.get("path") or {}).items():
             out.path[name] = plain(value) or ""
-        if call.log is not None:
-            call.say(f"Endpoint request body after transformations: {shorten(out.body)}")
         return out
 
     def _content(self, call: Call) -> bytes:

@@ -38,6 +38,7 @@ class _Endpoint:
         if call.log is not None:
             call.say(f"Endpoint request URI: {url}")
             call.say(f"Endpoint request headers: {pairs(headers)}")
+            call.say(f"Endpoint request body after transformations: {shorten(out.body)}")
             call.say(f"Sending request to {url}")
         began = call.host.clock.now()
         try:

@@ -151,6 +151,9 @@ class LambdaCustom:
 
     async def __call__(self, call: Call) -> Response:
         out = self._request.make(call)
+        if call.log is not None:
+            call.say(f"Endpoint request URI: {self._function.uri}")
+            call.say(f"Endpoint request body after transformations: {shorten(out.body)}")
         kind = next((values[-1] for name, values in out.headers.items() if name.lower() == "x-amz-invocation-type"), "RequestResponse")
         result = await self._function.invoke(call, out.body or b"{}", kind.lower() == "event")
         subject = _error_message(result.payload) if result.error is not None else None

@@ -1,0 +1,106 @@
+"""TestInvokeMethod: a method of the draft, called as it would be when deployed, with the log of what happened."""
+
+from urllib.parse import quote
+
+from haar.services.apigateway import errors
+from haar.services.apigateway.dataplane.answers import Refused
+from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.compile import Compiled, Endpoint, Live, compile_draft, extended_id, trace_id
+from haar.services.apigateway.dataplane.log import ExecutionLog, pairs, shorten
+from haar.services.apigateway.dataplane.route import execute, refusal
+from haar.services.apigateway.dataplane.routing import ANY, Node
+from haar.services.apigateway.demands import on
+from haar.services.apigateway.face import service
+from haar.services.apigateway.methods import METHOD
+from haar.services.apigateway.records import read_parts
+from haar.services.service import Context, Input, Output
+from haar.wire.http import Request, Response
+
+STAGE = "test-invoke-stage"
+SOURCE_IP = "test-invoke-source-ip"
+DOMAIN = "testPrefix.testDomainName"
+
+
+def _request(input: Input, resource_path: str, ctx: Context) -> Request:
+    path, _, query = input.get("pathWithQueryString", "").partition("?")
+    found = [(name, value) for name, value in input.get("headers", {}).items()]
+    for name, values in input.get("multiValueHeaders", {}).items():
+        found = [pair for pair in found if pair[0].lower() != name.lower()]
+        found.extend((name, value) for value in values)
+    headers: dict[str, str] = {}
+    for name, value in found:
+        headers[name.lower()] = f"{headers[name.lower()]},{value}" if name.lower() in headers else value
+    body = input.get("body", "").encode()
+    return Request(input["httpMethod"], path or resource_path, query, found, headers, body, SOURCE_IP, ctx.secure)
+
+
+def _path_parameters(endpoint: Endpoint, path: str) -> dict[str, str]:
+    """The parameters in a path that was given for the test; none when it is another resource's path."""
+    root: Node[Endpoint] = Node()
+    root.add(endpoint.resource_path, {ANY: endpoint})
+    matched = root.match(path, ANY)
+    return matched[1] if matched else {}
+
+
+@service.operation("TestInvokeMethod", on("POST", METHOD))
+async def test_invoke_method(ctx: Context, input: Input) -> Output:
+    draft = await read_parts(ctx, input["restApiId"])
+    methods = draft.resource(input["resourceId"]).get("resourceMethods", {})
+    method = methods.get(input["httpMethod"]) or methods.get(ANY)
+    if method is None:
+        raise errors.no_method()
+    if "methodIntegration" not in method:
+        raise errors.bad_request("No integration defined for method")
+    resource = draft.resource(input["resourceId"])
+    draft.resources = {resource["id"]: resource | {"resourceMethods": {method["httpMethod"]: method}}}
+    compiled = compile_draft(draft)
+    matched = compiled.root.match(quote(resource["path"], safe="/{}+"), method["httpMethod"])
+    assert matched is not None
+    request = _request(input, resource["path"], ctx)
+    call = _call(ctx, input, compiled, request)
+    call.endpoint, call.path_parameters = matched[0], _path_parameters(matched[0], request.path)
+    began = ctx.now()
+    response = await _run(call, matched[0])
+    assert isinstance(response.body, bytes) and call.log is not None
+    many: dict[str, list[str]] = {}
+    for name, value in response.headers:
+        many.setdefault(name, []).append(value)
+    return {
+        "status": response.status,
+        "body": response.body.decode("utf-8", "replace"),
+        "headers": {name: values[-1] for name, values in many.items()},
+        "multiValueHeaders": many,
+        "log": call.log.text(),
+        "latency": int((ctx.now() - began) * 1000),
+    }
+
+
+def _call(ctx: Context, input: Input, compiled: Compiled, request: Request) -> Call:
+    host, request_id = ctx.host, ctx.host.ids.uuid()
+    live = Live(input["restApiId"], ctx.region, ctx.account, STAGE, "", input.get("stageVariables", {}), compiled, {})
+    call = Call(host, live, request, request.path, request_id, extended_id(host), trace_id(host, None), DOMAIN, ctx.now())
+    call.tested, call.principal, call.log = True, ctx.principal, ExecutionLog(host.clock, request_id)
+    call.api_key = {"id": "test-invoke-api-key-id", "value": "test-invoke-api-key"}
+    return call
+
+
+async def _run(call: Call, endpoint: Endpoint) -> Response:
+    request = call.request
+    call.say(f"Starting execution for request: {call.request_id}")
+    call.say(f"HTTP Method: {request.method}, Resource Path: {request.path}")
+    call.say(f"Method request path: {pairs(call.path_parameters.items())}")
+    call.say(f"Method request query string: {pairs((name, values[-1]) for name, values in call.query.items())}")
+    call.say(f"Method request headers: {pairs((name, values[-1]) for name, values in call.headers.items())}")
+    call.say(f"Method request body before transformations: {shorten(request.body)}")
+    try:
+        response = await execute(call, endpoint)
+    except Refused as refused:
+        response = refusal(call, refused)
+        call.say(f"Method completed with status: {response.status}")
+        return response
+    assert isinstance(response.body, bytes)
+    call.say(f"Method response body after transformations: {shorten(response.body)}")
+    call.say(f"Method response headers: {pairs(response.headers)}")
+    call.say("Successfully completed execution")
+    call.say(f"Method completed with status: {response.status}")
+    return response
