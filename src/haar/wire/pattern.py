@@ -25,16 +25,26 @@ _ASCII = {
 _PROPERTY = re.compile(r"\\([pP])(?:\{(?:Is)?\^?(\w+)\}|([A-Z]))")
 
 
+_SURROGATES = re.compile(r"\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_CLASSES = frozenset("wWdDsS")
+
+
 @cache
 def compile_pattern(source: str) -> re.Pattern[str]:
     """A Java or ECMA pattern for `fullmatch`. What Python has no like for is taken to allow everything."""
     text = source.replace("(?<", "(?P<").replace("(?P<=", "(?<=").replace("(?P<!", "(?<!")
     text = re.sub(r"\\x\{([0-9a-fA-F]+)\}|\\u\{([0-9a-fA-F]+)\}", lambda found: f"\\U{int(found[1] or found[2], 16):08x}", text)
+    # Java's texts are UTF-16, so beyond U+FFFF its patterns have pairs of surrogates.
+    text = _SURROGATES.sub(lambda found: f"\\U{_point(found[1], found[2]):08x}", text)
     text = _properties(text).replace(r"\z", r"\Z")
     try:
         return re.compile(text)
     except re.error:
         return re.compile(r"[\s\S]*")
+
+
+def _point(high: str, low: str) -> int:
+    return 0x10000 + ((int(high, 16) - 0xD800) << 10) + int(low, 16) - 0xDC00
 
 
 def _properties(text: str) -> str:
@@ -47,11 +57,18 @@ def _properties(text: str) -> str:
             ranges = _ranges(found[2] or found[3], negative)
             out.append(ranges if depth else f"[{ranges}]")
             position = found.end()
+            if depth and text[position : position + 1] == "-":
+                out.append("\\-")
+                position += 1
             continue
         char = text[position]
         if char == "\\":
             out.append(text[position : position + 2])
             position += 2
+            # After a class, Java takes a hyphen for one; Python for a range without an end.
+            if depth and text[position - 1] in _CLASSES and text[position : position + 1] == "-":
+                out.append("\\-")
+                position += 1
             continue
         if char == "[":
             # Java's classes nest, Python's do not: a bracket inside one is a character.

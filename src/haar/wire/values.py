@@ -97,7 +97,8 @@ def parse_float(text: str) -> float:
     if text in _SPECIAL:
         return _SPECIAL[text]
     try:
-        if text.lower().lstrip("+-").startswith(("i", "n")):
+        # float() would take underscores, and names that are not the wire's.
+        if "_" in text or text.lower().lstrip("+-").startswith(("i", "n")):
             raise ValueError(text)
         return float(text)
     except ValueError as error:
