@@ -48,7 +48,7 @@ class _Place(NamedTuple):
     forward: bool
 
     def token(self) -> str:
-        return base64.urlsafe_b64encode(orjson.dumps(self)).decode()
+        return base64.urlsafe_b64encode(orjson.dumps(tuple(self))).decode()
 
     @classmethod
     def read(cls, token: str) -> "_Place":
