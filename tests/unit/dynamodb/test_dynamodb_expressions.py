@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - messages are as long as they are
 """Expressions: what they mean, and what is said when they are wrong."""
 
 import copy

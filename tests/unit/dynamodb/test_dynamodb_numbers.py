@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - messages are as long as they are
 """Numbers: canonical text, exact arithmetic, order of the encoding."""
 
 from decimal import Decimal, localcontext
