@@ -15,7 +15,9 @@ def managed(iam: Any, name: str) -> str:
 
 
 def test_a_policys_life(iam: Any, name: str, platform: Any) -> None:
-    made = iam.create_policy(PolicyName=name, Path="/p/", PolicyDocument=ANY, Description="why", Tags=[{"Key": "a", "Value": "b"}])["Policy"]
+    made = iam.create_policy(PolicyName=name, Path="/p/", PolicyDocument=ANY, Description="why", Tags=[{"Key": "a", "Value": "b"}])[
+        "Policy"
+    ]
     assert made["Arn"] == f"arn:aws:iam::{platform.account}:policy/p/{name}" and made["PolicyId"].startswith("ANPA")
     assert (made["DefaultVersionId"], made["AttachmentCount"], made["IsAttachable"]) == ("v1", 0, True)
     got = iam.get_policy(PolicyArn=made["Arn"])["Policy"]
@@ -67,7 +69,11 @@ def test_awss_own_policies(iam: Any) -> None:
     assert got["PolicyName"] == "ReadOnlyAccess" and got["Path"] == "/"
     document = iam.get_policy_version(PolicyArn=READ, VersionId=got["DefaultVersionId"])["PolicyVersion"]["Document"]
     assert document["Statement"]
-    arns = [one["Arn"] for page in iam.get_paginator("list_policies").paginate(Scope="AWS", PaginationConfig={"PageSize": 50}) for one in page["Policies"]]
+    arns = [
+        one["Arn"]
+        for page in iam.get_paginator("list_policies").paginate(Scope="AWS", PaginationConfig={"PageSize": 50})
+        for one in page["Policies"]
+    ]
     assert READ in arns and len(arns) == len(set(arns)) > 100 and all(arn.startswith("arn:aws:iam::aws:policy/") for arn in arns)
     service_roles = iam.list_policies(Scope="AWS", PathPrefix="/service-role/", MaxItems=1000)["Policies"]
     assert {one["Path"] for one in service_roles} == {"/service-role/"}
@@ -113,7 +119,9 @@ def test_ten_attachments_and_no_more(iam: Any, name: str) -> None:
 def test_inline_policies(iam: Any, name: str, kind: str, limit: int) -> None:
     holder = {f"{kind.title()}Name": name}
     getattr(iam, f"create_{kind}")(**holder, **({"AssumeRolePolicyDocument": LAMBDA} if kind == "role" else {}))
-    put, get, delete, names = (getattr(iam, call.format(kind)) for call in ("put_{}_policy", "get_{}_policy", "delete_{}_policy", "list_{}_policies"))
+    put, get, delete, names = (
+        getattr(iam, call.format(kind)) for call in ("put_{}_policy", "get_{}_policy", "delete_{}_policy", "list_{}_policies")
+    )
     spaced = json.dumps(json.loads(ANY), indent=8)
     for one in ("b", "a"):
         put(**holder, PolicyName=one, PolicyDocument=spaced)
@@ -141,7 +149,11 @@ def test_white_space_does_not_count(iam: Any, name: str) -> None:
 
 def test_a_managed_policy_has_a_size(iam: Any, name: str) -> None:
     long = policy(statement([f"s3:{'x' * 100}{number}" for number in range(62)]))
-    assert refused(iam.create_policy, PolicyName=name, PolicyDocument=long) == ("LimitExceeded", "Cannot exceed quota for PolicySize: 6144", 409)
+    assert refused(iam.create_policy, PolicyName=name, PolicyDocument=long) == (
+        "LimitExceeded",
+        "Cannot exceed quota for PolicySize: 6144",
+        409,
+    )
 
 
 def test_boundaries(iam: Any, name: str, managed: str) -> None:

@@ -10,7 +10,12 @@ from tests.support.identity import ANY, LAMBDA, refused, trust
 
 def test_a_roles_life(iam: Any, name: str, platform: Any) -> None:
     made = iam.create_role(
-        RoleName=name, Path="/r/", AssumeRolePolicyDocument=LAMBDA, Description="says why", MaxSessionDuration=7200, Tags=[{"Key": "a", "Value": "b"}]
+        RoleName=name,
+        Path="/r/",
+        AssumeRolePolicyDocument=LAMBDA,
+        Description="says why",
+        MaxSessionDuration=7200,
+        Tags=[{"Key": "a", "Value": "b"}],
     )["Role"]
     assert made["Arn"] == f"arn:aws:iam::{platform.account}:role/r/{name}"
     assert re.fullmatch(r"AROA[A-Z2-7]{17}", made["RoleId"])
@@ -52,10 +57,26 @@ def test_policies_and_profiles_keep_a_role(iam: Any, name: str) -> None:
     "document, message",
     [
         ("{", "This policy contains invalid Json"),
-        (trust({"AWS": "arn:aws:iam::ACCOUNT:user/nobody-at-all"}), 'Invalid principal in policy: "AWS":"arn:aws:iam::ACCOUNT:user/nobody-at-all"'),
-        (trust({"AWS": "arn:aws:iam::ACCOUNT:role/no/such/role"}), 'Invalid principal in policy: "AWS":"arn:aws:iam::ACCOUNT:role/no/such/role"'),
+        (
+            trust({"AWS": "arn:aws:iam::ACCOUNT:user/nobody-at-all"}),
+            'Invalid principal in policy: "AWS":"arn:aws:iam::ACCOUNT:user/nobody-at-all"',
+        ),
+        (
+            trust({"AWS": "arn:aws:iam::ACCOUNT:role/no/such/role"}),
+            'Invalid principal in policy: "AWS":"arn:aws:iam::ACCOUNT:role/no/such/role"',
+        ),
         (trust({"AWS": "AIDAAAAAAAAAAAAAAAAAA"}), 'Invalid principal in policy: "AWS":"AIDAAAAAAAAAAAAAAAAAA"'),
-        (json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}, "Resource": "*"}]}), "Has prohibited field Resource"),
+        (
+            json.dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}, "Resource": "*"}
+                    ],
+                }
+            ),
+            "Has prohibited field Resource",
+        ),
     ],
 )
 def test_trust_policies_that_are_refused(iam: Any, name: str, platform: Any, document: str, message: str) -> None:

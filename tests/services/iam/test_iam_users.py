@@ -27,7 +27,9 @@ def test_a_name_is_taken_whatever_its_case(iam: Any, name: str) -> None:
     assert said == ("EntityAlreadyExists", f"User with name {name.upper()} already exists.", 409)
 
 
-@pytest.mark.parametrize("call", ["get_user", "delete_user", "list_user_tags", "create_access_key", "list_groups_for_user", "list_user_policies"])
+@pytest.mark.parametrize(
+    "call", ["get_user", "delete_user", "list_user_tags", "create_access_key", "list_groups_for_user", "list_user_policies"]
+)
 def test_nobody(iam: Any, name: str, call: str) -> None:
     assert refused(getattr(iam, call), UserName=name) == ("NoSuchEntity", f"The user with name {name} cannot be found.", 404)
 
@@ -53,11 +55,17 @@ def test_a_user_asks_for_itself(user: Any, client: Any) -> None:
 @pytest.mark.parametrize(
     "hang, message",
     [
-        (lambda iam, name: iam.attach_user_policy(UserName=name, PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess"), "must detach all policies first."),
+        (
+            lambda iam, name: iam.attach_user_policy(UserName=name, PolicyArn="arn:aws:iam::aws:policy/ReadOnlyAccess"),
+            "must detach all policies first.",
+        ),
         (lambda iam, name: iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=ANY), "must delete policies first."),
         (lambda iam, name: iam.create_access_key(UserName=name), "must delete access keys first."),
         (lambda iam, name: iam.create_login_profile(UserName=name, Password="abc-DEF-123"), "must delete login profile first."),
-        (lambda iam, name: (iam.create_group(GroupName=name), iam.add_user_to_group(GroupName=name, UserName=name)), "must remove users from group first."),
+        (
+            lambda iam, name: (iam.create_group(GroupName=name), iam.add_user_to_group(GroupName=name, UserName=name)),
+            "must remove users from group first.",
+        ),
     ],
 )
 def test_what_hangs_on_a_user_keeps_it(iam: Any, name: str, hang: Any, message: str) -> None:
@@ -184,6 +192,9 @@ def test_passwords(iam: Any, user: Any, client: Any) -> None:
 def test_constraints_in_awss_words(iam: Any) -> None:
     code, message, status = refused(iam.create_user, UserName="not valid!")
     assert (code, status) == ("ValidationError", 400)
-    assert "Value 'not valid!' at 'userName' failed to satisfy constraint" in message or "The specified value for userName is invalid" in message
+    assert (
+        "Value 'not valid!' at 'userName' failed to satisfy constraint" in message
+        or "The specified value for userName is invalid" in message
+    )
     assert refused(iam.create_user)[0] in ("ValidationError", "MissingParameter")
     assert json.dumps(message)

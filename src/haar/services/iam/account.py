@@ -1,5 +1,6 @@
 """The account as a whole: alias, summary, and everything in it at once."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
@@ -51,11 +52,12 @@ QUOTAS = {
 
 
 async def everything(reader: Reader, kind: type[E]) -> AsyncIterator[E]:
-    """All entities of a kind in order of name, read in slices."""
+    """All entities of a kind in order of name, read in slices that let others in: not for use in a transaction."""
     after = None
     while rows := await reader.scan(kind.space, after=after, limit=SLICE):
         for row in rows:
             yield decode(row.value, kind)
+        await asyncio.sleep(0)
         after = (rows[-1].partition, rows[-1].sort)
 
 

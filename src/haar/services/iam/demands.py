@@ -3,7 +3,7 @@
 The ARN of something that is there has its own path; of something that is yet to be made, the path of the input.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from haar.services.iam.catalog import find_policy
 from haar.services.iam.entities import decode, find
@@ -26,17 +26,27 @@ def own_name(ctx: Context) -> str:
     return ctx.principal.name if ctx.principal.kind == "user" else ""
 
 
-def conditions_of(entity: Entity, input: Input) -> dict[str, Sequence[str]]:
-    """The condition keys that IAM's own actions have besides the global ones."""
+def asked(input: Input) -> dict[str, Sequence[str]]:
+    """The condition keys that an input decides, whatever it is about."""
+    tags = input.get("Tags", ())
     keys: dict[str, Sequence[str]] = {}
-    if isinstance(entity, Holder):
-        limit = input.get("PermissionsBoundary") or entity.boundary
-        if limit:
-            keys["iam:PermissionsBoundary"] = [limit]
-        if isinstance(entity, User | Role):
-            keys |= {f"iam:ResourceTag/{key}": [value] for key, value in entity.tags.items()}
+    if limit := input.get("PermissionsBoundary"):
+        keys["iam:PermissionsBoundary"] = [limit]
     if arn := input.get("PolicyArn"):
         keys["iam:PolicyARN"] = [arn]
+    keys |= {f"aws:RequestTag/{tag['Key']}": [tag["Value"]] for tag in tags}
+    if named := [tag["Key"] for tag in tags] or input.get("TagKeys"):
+        keys["aws:TagKeys"] = named
+    return keys
+
+
+def conditions_of(entity: Entity, input: Input) -> dict[str, Sequence[str]]:
+    """The condition keys of an action on something that is there, but for its own tags as the gateway knows them."""
+    keys = asked(input)
+    if isinstance(entity, Holder) and entity.boundary:
+        keys.setdefault("iam:PermissionsBoundary", [entity.boundary])
+    if isinstance(entity, User | Role):
+        keys |= {f"iam:ResourceTag/{key}": [value] for key, value in entity.tags.items()}
     return keys
 
 
@@ -57,17 +67,8 @@ async def _on(ctx: Context, kind: type[Entity], input: Input) -> Demand:
             return Demand(action, ctx.principal.arn)
     entity = await find(ctx.store, kind, name)
     if entity is None:
-        return Demand(action, arn_of(kind, ctx.account, "/", name), _keys_of_new(input))
+        return Demand(action, arn_of(kind, ctx.account, "/", name), asked(input))
     return Demand(action, entity.arn(ctx.account), conditions_of(entity, input), tags=entity.tags)
-
-
-def _keys_of_new(input: Input) -> Mapping[str, Sequence[str]]:
-    keys: dict[str, Sequence[str]] = {}
-    if limit := input.get("PermissionsBoundary"):
-        keys["iam:PermissionsBoundary"] = [limit]
-    if arn := input.get("PolicyArn"):
-        keys["iam:PolicyARN"] = [arn]
-    return keys
 
 
 def making(kind: type[Entity]) -> Demands:
@@ -75,7 +76,7 @@ def making(kind: type[Entity]) -> Demands:
 
     def demands(ctx: Context, input: Input) -> Sequence[Demand]:
         arn = arn_of(kind, ctx.account, input.get("Path", "/"), input[f"{kind.title}Name"])
-        return [Demand(f"iam:{ctx.operation}", arn, _keys_of_new(input))]
+        return [Demand(f"iam:{ctx.operation}", arn, asked(input))]
 
     return demands
 
@@ -96,7 +97,7 @@ def tagged_making(kind: type[Entity]) -> Demands:
 async def on_policy(ctx: Context, input: Input) -> Sequence[Demand]:
     """An action on the managed policy of the input's ARN."""
     policy = await find_policy(ctx.store, ctx.account, input["PolicyArn"])
-    return [Demand(f"iam:{ctx.operation}", input["PolicyArn"], tags=policy.tags if policy else {})]
+    return [Demand(f"iam:{ctx.operation}", input["PolicyArn"], asked(input), tags=policy.tags if policy else {})]
 
 
 async def on_access_key(ctx: Context, input: Input) -> Sequence[Demand]:

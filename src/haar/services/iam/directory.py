@@ -132,7 +132,7 @@ class Directory:
             principal_kind=principal.kind,
             role_arn=principal.role_arn,
             resource_account=account_of_resource(demand.resource),
-            context=facts(principal, subject, demand, context),
+            context=facts(principal, subject, demand, context, self.host.clock.now()),
         )
         decision = evaluate(
             request,
@@ -169,7 +169,9 @@ def account_of_resource(arn: str) -> str:
     return parts[4] if len(parts) == 6 and len(parts[4]) == 12 and parts[4].isdigit() else ""
 
 
-def facts(principal: Principal, subject: Subject, demand: Demand, context: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+def facts(
+    principal: Principal, subject: Subject, demand: Demand, context: Mapping[str, Sequence[str]], now: float
+) -> dict[str, Sequence[str]]:
     """The condition keys of one request: the gateway's, the service's, and those that the principal and the resource decide."""
     found: dict[str, Sequence[str]] = {**context, **demand.conditions}
     if principal.kind in PRINCIPAL_TYPES:
@@ -181,7 +183,9 @@ def facts(principal: Principal, subject: Subject, demand: Demand, context: Mappi
         found[f"aws:PrincipalTag/{key}"] = (value,)
     if principal.issued is not None:
         found["aws:TokenIssueTime"] = (datetime.fromtimestamp(principal.issued, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),)
-        found["aws:MultiFactorAuthPresent"] = ("true" if principal.mfa else "false",)
+        found.setdefault("aws:MultiFactorAuthPresent", ("true" if principal.mfa else "false",))
+        if principal.mfa:
+            found["aws:MultiFactorAuthAge"] = (str(int(now - principal.issued)),)
     if principal.source_identity:
         found["aws:SourceIdentity"] = (principal.source_identity,)
     for key, value in demand.tags.items():

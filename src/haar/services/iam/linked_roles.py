@@ -81,7 +81,7 @@ async def create_service_linked_role(ctx: Context, input: Input) -> Output:
 
     async def also(tx: Transaction, role: Role) -> None:
         if policy is not None:
-            role.attached.append(policy.arn(ctx.account))
+            role.attached = [policy.arn(ctx.account)]
             attach(tx, policy.arn(ctx.account), role)
 
     try:

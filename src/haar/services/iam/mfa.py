@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from haar.services.iam import errors, shapes
-from haar.services.iam.demands import anywhere, on
+from haar.services.iam.demands import anywhere, asked, on, own_name
 from haar.services.iam.entities import change, encode, find, need
 from haar.services.iam.paging import page, page_of
 from haar.services.iam.records import Entity, User, partition
@@ -93,14 +93,14 @@ def _put(tx: Transaction, device: Device) -> None:
 
 async def _on_device(ctx: Context, input: Input) -> Sequence[Demand]:
     device = await find_device(ctx.store, ctx.account, input["SerialNumber"])
-    return [Demand(f"iam:{ctx.operation}", input["SerialNumber"], tags=device.tags if device else {})]
+    return [Demand(f"iam:{ctx.operation}", input["SerialNumber"], asked(input), tags=device.tags if device else {})]
 
 
 def _making(ctx: Context, input: Input) -> Sequence[Demand]:
     arn = f"arn:aws:iam::{ctx.account}:mfa{input.get('Path', '/')}{input['VirtualMFADeviceName']}"
-    demands = [Demand("iam:CreateVirtualMFADevice", arn)]
+    demands = [Demand("iam:CreateVirtualMFADevice", arn, asked(input))]
     if input.get("Tags"):
-        demands.append(Demand("iam:TagMFADevice", arn))
+        demands.append(Demand("iam:TagMFADevice", arn, asked(input)))
     return demands
 
 
@@ -205,6 +205,15 @@ async def list_mfa_devices(ctx: Context, input: Input) -> Output:
         {"UserName": user.name, "SerialNumber": device.arn(ctx.account), "EnableDate": shapes.when(device.enabled)} for device in devices
     ]
     return {"MFADevices": shown, **more}
+
+
+@service.operation("GetMFADevice", on(User))
+async def get_mfa_device(ctx: Context, input: Input) -> Output:
+    device = await need_device(ctx.store, ctx.account, input["SerialNumber"])
+    user = input.get("UserName") or own_name(ctx) or device.user
+    if not device.user or device.user != user:
+        raise errors.no_such_entity("MFA Device invalid for user.")
+    return {"UserName": device.user, "SerialNumber": device.arn(ctx.account), "EnableDate": shapes.when(device.enabled)}
 
 
 @service.operation("ListVirtualMFADevices", anywhere)

@@ -1,5 +1,6 @@
 """IAM's lists: Marker, MaxItems, IsTruncated, PathPrefix."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Callable, Sequence
@@ -65,4 +66,5 @@ async def page_of(
             found.append(entity)
         if len(rows) < SCAN_SLICE:
             return found, _more(None)
+        await asyncio.sleep(0)
         after = (rows[-1].partition, rows[-1].sort)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from haar.auth.principal import Credential, Principal
 from haar.execution.contract import SessionKeys
 from haar.policy.decision import Decision
-from haar.services.iam import keys, sessions
+from haar.services.iam import keys, mfa, sessions
 from haar.services.iam import roles_of_services as taken
 from haar.services.iam.catalog import find_policy
 from haar.services.iam.directory import Directory
@@ -29,6 +29,7 @@ __all__ = [
     "role_principal",
     "role_trusts",
     "session_of",
+    "verify_mfa",
 ]
 
 
@@ -96,3 +97,10 @@ async def managed_policy(host: Host, arn: str) -> str | None:
 def account_of_key(access_key_id: str) -> str | None:
     """The account that an access key id carries, or None when it is no key id."""
     return keys.account_of(access_key_id)
+
+
+async def verify_mfa(host: Host, principal: Principal, serial: str, code: str) -> bool:
+    """Whether the code is the present one of the user's own device; each is taken once."""
+    if principal.kind != "user":
+        return False
+    return await mfa.verify(host.store, host.account, principal.name, serial, code, host.clock.now())

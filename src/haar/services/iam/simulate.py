@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 """
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ KINDS: dict[str, type[Holder]] = {"user": User, "group": Group, "role": Role}
 IDENTITY_TYPE, RESOURCE_TYPE = "IAM Policy", "Resource Policy"
 RESOURCE_POLICY = "ResourcePolicy"
 MAX_BOUNDARIES = 1
+SLICE = 20
+"""Evaluations before others are let in."""
 
 
 @dataclass(slots=True)
@@ -68,7 +71,7 @@ def on_source(ctx: Context, input: Input) -> list[Demand]:
 @service.operation("SimulateCustomPolicy", anywhere)
 async def simulate_custom_policy(ctx: Context, input: Input) -> Output:
     simulation = Simulation(_given(input["PolicyInputList"]))
-    return _run(ctx, simulation, input)
+    return await _run(ctx, simulation, input)
 
 
 @service.operation("SimulatePrincipalPolicy", on_source)
@@ -88,7 +91,7 @@ async def simulate_principal_policy(ctx: Context, input: Input) -> Output:
         if not isinstance(user, User):
             raise errors.invalid_input(f"Invalid value provided for caller: {caller}. The caller must be the ARN of an IAM user.")
         _as_user(ctx.host, simulation, user)
-    return _run(ctx, simulation, input)
+    return await _run(ctx, simulation, input)
 
 
 def _as_user(host: Host, simulation: Simulation, user: User) -> None:
@@ -131,7 +134,7 @@ def _prepare(ctx: Context, simulation: Simulation, input: Input) -> None:
         simulation.principal_arn = input.get("CallerArn") or f"arn:aws:iam::{ctx.account}:user/simulated"
 
 
-def _run(ctx: Context, simulation: Simulation, input: Input) -> Output:
+async def _run(ctx: Context, simulation: Simulation, input: Input) -> Output:
     _prepare(ctx, simulation, input)
     for action in input["ActionNames"]:
         if not ACTION.fullmatch(action):
@@ -139,7 +142,11 @@ def _run(ctx: Context, simulation: Simulation, input: Input) -> Output:
     resources = input.get("ResourceArns") or ["*"]
     pairs = [(action, resource) for action in input["ActionNames"] for resource in resources]
     chosen, more = page(list(enumerate(pairs)), input, lambda pair: f"{pair[0]:08d}")
-    results = [_result(ctx, simulation, action, resource, named="ResourceArns" in input) for _, (action, resource) in chosen]
+    results = []
+    for number, (action, resource) in chosen:
+        results.append(_result(ctx, simulation, action, resource, named="ResourceArns" in input))
+        if number % SLICE == SLICE - 1:
+            await asyncio.sleep(0)
     return {"EvaluationResults": results, **more}
 
 

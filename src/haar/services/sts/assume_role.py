@@ -10,7 +10,7 @@ from haar.services.iam.public import AssumableRole, assumable_role, issue_sessio
 from haar.services.service import Context, Demand, Input, Output
 from haar.services.sts import errors
 from haar.services.sts.service import service
-from haar.services.sts.sessions import credentials, packed_size, session_policies, session_tags, tag_conditions
+from haar.services.sts.sessions import credentials, multi_factor, packed_size, session_policies, session_tags, tag_conditions
 
 DEFAULT_SECONDS = 3600
 CHAINED_SECONDS = 3600
@@ -29,6 +29,8 @@ async def _demands(ctx: Context, input: Input) -> Sequence[Demand]:
     if role is not None:
         tags = role.tags
         conditions |= {f"iam:ResourceTag/{key}": (value,) for key, value in tags.items()}
+    if await multi_factor(ctx, input):
+        conditions |= {"aws:MultiFactorAuthPresent": ("true",), "aws:MultiFactorAuthAge": ("0",)}
     trust = NO_TRUST if role is None else role.trust
 
     def demand(action: str) -> Demand:
@@ -69,7 +71,6 @@ async def assume_role(ctx: Context, input: Input) -> Output:
         tags=tuple(tags.items()),
         transitive_tags=transitive,
         source_identity=source,
-        mfa=False,
     )
     return {
         "Credentials": credentials(issue_session(ctx.host, session, seconds)),

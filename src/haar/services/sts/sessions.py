@@ -8,10 +8,11 @@ from typing import Any
 from haar.execution.contract import SessionKeys
 from haar.policy.errors import PolicyError
 from haar.policy.validate import validate_identity_policy
-from haar.services.iam.public import managed_policy
+from haar.services.iam.public import managed_policy, verify_mfa
 from haar.services.service import Context, Input
 from haar.services.sts import errors
 
+MFA_FAILED = "MultiFactorAuthentication failed with invalid MFA one time pass code. "
 MAX_PLAIN = 2048
 """Characters of an inline session policy."""
 MAX_ARNS = 10
@@ -92,3 +93,15 @@ def credentials(keys: SessionKeys) -> dict[str, Any]:
         "SessionToken": keys.token,
         "Expiration": datetime.fromtimestamp(keys.expires, UTC),
     }
+
+
+async def multi_factor(ctx: Context, input: Input) -> bool:
+    """Whether the call came with the code of the caller's own MFA device. Raises AccessDenied for a wrong one."""
+    serial, code = input.get("SerialNumber"), input.get("TokenCode")
+    if serial is None and code is None:
+        return False
+    if serial is None or code is None:
+        raise errors.validation("SerialNumber and TokenCode must be given together.")
+    if not await verify_mfa(ctx.host, ctx.principal, serial, code):
+        raise errors.access_denied(MFA_FAILED)
+    return True

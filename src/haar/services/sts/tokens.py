@@ -1,18 +1,18 @@
 """GetSessionToken and GetFederationToken: a user's own permissions, for a while."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from haar.auth.principal import Principal
 from haar.services.iam.public import issue_session
 from haar.services.service import Context, Demand, Input, Output
 from haar.services.sts import errors
 from haar.services.sts.service import service
-from haar.services.sts.sessions import credentials, packed_size, session_policies, session_tags, tag_conditions
+from haar.services.sts.sessions import credentials, multi_factor, packed_size, session_policies, session_tags, tag_conditions
 
 DEFAULT_SECONDS = 43_200
 ROOT_SECONDS = 3600
 """Root's sessions last an hour at most; longer ones are cut to it."""
-MFA_FAILED = "MultiFactorAuthentication failed with invalid MFA one time pass code. "
 
 
 def _refuse_sessions(ctx: Context, input: Input) -> None:
@@ -33,9 +33,8 @@ def _nothing(ctx: Context, input: Input) -> Sequence[Demand]:
 
 @service.operation("GetSessionToken", _nothing)
 async def get_session_token(ctx: Context, input: Input) -> Output:
-    if input.get("SerialNumber") or input.get("TokenCode"):
-        raise errors.access_denied(MFA_FAILED)
-    return {"Credentials": credentials(issue_session(ctx.host, ctx.principal, _seconds(ctx, input)))}
+    principal = replace(ctx.principal, mfa=await multi_factor(ctx, input))
+    return {"Credentials": credentials(issue_session(ctx.host, principal, _seconds(ctx, input)))}
 
 
 def _federating(ctx: Context, input: Input) -> Sequence[Demand]:
