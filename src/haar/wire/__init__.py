@@ -3,6 +3,7 @@
 from functools import cache
 
 from haar.wire.base import BaseCodec
+from haar.wire.cbor import CborCodec
 from haar.wire.codec import Codec
 from haar.wire.model import Model, read
 from haar.wire.query import QueryCodec
@@ -15,6 +16,7 @@ _CODECS: dict[str, type[BaseCodec]] = {
     "rest-json": RestJsonCodec,
     "query": QueryCodec,
     "rest-xml": RestXmlCodec,
+    "smithy-rpc-v2-cbor": CborCodec,
 }
 
 

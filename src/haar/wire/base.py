@@ -48,6 +48,8 @@ class BaseCodec(ABC):
         self.target_prefix = str(model.metadata.get("targetPrefix", ""))
         self.api_version = str(model.metadata["apiVersion"])
         self.operations = frozenset(model.operations)
+        self.compatible = "awsQueryCompatible" in model.metadata
+        """Whether it spoke the query protocol before and still names that one's error codes in a header."""
         self._validator = Validator(model, opaque)
         self._parsers: dict[str, Parse] = {}
         self._writers: dict[str, Write] = {}
@@ -103,6 +105,8 @@ class BaseCodec(ABC):
         shape = self.model.shape(name)
         trait = shape.traits.get("error", {})
         if status is None:
-            status = trait.get("httpStatusCode", _SERVER_FAULT if shape.traits.get("fault") else 400)
+            usual = _SERVER_FAULT if shape.traits.get("fault") or trait.get("senderFault") is False else 400
+            # In the model of one that spoke query before, the statuses are still query's.
+            status = usual if self.compatible else trait.get("httpStatusCode", usual)
         written = next((member for member, _ in shape.members() if member in _MESSAGE), "message")
         return Fault(trait.get("code", name), status, message, written, shape, error.fields)

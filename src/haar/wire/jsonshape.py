@@ -141,10 +141,13 @@ class JsonShapes:
             return _write_list(self.writer(shape.element))
         if kind == "map":
             return _write_map(self.writer(shape.value))
-        if kind == "timestamp":
+        return self._write_scalar(shape)
+
+    def _write_scalar(self, shape: Shape) -> Convert | None:
+        if shape.type == "timestamp":
             format = shape.traits.get("timestampFormat", "unixTimestamp")
             return lambda value: values.timestamp(value, format)
-        return _WRITERS.get(kind)
+        return _WRITERS.get(shape.type)
 
     def _write_structure(self, shape: Shape) -> Convert:
         found = self._writers.get(shape.name)

@@ -1,14 +1,13 @@
 """JSON 1.0 and 1.1: the operation in X-Amz-Target, JSON in and JSON out."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
 import orjson
 
 from haar.wire.base import BaseCodec, Fault, Parse, Write
-from haar.wire.errors import CommonError, ServiceError
+from haar.wire.errors import CommonError
 from haar.wire.http import Request, Response
 from haar.wire.jsonshape import JsonShapes, parse_members, write_members
 from haar.wire.model import Model
@@ -41,7 +40,6 @@ class JsonCodec(BaseCodec):
         self._type = f"application/x-amz-json-{model.metadata.get('jsonVersion', '1.0')}"
         # DynamoDB and its streams say the checksum of each answer, and the namespace of each error.
         self._dynamodb = model.metadata.get("targetPrefix", "").startswith("DynamoDB")
-        self._compatible = "awsQueryCompatible" in model.metadata
 
     def identify(self, request: Request) -> str:
         target = request.headers.get("x-amz-target", "")
@@ -83,17 +81,9 @@ class JsonCodec(BaseCodec):
         if fault.message is not None:
             body[fault.key] = fault.message
         response = self._respond(fault.status, orjson.dumps(body), request_id)
-        if self._compatible:
+        if self.compatible:
             response.headers.append(("x-amzn-query-error", f"{fault.code};{'Sender' if fault.sender else 'Receiver'}"))
         return response
-
-    def _fault(self, error: ServiceError) -> Fault:
-        fault = super()._fault(error)
-        if self._compatible and error.status is None and fault.shape is not None:
-            # The model's status is that of the query protocol; over JSON there is one for each side.
-            server = fault.shape.traits.get("fault") or fault.shape.traits.get("error", {}).get("senderFault") is False
-            return replace(fault, status=500 if server else 400)
-        return fault
 
     def _type_of(self, fault: Fault) -> str:
         name = fault.code if fault.shape is None else fault.shape.name

@@ -1,5 +1,6 @@
 """botocore's input vectors: what its serialisers must send is what our parsers must understand."""
 
+import base64
 import math
 from datetime import datetime
 from typing import Any
@@ -11,7 +12,7 @@ from haar.wire import compiled
 from haar.wire.http import Request
 from haar.wire.model import Model, Shape
 
-SPOKEN = frozenset({"json", "rest-json", "query", "rest-xml"})
+SPOKEN = frozenset({"json", "rest-json", "query", "rest-xml", "smithy-rpc-v2-cbor"})
 
 _GZIP = "compressed bodies are opened by the gateway, before the codec"
 _TOKEN = "the client makes up a token, so that what arrives is more than the parameters"
@@ -57,6 +58,8 @@ def request_of(vector: Vector) -> Request:
     if metadata["protocol"] == "json" and not any(name.lower() == "x-amz-target" for name in headers):
         headers["X-Amz-Target"] = f"{metadata['targetPrefix']}.{vector.operation}"
     method = serialized.get("method", vector.description["operations"][vector.operation]["http"]["method"])
+    if metadata["protocol"] == "smithy-rpc-v2-cbor":
+        return Request.of(method, path, query, headers, base64.b64decode(body))
     return Request.of(method, path, query, headers, body.encode() if isinstance(body, str) else b"")
 
 
