@@ -52,7 +52,7 @@ def decode_chunks(body: bytes, mode: str, seed: Seed) -> Decoded:
         end = body.find(b"\r\n", at, at + MAX_CHUNK_HEAD)
         if end < 0:
             raise _cut_short()
-        size, signature = _chunk_head(body[at:end], signed)
+        size, signature = _chunk_head(body[at:end])
         data = body[end + 2 : end + 2 + size]
         at = end + 2 + size
         if len(data) != size:
@@ -69,11 +69,9 @@ def decode_chunks(body: bytes, mode: str, seed: Seed) -> Decoded:
     return Decoded(b"".join(parts), trailers)
 
 
-def _chunk_head(head: bytes, signed: bool) -> tuple[int, str]:
+def _chunk_head(head: bytes) -> tuple[int, str]:
     size, _, extension = head.partition(b";")
     signature = extension.removeprefix(b"chunk-signature=").decode("latin-1")
-    if signed and not signature:
-        raise errors.mismatch()
     text = size.strip()
     if not 0 < len(text) <= 16 or any(digit not in b"0123456789abcdefABCDEF" for digit in text):
         raise _cut_short()

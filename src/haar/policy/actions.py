@@ -45,9 +45,9 @@ class Action:
         """Whether the action can be on this ARN (`*`: on no resource in particular)."""
         if resource == "*":
             return not any(kind.required for kind in self.resource_types)
-        return bool(self.resource_types) and Patterns([_PLACE.sub("*", kind.arn) for kind in self.resource_types], arn=True).matches(
-            resource
-        )
+        return bool(self.resource_types) and Patterns(
+            [_PLACE.sub("*", kind.arn) for kind in self.resource_types], scope="resource"
+        ).matches(resource)
 
 
 def find_action(action: str) -> Action | None:

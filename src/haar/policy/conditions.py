@@ -80,7 +80,7 @@ def _strings_like(values: Sequence[str], variables: bool) -> Test:
 
 
 def _arns(values: Sequence[str], variables: bool) -> Test:
-    return _patterns(Patterns(values, arn=True, variables=variables))
+    return _patterns(Patterns(values, scope="segments", variables=variables))
 
 
 def _patterns(patterns: Patterns) -> Test:

@@ -101,7 +101,7 @@ class Statement:
         self.actions = Patterns(actions)
         self.not_resource = "NotResource" in source
         resources = source.get("NotResource", source.get("Resource"))
-        self.resources = None if resources is None else Patterns(as_list(resources), arn=True, variables=variables)
+        self.resources = None if resources is None else Patterns(as_list(resources), scope="resource", variables=variables)
         self._not_principal = "NotPrincipal" in source
         principals = source.get("NotPrincipal", source.get("Principal"))
         self._principals = None if principals is None else Principals(principals)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Protocol
+from typing import Literal, Protocol
 
 ARN_COLONS = 5
 RESOLVED_PATTERNS = 1024
@@ -30,6 +30,9 @@ class Variable:
 
 
 Token = str | Wild | Variable
+Scope = Literal["", "segments", "resource"]
+"""How far wildcards reach in the first five fields of an ARN: anywhere (no ARN), within their field (condition operators), or within
+their field except for a `*` at its end, which goes on beyond the colon (the Resource element)."""
 Resolved = tuple[str | Wild, ...]
 
 
@@ -101,78 +104,91 @@ def literal(tokens: Sequence[Token]) -> str:
     return "".join(token.value if isinstance(token, Wild) else str(token) for token in tokens)
 
 
-def to_regex(tokens: Iterable[str | Wild], arn: bool) -> str:
-    """A regular expression for `fullmatch` under DOTALL. In an ARN a wildcard of the first five segments stays within its segment.
+def to_regex(tokens: Sequence[str | Wild], scope: Scope) -> str:
+    """A regular expression for `fullmatch` under DOTALL.
 
-    Every run between two stars is an atomic group that takes the leftmost fit: linear in the text, and right, because the leftmost
-    fit leaves the most for the rest.
+    Nothing backtracks across a `*`: what stands between two of them takes its leftmost fit as an atomic group, which is right because
+    it leaves the most for the rest. Stars that stay in their segment are grouped first, between those that do not: each such run begins
+    with a colon, so that its leftmost start has the leftmost end.
     """
-    source, chunk, star = "", "", ""
-    colons = 0 if arn else ARN_COLONS
-    for token in tokens:
-        wild = "[^:]" if colons < ARN_COLONS else "."
+    source = run = chunk = ""
+    crossed = limited = False
+    colons = 0 if scope else ARN_COLONS
+    for index, token in enumerate(tokens):
         if token is Wild.ANY:
-            source += f"(?>{star}*?{chunk})" if star else chunk
-            star, chunk = wild, ""
+            run += f"(?>[^:]*?{chunk})" if limited else chunk
+            chunk = ""
+            limited = colons < ARN_COLONS and not (scope == "resource" and _ends_segment(tokens, index))
+            if not limited:
+                source += f"(?>.*?{run})" if crossed else run
+                run, crossed = "", True
         elif token is Wild.ONE:
-            chunk += wild
+            chunk += "[^:]" if colons < ARN_COLONS else "."
         elif isinstance(token, str):
             chunk += re.escape(token)
             colons += token.count(":")
-    return source + (f"{star}*{chunk}" if star else chunk)
+    run += f"[^:]*{chunk}" if limited else chunk
+    return source + (f".*{run}" if crossed else run)
+
+
+def _ends_segment(tokens: Sequence[str | Wild], index: int) -> bool:
+    following = tokens[index + 1] if index + 1 < len(tokens) else ":"
+    return isinstance(following, str) and following.startswith(":")
 
 
 @lru_cache(maxsize=RESOLVED_PATTERNS)
-def _resolved(tokens: Resolved, arn: bool, fold: bool) -> Callable[[str], object]:
-    return re.compile(to_regex(tokens, arn), re.DOTALL | (re.IGNORECASE if fold else 0)).fullmatch
+def _resolved(tokens: Resolved, scope: Scope, fold: bool) -> Callable[[str], object]:
+    return re.compile(to_regex(tokens, scope), re.DOTALL | (re.IGNORECASE if fold else 0)).fullmatch
 
 
-def complete_arn(tokens: tuple[Token, ...]) -> tuple[Token, ...]:
-    """An ARN of fewer than six fields gets `*` for each that is missing."""
-    if not tokens or not isinstance(tokens[0], str) or not tokens[0].startswith("arn:"):
-        return tokens
-    colons = sum(token.count(":") for token in tokens if isinstance(token, str))
-    for _ in range(ARN_COLONS - colons):
-        tokens = (*tokens, ":", Wild.ANY)
-    return tokens
+def _variants(tokens: tuple[Token, ...], scope: Scope) -> list[tuple[Token, ...]]:
+    """The pattern, and for an ARN of fewer than six fields the one with `*` for each that is missing."""
+    if not scope or not tokens or not isinstance(tokens[0], str) or not tokens[0].startswith("arn:"):
+        return [tokens]
+    missing = ARN_COLONS - sum(token.count(":") for token in tokens if isinstance(token, str))
+    if missing <= 0:
+        return [tokens]
+    completed = (*tokens, *((":", Wild.ANY) * missing))
+    return [tokens, completed] if scope == "resource" else [completed]
+
+
+def _prefix(tokens: Resolved, scope: Scope) -> str | None:
+    """The text before the only wildcard, a `*` at the end that takes everything."""
+    if len(tokens) != 2 or not isinstance(tokens[0], str) or tokens[1] is not Wild.ANY:
+        return None
+    return tokens[0] if scope != "segments" or tokens[0].count(":") >= ARN_COLONS else None
 
 
 class Patterns:
     """A set of patterns; a text matches when one of them does."""
 
-    __slots__ = ("arn", "exact", "prefixes", "regexes", "templates")
+    __slots__ = ("exact", "prefixes", "regexes", "scope", "templates")
 
-    def __init__(self, texts: Iterable[str], *, arn: bool = False, variables: bool = False, wildcards: bool = True) -> None:
-        """`arn` keeps wildcards within ARN segments; without `wildcards`, `*` and `?` are themselves."""
+    def __init__(self, texts: Iterable[str], *, scope: Scope = "", variables: bool = False, wildcards: bool = True) -> None:
+        """Without `wildcards`, `*` and `?` are themselves."""
         exact: set[str] = set()
         prefixes: set[str] = set()
         regexes: dict[str, Callable[[str], object]] = {}
         templates: list[tuple[Token, ...]] = []
-        self.arn = arn
+        self.scope: Scope = scope
         for text in texts:
             tokens = tokenize(text, variables)
             if not wildcards:
                 tokens = tuple(token.value if isinstance(token, Wild) else token for token in tokens)
-            if arn:
-                tokens = complete_arn(tokens)
-            static = tuple(token for token in tokens if not isinstance(token, Variable))
-            if len(static) != len(tokens):
-                templates.append(tokens)
-            elif all(token is Wild.ANY for token in static):
-                # Nothing at all matches the empty text only, `*` every one.
-                (prefixes if static else exact).add("")
-            elif Wild.ANY not in static and Wild.ONE not in static:
-                exact.add(literal(static))
-            elif (
-                len(static) == 2
-                and isinstance(static[0], str)
-                and static[1] is Wild.ANY
-                and (not arn or static[0].count(":") >= ARN_COLONS)
-            ):
-                prefixes.add(static[0])
-            else:
-                source = to_regex(static, arn)
-                regexes[source] = re.compile(source, re.DOTALL).fullmatch
+            for variant in _variants(tokens, scope):
+                static = tuple(token for token in variant if not isinstance(token, Variable))
+                if len(static) != len(variant):
+                    templates.append(variant)
+                elif all(token is Wild.ANY for token in static):
+                    # Nothing at all matches the empty text only, `*` every one.
+                    (prefixes if static else exact).add("")
+                elif Wild.ANY not in static and Wild.ONE not in static:
+                    exact.add(literal(static))
+                elif (prefix := _prefix(static, scope)) is not None:
+                    prefixes.add(prefix)
+                else:
+                    source = to_regex(static, scope)
+                    regexes[source] = re.compile(source, re.DOTALL).fullmatch
         # Hot paths read these three without a call: a text matches when it is in `exact`, starts with one of `prefixes`, or fits a regex.
         self.exact = frozenset(exact)
         self.prefixes = tuple(sorted(prefixes))
@@ -197,5 +213,5 @@ class Patterns:
         for template in self.templates:
             tokens = resolve(template, values)
             # All of them are resolved even after a hit, so that every key without a value is reported.
-            found = (tokens is not None and _resolved(tokens, self.arn, fold)(text) is not None) or found
+            found = (tokens is not None and _resolved(tokens, self.scope, fold)(text) is not None) or found
         return found

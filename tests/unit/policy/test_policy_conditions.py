@@ -101,6 +101,8 @@ TABLE: list[tuple[str, Any, Any, bool]] = [
     ("ArnLike", "arn:aws:sqs:*:queue", QUEUE, False),
     ("ArnLike", "arn:aws:sqs:us-east-1:1*5:queue", QUEUE, False),
     ("ArnLike", "arn:aws:execute-api:*:*:id/*/GET/*", "arn:aws:execute-api:us-east-1:1:id/prod/GET/a:b/c", True),
+    ("ArnLike", "arn*", QUEUE, False),
+    ("ArnLike", "*", QUEUE, True),
     ("ArnNotEquals", QUEUE, QUEUE, False),
     ("ArnNotLike", "arn:aws:sqs:*:*:other", QUEUE, True),
     ("Null", "true", "anything", False),

@@ -124,6 +124,13 @@ def test_an_explicit_deny_in_any_layer(layer: str, kind: str) -> None:
     assert (decision.outcome, decision.reason, decision.conditional) == ("explicitDeny", DENIED[layer], False)
 
 
+def test_a_deny_that_always_holds_is_told_before_one_of_this_request() -> None:
+    sometimes = policy(statement("Deny", Condition={"StringEquals": {"k": "v"}}), name="sometimes")
+    decision = evaluate(request(k="v"), identity=[ALLOW, sometimes], boundary=DENY)
+    assert (decision.reason, decision.conditional) == (DENIED["boundary"], False)
+    assert {match.policy for match in decision.matches} == {"sometimes", "p"}
+
+
 def same_account(kind: str) -> list[tuple[Any, bool, bool | None, bool | None, str | None]]:
     """Rows: the resource policy's principal (None: no policy), identity allows?, boundary allows?, session allows?, the layer to blame."""
     me: Any = {"AWS": SESSION if kind == "assumed-role" else USER}
