@@ -186,7 +186,7 @@ class Boxes:
 
     def _inner(self, wanted: Wanted, slot: int, directory: Path) -> Inner:
         runtime = wanted.runtime
-        kind = {"python": "python", "node": "node", "provided": "command"}[runtime.kind]
+        kind = runtime.kind if runtime.kind == "python" or wanted.code is None else "command"
         mounts = self._mounts(wanted, directory)
         if self._bubblewrap is not None:
             program = python_command(kind, self.port, runtime_command(runtime, "/var/task", "/var/runtime", wanted.memory_mb))
@@ -201,16 +201,18 @@ class Boxes:
             return Inner(argv, {}, variables, files=[options, self._bubblewrap.filter])
         sockets = [_loopback(), _loopback()]
         command = runtime_command(runtime, str(mounts.task), str(mounts.runtime), wanted.memory_mb)
+        outer = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TZ": ":UTC"}
         variables = {
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{sockets[0].getsockname()[1]}",
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{sockets[1].getsockname()[1]}",
             "LAMBDA_TASK_ROOT": str(mounts.task),
             "LAMBDA_RUNTIME_DIR": str(mounts.runtime),
             "_HAAR_OPT": str(mounts.opt or "/opt"),
+            "PATH": outer["PATH"],
+            "LD_LIBRARY_PATH": "",
             "PYTHONPATH": str(mounts.runtime),
             "NODE_PATH": f"{mounts.opt or '/opt'}/nodejs/node_modules:{mounts.runtime}/node_modules",
         }
-        outer = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TZ": ":UTC"}
         return Inner(python_command(kind, 0, command, str(runtimes.START)), outer, variables, sockets)
 
     def _mounts(self, wanted: Wanted, directory: Path) -> Mounts:

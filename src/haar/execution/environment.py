@@ -20,7 +20,7 @@ from haar.execution.spawner import Exit
 INIT_SECONDS = 10.0
 WATCH_SECONDS = 0.1
 """How often a running invocation's memory is looked at."""
-BURST_SECONDS = 0.25
+BURST_SECONDS = 1.0
 """How long an invocation may use what the host has before it is held to its share of a core."""
 FREEZE_SECONDS = 0.05
 """How long after an invocation its environment is frozen; one that is asked again at once is spared it."""

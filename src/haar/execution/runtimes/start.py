@@ -4,8 +4,8 @@
 
 Descriptor 3 is a Unix socket to haar. Listening sockets for the Runtime API (9001) and the platform (PORT) go out over it; then the
 environment variables come in, four bytes of length and NAME=VALUE between NULs. KIND says what follows: `python` goes on in this very
-process (starting a second interpreter would cost more than the sandbox), `node` becomes COMMAND, which reads the variables itself,
-and `command` becomes COMMAND with the variables. With PORT 0 haar made the sockets itself. Runs with -I -S -E: the import of `site` is
+process (starting a second interpreter would cost more than the sandbox), `node` becomes COMMAND, which reads the variables itself when
+there are some, and `command` becomes COMMAND with the variables. With PORT 0 haar made the sockets itself. Runs with -I -S -E: the import of `site` is
 half of a start.
 """
 

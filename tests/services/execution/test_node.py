@@ -1,0 +1,177 @@
+"""Node.js functions: ECMAScript modules and CommonJS, promises and callbacks, errors, streams, the SDK."""
+
+import json
+import re
+
+import pytest
+from tests.support.functions import Functions
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sandbox]
+
+ANSWERS = {
+    "a module": ("index.mjs", "export const handler = async (event) => ({ got: event });", {"got": {"é": 1}}),
+    "top-level await": ("index.mjs", "const x = await Promise.resolve(5); export const handler = async () => x;", 5),
+    "CommonJS": ("index.js", "exports.handler = async (event) => event.é;", 1),
+    "a .cjs file": ("index.cjs", "module.exports.handler = async () => 'c';", "c"),
+    "a default export": ("index.mjs", "export default { handler: async () => 'd' };", "d"),
+    "a callback": ("index.js", "exports.handler = (event, context, callback) => { setTimeout(() => callback(null, 'late'), 5); };", "late"),
+    "a callback, at once": (
+        "index.js",
+        "exports.handler = (e, c, done) => { c.callbackWaitsForEmptyEventLoop = false; setTimeout(() => {}, 15000); done(null, 2); };",
+        2,
+    ),
+    "succeed": ("index.js", "exports.handler = (event, context) => context.succeed('s');", "s"),
+    "done": ("index.js", "exports.handler = (event, context) => context.done(null, 'o');", "o"),
+    "nothing": ("index.mjs", "export const handler = async () => {};", None),
+    "a promise that is never kept": ("index.mjs", "export const handler = () => new Promise(() => {});", None),
+    "the SDK, imported": (
+        "index.mjs",
+        """
+        import { DynamoDBClient } from "@aws-sdk/client-dynamodb";
+        import { DynamoDBDocumentClient } from "@aws-sdk/lib-dynamodb";
+        export const handler = async () => [typeof DynamoDBClient, typeof DynamoDBDocumentClient.from];
+        """,
+        ["function", "function"],
+    ),
+    "the SDK, required": (
+        "index.js",
+        'const { S3Client } = require("@aws-sdk/client-s3"); exports.handler = async () => typeof S3Client;',
+        "function",
+    ),
+    "a stream": (
+        "index.mjs",
+        "export const handler = awslambda.streamifyResponse(async (event, out) => { out.write('[1'); out.write(',2]'); out.end(); });",
+        [1, 2],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ANSWERS)
+async def test_it_answers(functions: Functions, what: str) -> None:
+    file, text, answer = ANSWERS[what]
+    assert await functions.answer(functions.node(text, file), {"é": 1}) == answer
+
+
+NO_FILE = "Error: Cannot find module 'index'\nRequire stack:\n- /var/runtime/index.mjs"
+NO_PACKAGE = "Error: Cannot find package 'nope' imported from /var/task/index.mjs"
+CYCLE = "export const handler = async () => { const a = {}; a.a = a; return a; };"
+FAILURES = {
+    "a throw": ("index.mjs", "export const handler = async () => { throw new TypeError('bad'); };", "TypeError", "bad"),
+    "a callback's error": ("index.js", "exports.handler = (e, c, callback) => callback(new RangeError('far'));", "RangeError", "far"),
+    "a callback's string": ("index.js", "exports.handler = (e, c, callback) => callback('no');", "string", "no"),
+    "fail": ("index.js", "exports.handler = (event, context) => context.fail(new Error('f'));", "Error", "f"),
+    "a lost rejection": (
+        "index.mjs",
+        "export const handler = async () => { Promise.reject(new Error('lost')); await new Promise((r) => setTimeout(r, 9000)); };",
+        "Runtime.UnhandledPromiseRejection",
+        "Error: lost",
+    ),
+    "a lost exception": (
+        "index.js",
+        "exports.handler = () => { setTimeout(() => { throw new RangeError('x'); }, 5); setTimeout(() => {}, 9000); };",
+        "RangeError",
+        "x",
+    ),
+    "no handler": ("index.mjs", "export const other = 1;", "Runtime.HandlerNotFound", "index.handler is undefined or not exported"),
+    "no file": ("other.mjs", "", "Runtime.ImportModuleError", NO_FILE),
+    "no package": ("index.mjs", "import 'nope';", "Runtime.ImportModuleError", NO_PACKAGE),
+    "a syntax error": ("index.js", "exports.handler = (", "Runtime.UserCodeSyntaxError", "SyntaxError: Unexpected end of input"),
+    "a cycle": ("index.mjs", CYCLE, "Error", "Unable to stringify response body"),
+    "a broken stream": (
+        "index.mjs",
+        "export const handler = awslambda.streamifyResponse(async (event, stream) => { stream.write('x'); throw new Error('late'); });",
+        "Error",
+        "late",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", FAILURES)
+async def test_it_says_why_it_fails(functions: Functions, what: str) -> None:
+    file, text, kind, message = FAILURES[what]
+    told = await functions.failure(functions.node(text, file))
+    assert (told["errorType"], told["errorMessage"]) == (kind, message)
+
+
+async def test_the_context_says_what_runs(functions: Functions) -> None:
+    spec = functions.node(
+        """
+        export const handler = async (event, context) => {
+          return { ...context, left: context.getRemainingTimeInMillis(), region: process.env.AWS_REGION };
+        };
+        """
+    )
+    told = await functions.answer(spec, request_id="0" * 8 + "-aaaa-4bbb-8ccc-" + "1" * 12, client_context='{"client": {"a": 1}}')
+    assert told.pop("left") in range(1, 20_001)
+    assert told.pop("logStreamName").startswith("20")
+    assert told == {
+        "callbackWaitsForEmptyEventLoop": True,
+        "functionName": spec.name,
+        "functionVersion": "$LATEST",
+        "memoryLimitInMB": "256",
+        "logGroupName": f"/aws/lambda/{spec.name}",
+        "clientContext": {"client": {"a": 1}},
+        "invokedFunctionArn": spec.arn,
+        "awsRequestId": "00000000-aaaa-4bbb-8ccc-111111111111",
+        "region": "us-east-1",
+    }
+
+
+async def test_what_the_console_says_is_one_event_in_awss_form(functions: Functions) -> None:
+    spec = functions.node(
+        """
+        console.log("before");
+        export const handler = async () => {
+          console.warn("two\\nlines", { a: 1 });
+          console.error(new Error("e").message);
+          process.stdout.write("plain\\n");
+        };
+        """
+    )
+    request_id = "22222222-aaaa-4bbb-8ccc-111111111111"
+    result = await functions.run(spec, request_id=request_id)
+    log = [re.sub(r"^[\d-]{10}T[\d:.]{12}Z", "TIME", line) for line in await functions.logged(spec, "^REPORT ")]
+    assert "TIME\tundefined\tINFO\tbefore\n" in log
+    at = log.index(f"TIME\t{request_id}\tWARN\ttwo\nlines {{ a: 1 }}\n")
+    assert log[at + 1 : at + 3] == [f"TIME\t{request_id}\tERROR\te\n", "plain\n"]
+    assert b"WARN\ttwo" in result.log_tail
+
+
+async def test_the_log_can_be_json(functions: Functions) -> None:
+    spec = functions.node("export const handler = async () => { console.info({ a: 1 }); console.log('x', 2); };", log_format="JSON")
+    request_id = "33333333-aaaa-4bbb-8ccc-111111111111"
+    await functions.run(spec, request_id=request_id)
+    lines = [json.loads(line) for line in await functions.logged(spec, "platform.report") if line.startswith("{")]
+    said = [line for line in lines if "message" in line]
+    assert [(line["level"], line["message"]) for line in said] == [("INFO", {"a": 1}), ("INFO", "x 2")]
+    assert {line["requestId"] for line in said} == {request_id}
+    assert [line["type"] for line in lines if "type" in line] == ["platform.initStart", "platform.start", "platform.report"]
+    assert lines[-1]["record"]["metrics"]["memorySizeMB"] == 256
+
+
+async def test_a_layers_packages_are_found_both_ways(functions: Functions) -> None:
+    where = "nodejs/node_modules/shared/"
+    layer = functions.package({where + "index.js": "exports.value = 7;", where + "package.json": '{"main": "index.js"}'})
+    for file, text in {
+        "index.mjs": 'import { value } from "shared"; export const handler = async () => value;',
+        "index.js": 'const { value } = require("shared"); exports.handler = async () => value;',
+    }.items():
+        assert await functions.answer(functions.node(text, file, layers=(layer,))) == 7
+
+
+async def test_a_metadata_prelude_comes_before_a_streamed_body(functions: Functions) -> None:
+    spec = functions.node(
+        """
+        export const handler = awslambda.streamifyResponse(async (event, stream) => {
+          const answer = awslambda.HttpResponseStream.from(stream, { statusCode: 201 });
+          answer.write("body"); answer.end();
+        });
+        """
+    )
+    assert (await functions.run(spec)).payload == b'{"statusCode":201}' + bytes(8) + b"body"
+
+
+async def test_variables_that_node_reads_at_its_start_count(functions: Functions) -> None:
+    text = "export const handler = async () => [process.env.NODE_OPTIONS, typeof globalThis.gc];"
+    spec = functions.node(text, environment=(("NODE_OPTIONS", "--expose-gc"),))
+    assert await functions.answer(spec) == ["--expose-gc", "function"]
