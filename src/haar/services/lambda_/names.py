@@ -8,7 +8,7 @@ from haar.services.lambda_.errors import invalid, not_found
 LATEST = "$LATEST"
 MAX_NAME = 64
 _FORMS = re.compile(
-    r"(?:arn:(?P<partition>aws[a-zA-Z-]*):lambda:(?P<region>[a-z0-9-]+):)?(?:(?P<account>\d{12}):)?(?:function:)?"
+    r"(?:arn:aws[a-zA-Z-]*:lambda:(?P<region>[a-z0-9-]+):(?P<owner>\d{12}):function:|(?:(?P<account>\d{12}):)?(?:function:)?)"
     r"(?P<name>[a-zA-Z0-9-_.]+)(?::(?P<qualifier>\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"
 )
 
@@ -43,7 +43,7 @@ def parse_name(text: str, region: str, account: str, qualifier: str | None = Non
         raise not_found(f"Functions from '{found['region']}' are not reachable in this region ('{region}')")
     if qualifier and found["qualifier"] and qualifier != found["qualifier"]:
         raise invalid("The derived qualifier from the function name does not match the specified qualifier.")
-    return FunctionName(region, found["account"] or account, found["name"], qualifier or found["qualifier"] or "")
+    return FunctionName(region, found["owner"] or found["account"] or account, found["name"], qualifier or found["qualifier"] or "")
 
 
 def is_version(qualifier: str) -> bool:
