@@ -1,6 +1,9 @@
 """Fixtures for every test: a running platform, clients on it, an in-process host, fresh names."""
 
+import io
+import json
 import uuid
+import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -56,3 +59,24 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     store = await SQLiteStore.open(tmp_path / "data")
     yield Host(Config(data=tmp_path / "data"), store, SystemClock(), RandomIds(), "123456789012", b"s" * 32)
     await store.close()
+
+
+@pytest.fixture
+def make_function(name: str) -> Callable[..., str]:
+    """make(platform, source=…, **settings) -> the name of a new Python function whose role may write logs."""
+
+    def make(platform: RunningPlatform, source: str = "def handler(event, context): return event\n", **settings: Any) -> str:
+        archive = io.BytesIO()
+        with zipfile.ZipFile(archive, "w") as package:
+            package.writestr("app.py", source)
+        trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        iam, functions = platform.client("iam"), platform.client("lambda")
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+        iam.attach_role_policy(RoleName=name, PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole")
+        defaults = {"Runtime": "python3.12", "Handler": "app.handler", "Timeout": 10}
+        functions.create_function(FunctionName=name, Role=role, Code={"ZipFile": archive.getvalue()}, **(defaults | settings))
+        functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        return name
+
+    return make

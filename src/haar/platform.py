@@ -41,6 +41,7 @@ class Platform:
         self.manager = manager
         self.root = root
         self.port = port
+        self.started = host.clock.now()
         self._background: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -81,6 +82,7 @@ class Platform:
             "access_key_id": self.root.access_key_id,
             "secret_access_key": self.root.secret,
             "pid": os.getpid(),
+            "started": self.started,
         }
 
     async def stop(self) -> None:

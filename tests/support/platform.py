@@ -43,8 +43,12 @@ class RunningPlatform:
             if self.process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"haar did not start:\n{self._said(offset).decode()}")
             time.sleep(0.05)
-        self.described = json.loads((self.data / "root.json").read_text())
+        self.read_description()
         return self
+
+    def read_description(self) -> None:
+        """Reads again where the platform is and what its root keys are."""
+        self.described = json.loads((self.data / "root.json").read_text())
 
     def _said(self, offset: int) -> bytes:
         with self.log.open("rb") as file:

@@ -2,7 +2,7 @@
 
 import typer
 
-from haar.cli import demo, env, start
+from haar.cli import backup, demo, doctor, env, start
 
 app = typer.Typer(
     name="haar",
@@ -15,6 +15,8 @@ app = typer.Typer(
 start.add_to(app)
 env.add_to(app)
 demo.add_to(app)
+doctor.add_to(app)
+backup.add_to(app)
 
 
 def main() -> None:

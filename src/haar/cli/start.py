@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
@@ -42,10 +43,13 @@ def start(
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(config))
+        again = runner.run(_serve(config))
+    if again:
+        os.execv(sys.executable, [sys.executable, "-m", "haar", *sys.argv[1:]])  # noqa: S606 - ourselves, with our own arguments
 
 
-async def _serve(config: Config) -> None:
+async def _serve(config: Config) -> bool:
+    """Serves until a signal; whether to start again (SIGHUP: `haar restore` has put a backup beside the database)."""
     from haar.platform import Platform
     from haar.store.errors import StoreError
 
@@ -53,6 +57,13 @@ async def _serve(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    again = asyncio.Event()
+
+    def start_again() -> None:
+        again.set()
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGHUP, start_again)
     try:
         platform = await Platform.start(config)
     except (ConfigError, StoreError) as error:
@@ -67,6 +78,8 @@ async def _serve(config: Config) -> None:
     say(f"haar is running at {platform.endpoint}, account {platform.host.account}, data in {config.data.resolve()}")
     say(f'Next, in another terminal:\n  eval "$(.venv/bin/haar env{where})"\n  aws sts get-caller-identity')
     await stop.wait()
-    say("stopping")
+    say("starting again" if again.is_set() else "stopping")
     await platform.stop()
-    say("stopped")
+    if not again.is_set():
+        say("stopped")
+    return again.is_set()

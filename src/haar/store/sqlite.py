@@ -171,6 +171,7 @@ class SQLiteStore:
         sqlite_file.prepare(directory)
         lock = sqlite_file.Lock(directory)
         try:
+            sqlite_backup.take_over(directory, lock)
             return cls(directory, sqlite_file.open_server(directory, lock), lock)
         except BaseException:
             lock.release()
@@ -218,7 +219,7 @@ class SQLiteStore:
         if tx.overlay.spaces:
             try:
                 self._rows.write(tx.overlay)
-            except StoreError as error:
+            except BaseException as error:
                 self._undo(group, error)
                 raise
             group.add(tx.overlay)
@@ -233,7 +234,7 @@ class SQLiteStore:
             group = await self._join()
             try:
                 rows = self._rows.delete_slice(space, start, end, CLEAR_ROWS)
-            except StoreError as error:
+            except BaseException as error:
                 self._undo(group, error)
                 raise
             if rows:
@@ -315,7 +316,7 @@ class SQLiteStore:
             return
         try:
             self._rows.commit()
-        except StoreError as error:
+        except Exception as error:  # noqa: BLE001 - answered to everybody in the group
             self._undo(group, error)
             return
         self._open = None
@@ -346,15 +347,16 @@ class SQLiteStore:
             self._flush()
         self._log.wrote()
 
-    def _undo(self, group: _Group, failure: StoreError) -> None:
+    def _undo(self, group: _Group, error: BaseException) -> None:
         """Rolls the open group back: none of its transactions happened, and what was read of it was never there."""
+        failure = error if isinstance(error, StoreError) else StoreError(f"{self.file}: {error!r}")
         self._open = None
         try:
             self._rows.rollback()
             self._dirty.remove(group)
-        except StoreError as error:
+        except StoreError as second:
             # The group stays, so that nobody reads it.
-            self._broken = StoreBroken(f"{self.file}: {failure} could not be undone ({error}); writes are refused until haar starts again")
+            self._broken = StoreBroken(f"{self.file}: {failure} could not be undone ({second}); writes are refused until haar starts again")
         group.answer(failure)
 
     def _look_for_others(self) -> None:

@@ -11,6 +11,8 @@ from haar.store.sqlite_file import DATABASE, Lock, connect, sync_directory, tran
 
 SLICE_PAGES = 1000
 """Pages copied in one step; the database is free for others between steps."""
+STAGED = f"{DATABASE}.restore"
+"""A checked backup that the next start takes over."""
 
 
 def backup(database: Path, target: Path) -> None:
@@ -33,27 +35,40 @@ def backup(database: Path, target: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def restore(source: Path, directory: Path) -> None:
-    """Makes `directory` hold what the backup holds. The backup is checked first; a directory that has a database is refused."""
+def stage(source: Path, directory: Path) -> None:
+    """Checks a backup and puts a durable copy of it beside the database, where the next start takes it over."""
     if not source.is_file():
         raise DataError(f"{source} does not exist")
     sqlite_file.prepare(directory)
+    _check(source)
+    partial = directory / f"{STAGED}.new"
+    partial.unlink(missing_ok=True)
+    backup(source, partial)
+    partial.replace(directory / STAGED)
+    sync_directory(directory)
+
+
+def take_over(directory: Path, lock: Lock) -> None:
+    """Makes a staged copy the database; the one before it is kept as `haar.db.before-restore`. Safe to do again after a crash."""
+    staged, target = directory / STAGED, directory / DATABASE
+    if not staged.exists():
+        return
+    # The log belongs to the database that goes: it must not be played into this one.
+    for name in (f"{DATABASE}-shm", f"{DATABASE}-wal", DATABASE):
+        if (directory / name).exists():
+            (directory / name).replace(directory / name.replace(DATABASE, f"{DATABASE}.before-restore"))
+    sync_directory(directory)
+    staged.replace(target)
+    sync_directory(directory)
+    lock.mark()
+
+
+def restore(source: Path, directory: Path) -> None:
+    """Makes `directory` hold what the backup holds; no server may be running on it (it would `stage` and start again)."""
+    stage(source, directory)
     lock = Lock(directory)
     try:
-        target = directory / DATABASE
-        if target.exists():
-            raise DataError(f"{target} exists; move it away, or choose another directory")
-        _check(source)
-        partial = directory / f"{DATABASE}.partial"
-        partial.unlink(missing_ok=True)
-        backup(source, partial)
-        for name in (f"{DATABASE}-wal", f"{DATABASE}-shm"):
-            # The log of the lost database must not be played into this one; it is kept, in case it is all that is left of it.
-            if (directory / name).exists():
-                (directory / name).rename(directory / f"{name}.before-restore")
-        partial.rename(target)
-        sync_directory(directory)
-        lock.mark()
+        take_over(directory, lock)
     finally:
         lock.release()
 
