@@ -8,6 +8,7 @@ from haar.services.apigateway.demands import on, pass_role
 from haar.services.apigateway.face import service
 from haar.services.apigateway.pages import page
 from haar.services.apigateway.patch import Members, Rules, Value, apply, integer, text_or_none
+from haar.services.apigateway.patterns import PatternError, compile_pattern
 from haar.services.apigateway.records import Doc, Draft, change_draft, load_draft, read_draft
 from haar.services.service import Context, Input, Output
 
@@ -54,8 +55,8 @@ def _check(authorizer: Doc) -> None:
     expression = authorizer.get("identityValidationExpression")
     if expression:
         try:
-            re.compile(expression)
-        except re.error:
+            compile_pattern(expression)
+        except PatternError:
             raise errors.bad_request(f"Invalid identity validation expression specified: {expression}") from None
     if not 0 <= authorizer["authorizerResultTtlInSeconds"] <= MAX_TTL:
         raise errors.bad_request(TTL)

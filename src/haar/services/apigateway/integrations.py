@@ -7,6 +7,7 @@ from haar.services.apigateway.demands import on, pass_role
 from haar.services.apigateway.face import service
 from haar.services.apigateway.methods import METHOD, METHODS, NO_CONTENT_TYPE, check_status
 from haar.services.apigateway.patch import Entries, Members, Rules, Value, apply, boolean, integer, text_or_none
+from haar.services.apigateway.patterns import PatternError, compile_pattern
 from haar.services.apigateway.records import Doc, Draft, change_parts, read_parts
 from haar.services.service import Context, Input, Output
 
@@ -168,8 +169,8 @@ def _check_response(response: Doc) -> None:
     pattern = response.get("selectionPattern")
     if pattern:
         try:
-            re.compile(pattern)
-        except re.error:
+            compile_pattern(pattern)
+        except PatternError:
             raise errors.bad_request(f"Invalid selection pattern specified: {pattern}") from None
     for target, source in response.get("responseParameters", {}).items():
         if not ANSWER_TARGET.fullmatch(target):

@@ -1,5 +1,6 @@
 """Models and request validators."""
 
+import jsonschema_rs
 import orjson
 
 from haar.services.apigateway import errors
@@ -11,6 +12,7 @@ from haar.services.apigateway.records import Doc, Draft, change_draft, load_draf
 from haar.services.service import Context, Input, Output
 
 NO_SCHEMA = "Model schema must have at least 1 property or array items defined"
+DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 EMPTY = '{\n  "$schema": "http://json-schema.org/draft-04/schema#",\n  "title" : "Empty Schema",\n  "type" : "object"\n}'
 ERROR = (
     '{\n  "$schema" : "http://json-schema.org/draft-04/schema#",\n  "title" : "Error Schema",\n  "type" : "object",\n'
@@ -43,8 +45,13 @@ def _check_schema(schema: str | None, content_type: str) -> None:
             parsed = orjson.loads(schema)
         except orjson.JSONDecodeError:
             parsed = None
-        if not isinstance(parsed, dict):
+        if not isinstance(parsed, dict) or not jsonschema_rs.meta.is_valid({"$schema": DRAFT_4} | _without_ids(parsed)):
             raise errors.bad_request("Invalid model specified: Validation Result: warnings : [], errors : [Invalid model schema specified]")
+
+
+def _without_ids(schema: Doc) -> Doc:
+    """The schema as one of draft 4, whatever draft it says that it is of: API Gateway has no other."""
+    return {key: value for key, value in schema.items() if key not in ("$schema", "id", "$id")}
 
 
 @service.operation("CreateModel", on("POST", "/restapis/{restApiId}/models"))

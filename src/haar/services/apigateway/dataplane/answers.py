@@ -90,8 +90,8 @@ def bad_parameters(message: str) -> Refused:
     return Refused("BAD_REQUEST_PARAMETERS", message, "BadRequestException")
 
 
-def bad_body() -> Refused:
-    return Refused("BAD_REQUEST_BODY", "Invalid request body", "BadRequestException")
+def bad_body(why: str) -> Refused:
+    return Refused("BAD_REQUEST_BODY", "Invalid request body", "BadRequestException", why=why)
 
 
 def misconfigured(why: str, status: int = 500) -> Refused:

@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-
 """
 
 import asyncio
-import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint
 from haar.services.apigateway.dataplane.event import proxy_event
 from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, role_caller, stage_text
-from haar.services.apigateway.dataplane.mapping import look_up
+from haar.services.apigateway.dataplane.mapping import look_up, plain
+from haar.services.apigateway.patterns import compile_pattern
 from haar.services.apigateway.records import Doc
 from haar.services.lambda_ import public as lambda_
 from haar.services.service import Host
@@ -104,7 +104,7 @@ def _identity(call: Call, authorizer: Doc) -> tuple[str, ...]:
             raise unauthorized()
         found.append(value)
     expression = authorizer.get("identityValidationExpression")
-    if expression and authorizer["type"] == "TOKEN" and not re.fullmatch(expression, found[0]):
+    if expression and authorizer["type"] == "TOKEN" and not compile_pattern(expression).fullmatch(found[0]):
         raise unauthorized()
     return tuple(found)
 
@@ -164,9 +164,7 @@ def _verdict(payload: bytes, until: float) -> Verdict:
         policy = compile_policy(orjson.dumps(document).decode(), "authorizer")
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, PolicyError):
         raise misconfigured("Execution failed due to configuration error: Invalid JSON in response") from None
-    texts = {
-        name: value if isinstance(value, str) else orjson.dumps(value).decode() for name, value in context.items() if value is not None
-    }
+    texts = {name: plain(value) for name, value in context.items() if value is not None}
     usage = answer.get("usageIdentifierKey")
     return Verdict(policy, {"principalId": principal, **texts}, usage if isinstance(usage, str) else None, until)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
@@ -116,7 +116,7 @@ class Call:
             "path": f"/{live.stage}{self.path}" if not self.tested else self.path,
             "protocol": "HTTP/1.1",
             "requestId": self.request_id,
-            "requestTime": datetime.fromtimestamp(self.now, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000"),
+            "requestTime": request_time(int(self.now)),
             "requestTimeEpoch": int(self.now * 1000),
             "stage": live.stage,
         }
@@ -153,6 +153,12 @@ class Call:
     def say(self, text: str) -> None:
         if self.log is not None:
             self.log.add(text)
+
+
+@lru_cache(maxsize=16)
+def request_time(second: int) -> str:
+    """`25/Nov/2026:20:00:00 +0000`"""
+    return datetime.fromtimestamp(second, UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
 
 
 def parse_query(query: str) -> dict[str, list[str]]:

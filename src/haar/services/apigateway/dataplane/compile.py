@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from haar.services.apigateway.dataplane.bodies import Bodies
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.routing import Node
 from haar.services.apigateway.records import LIVE, Doc, Draft, decode_draft, get_doc
@@ -37,6 +38,8 @@ class Endpoint:
     api_key_required: bool = False
     required: tuple[tuple[str, str], ...] = ()
     """Parameters that a validator insists on: (`header`, name)."""
+    bodies: Bodies | None = None
+    """Models that a validator holds bodies to."""
 
 
 @dataclass(slots=True)
@@ -108,6 +111,7 @@ def _endpoint(draft: Draft, resource: Doc, http_method: str, method: Doc, run: R
         method.get("operationName"),
         method["apiKeyRequired"],
         tuple(required),
+        Bodies(method, draft) if validator.get("validateRequestBody") and method.get("requestModels") else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from haar.services.apigateway.dataplane.event import is_binary, outgoing_text
 from haar.services.apigateway.dataplane.log import pairs, shorten
 from haar.services.apigateway.dataplane.mapping import Incoming, Outgoing, RequestMapping, ResponseMapping, plain, put_header
 from haar.services.apigateway.dataplane.tools import failed, override, variables
+from haar.services.apigateway.patterns import compile_pattern
 from haar.services.apigateway.records import Doc
 from haar.services.apigateway.vtl import Template, TemplateError
 from haar.wire.http import Response
@@ -98,7 +98,7 @@ class Answer:
 
     def __init__(self, response: Doc) -> None:
         pattern = response.get("selectionPattern")
-        self.pattern = re.compile(pattern) if pattern else None
+        self.pattern = compile_pattern(pattern) if pattern else None
         self.status = int(response["statusCode"])
         self._mapping = ResponseMapping(response.get("responseParameters", {}))
         self._templates = [(name, Mapped(one)) for name, one in response.get("responseTemplates", {}).items() if one]

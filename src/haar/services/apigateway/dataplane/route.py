@@ -100,6 +100,8 @@ async def execute(call: Call, endpoint: Endpoint) -> Response:
     """From a call that may be made to its response. Raises Refused."""
     if endpoint.required:
         _check_required(call, endpoint)
+    if endpoint.bodies is not None:
+        endpoint.bodies.check(call)
     try:
         return await endpoint.run(call)
     except Refused:

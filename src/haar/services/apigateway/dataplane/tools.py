@@ -112,17 +112,11 @@ UTIL = Tool(
 )
 
 
-def lenient(value: Any) -> Any:
-    """Maps in which what is missing is an empty text, all the way down."""
-    if isinstance(value, Mapping):
-        return Variables({key: lenient(one) for key, one in value.items()})
-    return "" if value is None else value
-
-
 def variables(call: Call, body: str, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The variables of one template. What it overrides is found in `$context` afterwards: see `overrides`."""
-    context = lenient(call.context)
-    context.update(extra or {})
+    context = Variables(call.context)
+    if extra:
+        context.update(extra)
     context["requestOverride"] = Variables(header={}, querystring={}, path={})
     context["responseOverride"] = Variables(header={})
     return {"input": Input(call, body).tool, "context": context, "stageVariables": Variables(call.live.variables), "util": UTIL}
@@ -131,8 +125,8 @@ def variables(call: Call, body: str, extra: Mapping[str, Any] | None = None) -> 
 def override(values: Mapping[str, Any], which: str) -> Mapping[str, Any]:
     """What a template has put into `$context.requestOverride` or `$context.responseOverride`."""
     context = values.get("context")
-    found = context.get(which) if isinstance(context, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+    found = context.get(which) if isinstance(context, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def failed(error: TemplateError) -> Exception:

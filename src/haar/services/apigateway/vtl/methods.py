@@ -1,14 +1,11 @@
 """Methods of Java's strings, lists, maps and numbers that templates call."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from haar.services.apigateway.patterns import PatternError, compile_pattern
 from haar.services.apigateway.vtl.errors import TemplateError
 from haar.services.apigateway.vtl.values import MAX_TEXT, Entry, Tool, equal, is_number, text
-
-MAX_PATTERN = 1000
-"""Characters of a regular expression."""
 
 
 def call(value: Any, name: str, arguments: list[Any]) -> Any:
@@ -23,7 +20,7 @@ def call(value: Any, name: str, arguments: list[Any]) -> Any:
         method = _bind(_NUMBER, value, name)
     elif isinstance(value, list | tuple):
         method = _bind(_LIST, value, name)
-    elif isinstance(value, Mapping):
+    elif isinstance(value, dict):
         method = _bind(_MAP, value, name)
     elif isinstance(value, Entry):
         method = _bind(_ENTRY, value, name)
@@ -44,39 +41,38 @@ def _bind(table: Mapping[str, Callable[..., Any]], value: Any, name: str) -> Cal
     return None if method is None else lambda *arguments: method(value, *arguments)
 
 
-_JAVA = {"Alpha": "[A-Za-z]", "Digit": "[0-9]", "Alnum": "[A-Za-z0-9]", "Punct": r"[!-/:-@\[-`{-~]", "Space": r"\s"}
-_CLASSES = re.compile(r"\\p\{(Alpha|Digit|Alnum|Punct|Space)\}")
-
-
-def _pattern(expression: str) -> re.Pattern[str]:
-    """A Java regular expression as Python has it; the two agree on what templates use."""
-    if len(expression) > MAX_PATTERN:
-        raise TemplateError("a regular expression is too long")
+def _pattern(expression: str) -> Any:
     try:
-        return re.compile(_CLASSES.sub(lambda match: _JAVA[match[1]], expression))
-    except re.error as error:
+        return compile_pattern(expression)
+    except PatternError as error:
         raise TemplateError(f"the regular expression {expression!r} cannot be read: {error}") from None
 
 
-def _replacement(replacement: str) -> str:
-    """`$1` of Java is `\\g<1>`; a backslash takes the next character as it is."""
-    made, at = "", 0
+def _replacement(replacement: str) -> list[str | int]:
+    """`$1` stands for a group; a backslash takes the next character as it is."""
+    made: list[str | int] = []
+    at = 0
     while at < len(replacement):
         one = replacement[at]
         if one == "\\" and at + 1 < len(replacement):
             at += 1
-            made += replacement[at].replace("\\", "\\\\")
+            made.append(replacement[at])
         elif one == "$" and at + 1 < len(replacement) and replacement[at + 1].isdigit():
             at += 1
-            made += f"\\g<{replacement[at]}>"
+            made.append(int(replacement[at]))
         else:
-            made += one
+            made.append(one)
         at += 1
     return made
 
 
 def _replace_all(value: str, expression: str, replacement: str, count: int = 0) -> str:
-    return _limit(_pattern(expression).sub(_replacement(replacement), value, count=count))
+    parts = _replacement(replacement)
+
+    def made(match: Any) -> str:
+        return "".join(part if isinstance(part, str) else match[part] or "" for part in parts)
+
+    return _limit(_pattern(expression).sub(made, value, count))
 
 
 def _limit(made: str) -> str:
@@ -93,7 +89,7 @@ def _replace(value: str, old: str, new: str) -> str:
 
 
 def _split(value: str, expression: str, limit: int = 0) -> list[str]:
-    parts = [part or "" for part in _pattern(expression).split(value, maxsplit=max(limit - 1, 0))]
+    parts = [part or "" for part in _pattern(expression).split(value, max(limit - 1, 0))]
     if limit == 0:
         while len(parts) > 1 and parts[-1] == "":
             parts.pop()

@@ -25,7 +25,7 @@ class Tool:
 
 
 class Variables(dict[str, Any]):
-    """A map in which what is not there is an empty text, not undefined: `$context` and `$stageVariables`."""
+    """A map in which what is not there is an empty text, not undefined, all the way down: `$context` and `$stageVariables`."""
 
 
 class Nothing(str):
@@ -62,7 +62,7 @@ def text(value: Any) -> str:
         return _float(value)
     if isinstance(value, list | tuple):
         return _bounded("[" + ", ".join(text(one) for one in value) + "]")
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return _bounded("{" + ", ".join(f"{text(key)}={text(one)}" for key, one in value.items()) + "}")
     if isinstance(value, Entry):
         return f"{text(value.key)}={text(value.value)}"
@@ -153,7 +153,7 @@ def index(value: Any, key: Any) -> Any:
         if isinstance(key, bool) or not isinstance(key, int):
             return None
         return value[key] if -len(value) <= key < len(value) else None
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return prop(value, key)
     if isinstance(value, str) and isinstance(key, int) and 0 <= key < len(value):
         return value[key]
@@ -162,9 +162,12 @@ def index(value: Any, key: Any) -> Any:
 
 def prop(value: Any, name: Any) -> Any:
     """`$value.name`"""
-    if isinstance(value, Variables):
-        return value.get(name, "")
-    if isinstance(value, Mapping):
+    if type(value) is Variables:
+        found = value.get(name)
+        if type(found) is dict:
+            found = value[name] = Variables(found)
+        return "" if found is None else found
+    if isinstance(value, dict):
         return value.get(name)
     if isinstance(value, Tool):
         return value.properties.get(name)
@@ -187,6 +190,6 @@ def items(value: Any) -> list[Any]:
     """What `#foreach` goes over."""
     if isinstance(value, list | tuple):
         return list(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return list(value.values())
     return []

@@ -1,0 +1,56 @@
+"""Request bodies against the models of an API (JSON schema, draft 4)."""
+
+from typing import Any
+
+import jsonschema_rs
+import orjson
+
+from haar.services.apigateway.dataplane.answers import bad_body, misconfigured
+from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.records import Doc, Draft
+
+
+def schema_validator(schema: str, models: dict[str, Doc]) -> "jsonschema_rs.Draft4Validator":
+    """The validator of a model; `$ref` reaches the API's other models and nothing else. Raises ValueError for what is no schema."""
+
+    def retrieve(uri: str) -> Any:
+        model = models.get(uri.rpartition("/")[2]) if "/models/" in uri else None
+        if model is None:
+            raise ValueError(f"there is no model {uri}")
+        return orjson.loads(model["schema"])
+
+    try:
+        return jsonschema_rs.Draft4Validator(orjson.loads(schema), retriever=retrieve)
+    except jsonschema_rs.ValidationError as error:
+        raise ValueError(error.message) from None
+
+
+class Bodies:
+    """The models of a method's request, by content type."""
+
+    def __init__(self, method: Doc, draft: Draft) -> None:
+        self._validators: dict[str, jsonschema_rs.Draft4Validator | None] = {}
+        for content_type, name in method.get("requestModels", {}).items():
+            model = draft.models.get(name)
+            try:
+                validator = schema_validator(model["schema"], draft.models) if model else None
+            except ValueError:
+                validator = None
+            self._validators[content_type.lower()] = validator
+
+    def check(self, call: Call) -> None:
+        """Raises Refused (400) unless the body is what the model for its content type says."""
+        given = call.request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+        if given not in self._validators:
+            return
+        validator = self._validators[given]
+        if validator is None:
+            raise misconfigured("Invalid model schema")
+        try:
+            document = orjson.loads(call.request.body or b"{}")
+        except orjson.JSONDecodeError:
+            raise bad_body("Invalid JSON") from None
+        if validator.is_valid(document):
+            return
+        found = ", ".join(sorted(error.message for error in validator.iter_errors(document)))
+        raise bad_body(f"[{found}]")
