@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.identity import ANY, policy, statement, trust
+from tests.support.identity import ANY, LAMBDA, policy, statement, trust
 
 from haar.auth.principal import Principal
 from haar.services.iam import keys, positions, public
@@ -185,6 +185,26 @@ async def test_uses_are_written_in_batches(host: Host) -> None:
     await host.get(Uses).write()
     written = (await call(host, "GetAccessKeyLastUsed", AccessKeyId=ada.access_key_id))["AccessKeyLastUsed"]
     assert (written["ServiceName"], written["Region"]) == ("dynamodb", "eu-west-2")
+
+
+async def test_a_roles_last_use_is_its_own(host: Host) -> None:
+    from haar.services.iam.uses import Uses
+
+    async def made() -> Principal:
+        arn = (await call(host, "CreateRole", RoleName="runs", AssumeRolePolicyDocument=LAMBDA))["Role"]["Arn"]
+        session = await public.role_principal(host, arn, "fn")
+        assert session is not None
+        return session
+
+    session = await made()
+    public.note_use(host, session, "logs", "eu-west-1")
+    await host.get(Uses).write()
+    assert (await call(host, "GetRole", RoleName="runs"))["Role"]["RoleLastUsed"]["Region"] == "eu-west-1"
+    public.note_use(host, session, "logs", "eu-west-1")
+    await call(host, "DeleteRole", RoleName="runs")
+    await made()
+    await host.get(Uses).write()
+    assert (await call(host, "GetRole", RoleName="runs"))["Role"]["RoleLastUsed"] == {}
 
 
 @given(st.integers(0, 10**12 - 1), st.binary(min_size=8, max_size=8))

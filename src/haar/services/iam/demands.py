@@ -3,12 +3,12 @@
 The ARN of something that is there has its own path; of something that is yet to be made, the path of the input.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from haar.services.iam.catalog import find_policy
 from haar.services.iam.entities import decode, find
 from haar.services.iam.records import KEYS, AccessKey, Entity, Holder, Role, User, arn_of
-from haar.services.service import Context, Demand, Demands, Input
+from haar.services.service import Context, Demand, Input
 
 
 def anywhere(ctx: Context, input: Input) -> Sequence[Demand]:
@@ -50,10 +50,14 @@ def conditions_of(entity: Entity, input: Input) -> dict[str, Sequence[str]]:
     return keys
 
 
-def on(kind: type[Entity]) -> Demands:
+Later = Callable[[Context, Input], Awaitable[list[Demand]]]
+Now = Callable[[Context, Input], list[Demand]]
+
+
+def on(kind: type[Entity]) -> Later:
     """An action on the named entity that is there; a user that is not named is the caller."""
 
-    async def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+    async def demands(ctx: Context, input: Input) -> list[Demand]:
         return [await _on(ctx, kind, input)]
 
     return demands
@@ -71,22 +75,22 @@ async def _on(ctx: Context, kind: type[Entity], input: Input) -> Demand:
     return Demand(action, entity.arn(ctx.account), conditions_of(entity, input), tags=entity.tags)
 
 
-def making(kind: type[Entity]) -> Demands:
+def making(kind: type[Entity]) -> Now:
     """An action that makes the named entity."""
 
-    def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+    def demands(ctx: Context, input: Input) -> list[Demand]:
         arn = arn_of(kind, ctx.account, input.get("Path", "/"), input[f"{kind.title}Name"])
         return [Demand(f"iam:{ctx.operation}", arn, asked(input))]
 
     return demands
 
 
-def tagged_making(kind: type[Entity]) -> Demands:
+def tagged_making(kind: type[Entity]) -> Now:
     """The same where tags at creation demand the tagging action as well."""
     plain = making(kind)
 
-    def demands(ctx: Context, input: Input) -> Sequence[Demand]:
-        made = list(plain(ctx, input))  # type: ignore[arg-type]
+    def demands(ctx: Context, input: Input) -> list[Demand]:
+        made = plain(ctx, input)
         if input.get("Tags"):
             made.append(Demand(f"iam:Tag{kind.title}", made[0].resource, made[0].conditions))
         return made

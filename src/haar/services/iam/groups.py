@@ -57,7 +57,7 @@ async def delete_group(ctx: Context, input: Input) -> Output:
 
 
 async def _updating(ctx: Context, input: Input) -> list[Demand]:
-    demands = list(await on(Group)(ctx, input))  # type: ignore[misc]
+    demands = await on(Group)(ctx, input)
     group = await find(ctx.store, Group, input["GroupName"])
     if group is not None and ("NewGroupName" in input or "NewPath" in input):
         renamed = Group(name=input.get("NewGroupName", group.name), path=input.get("NewPath", group.path), id=group.id, created=0)

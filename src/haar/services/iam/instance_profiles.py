@@ -67,7 +67,7 @@ async def list_instance_profiles_for_role(ctx: Context, input: Input) -> Output:
 
 async def _adding(ctx: Context, input: Input) -> list[Demand]:
     """Besides the action itself, the caller must be allowed to pass the role to EC2."""
-    demands = list(await on(InstanceProfile)(ctx, input))  # type: ignore[misc]
+    demands = await on(InstanceProfile)(ctx, input)
     role = await find(ctx.store, Role, input["RoleName"])
     if role is not None:
         keys = conditions_of(role, {}) | {"iam:PassedToService": ("ec2.amazonaws.com",)}

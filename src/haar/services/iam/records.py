@@ -19,6 +19,7 @@ SECRET_LENGTH = 40
 
 KEYS = "iam.keys"
 ROOT = "iam.root"
+ROOT_ROW = b"root"
 MEMBERS = "iam.members"
 ATTACHMENTS = "iam.attachments"
 USED = "iam.used"

@@ -3,11 +3,9 @@
 from haar.auth.principal import Credential, Principal
 from haar.services.iam.entities import decode, encode
 from haar.services.iam.keys import key_id, secret
-from haar.services.iam.records import ROOT, RootKey
+from haar.services.iam.records import ROOT, ROOT_ROW, RootKey
 from haar.services.service import Host
 from haar.store.contract import Transaction
-
-ROW = b"root"
 
 
 def root_principal(account: str, access_key_id: str) -> Principal:
@@ -18,11 +16,11 @@ async def ensure_root(host: Host) -> Credential:
     """Root's credential, made at the first start."""
 
     async def write(tx: Transaction) -> RootKey:
-        raw = await tx.get(ROOT, ROW)
+        raw = await tx.get(ROOT, ROOT_ROW)
         if raw is not None:
             return decode(raw, RootKey)
         key = RootKey(id=key_id(host, "AKIA"), secret=secret(host.ids), created=host.clock.now())
-        tx.put(ROOT, ROW, b"", encode(key))
+        tx.put(ROOT, ROOT_ROW, b"", encode(key))
         return key
 
     key = await host.store.transact(write)
@@ -30,7 +28,7 @@ async def ensure_root(host: Host) -> Credential:
 
 
 async def find_root(host: Host) -> RootKey | None:
-    raw = await host.store.get(ROOT, ROW)
+    raw = await host.store.get(ROOT, ROOT_ROW)
     return None if raw is None else decode(raw, RootKey)
 
 

@@ -91,7 +91,7 @@ async def delete_user(ctx: Context, input: Input) -> Output:
 
 async def _updating(ctx: Context, input: Input) -> list[Demand]:
     """UpdateUser demands the action on the user as it is, and as it will be when it is renamed or moved."""
-    demands = list(await on(User)(ctx, input))  # type: ignore[misc]
+    demands = await on(User)(ctx, input)
     user = await find(ctx.store, User, input["UserName"])
     if user is not None and ("NewUserName" in input or "NewPath" in input):
         renamed = User(name=input.get("NewUserName", user.name), path=input.get("NewPath", user.path), id=user.id, created=0)

@@ -1,11 +1,11 @@
 """When keys and roles were last used: noted in memory, written in batches."""
 
 import asyncio
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from haar.auth.principal import Principal
-from haar.services.iam.entities import encode
-from haar.services.iam.records import USED, Used
+from haar.services.iam.entities import decode, encode, find
+from haar.services.iam.records import KEYS, ROOT, ROOT_ROW, USED, Role, RootKey, Used
 from haar.services.iam.service import service
 from haar.services.service import Host
 from haar.store.contract import Transaction
@@ -16,30 +16,53 @@ NOTED_BOUND = 10_000
 """Keys and roles noted between two batches; more are not noted."""
 
 
+class Note(NamedTuple):
+    at: float
+    service: str
+    region: str
+    role: str
+    """The role's name, empty for a key."""
+
+
 class Uses:
     """One a host."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._noted: dict[str, tuple[float, str, str]] = {}
+        self._noted: dict[str, Note] = {}
 
     def note(self, principal: Principal, service_name: str, region: str) -> None:
-        """A long-term key by its id, a role's session by the role's."""
-        key = principal.id.partition(":")[0] if principal.kind == "assumed-role" else principal.access_key_id
-        if key and (key in self._noted or len(self._noted) < NOTED_BOUND):
-            self._noted[key] = (self._host.clock.now(), service_name, region)
+        """A long-term key by its id, a role's session by the role's; other sessions are not kept account of."""
+        if principal.kind == "assumed-role":
+            key, role = principal.id.partition(":")[0], principal.name
+        elif principal.issued is None and principal.access_key_id:
+            key, role = principal.access_key_id, ""
+        else:
+            return
+        if key in self._noted or len(self._noted) < NOTED_BOUND:
+            self._noted[key] = Note(self._host.clock.now(), service_name, region, role)
 
     async def write(self) -> None:
-        """Writes what was noted since the last time."""
+        """Writes what was noted since the last time, but for what is gone meanwhile."""
         noted, self._noted = self._noted, {}
         if not noted:
             return
 
         async def write(tx: Transaction) -> None:
-            for key, (at, service_name, region) in noted.items():
-                tx.put(USED, key.encode(), b"", encode(Used(at=at, service=service_name, region=region)))
+            for key, note in noted.items():
+                if await self._is_there(tx, key, note.role):
+                    tx.put(USED, key.encode(), b"", encode(Used(at=note.at, service=note.service, region=note.region)))
 
         await self._host.store.transact(write)
+
+    async def _is_there(self, tx: Transaction, key: str, role: str) -> bool:
+        if role:
+            found = await find(tx, Role, role)
+            return found is not None and found.id == key
+        if await tx.get(KEYS, key.encode()) is not None:
+            return True
+        raw = await tx.get(ROOT, ROOT_ROW)
+        return raw is not None and decode(raw, RootKey).id == key
 
 
 async def keep_uses(host: Host) -> NoReturn:
