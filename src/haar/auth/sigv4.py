@@ -52,6 +52,8 @@ class Scope:
     signed: tuple[str, ...]
     """The names of the signed headers, lower case, in order."""
     signed_text: str
+    signs_target: bool
+    """Whether `x-amz-target`, which says what is asked for, is among them."""
 
 
 @lru_cache(maxsize=SIGNING_KEYS)
@@ -125,6 +127,8 @@ async def _by_header(request: Request, header: str, source: CredentialSource, no
 
 
 def _verify(request: Request, scope: Scope, credential: Credential, date: str, signature: str, query: str, body_hash: str) -> None:
+    if not scope.signs_target and "x-amz-target" in request.headers:
+        raise errors.incomplete("'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.")
     canonical = (
         f"{request.method}\n{canonical_path(request.path, scope.service)}\n{query}\n"
         f"{canonical_headers(request.headers, scope.signed)}\n{scope.signed_text}\n{body_hash}"
@@ -206,7 +210,7 @@ def make_scope(credential: str, signed: str) -> Scope:
     names = tuple(signed.lower().split(";"))
     if "host" not in names and ":authority" not in names:
         raise errors.incomplete("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
-    return Scope(key_id, date, region, service, f"{date}/{region}/{service}/{terminator}", names, signed)
+    return Scope(key_id, date, region, service, f"{date}/{region}/{service}/{terminator}", names, signed, "x-amz-target" in names)
 
 
 def _check_scope(scope: Scope, date: str, service: str | None) -> None:

@@ -151,6 +151,17 @@ async def test_a_changed_part_is_refused(change: dict[str, Any]) -> None:
     assert (await refusal(request)).code in ("SignatureDoesNotMatch", "IncompleteSignature")
 
 
+async def test_the_operation_is_signed() -> None:
+    request = signed(headers={"Host": "localhost:4566"})
+    await check(request)
+    request.headers["x-amz-target"] = "DynamoDB_20120810.DeleteTable"
+    refused = await refusal(request)
+    assert (refused.code, refused.message) == (
+        "IncompleteSignature",
+        "'X-Amz-Target' must be a 'SignedHeader' in the AWS Authorization.",
+    )
+
+
 async def test_every_character_of_the_signature_counts() -> None:
     request = signed()
     head, _, signature = request.headers["authorization"].rpartition("=")
