@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from haar.services.dynamodb import errors, legacy, values
+import orjson
+
+from haar.services.dynamodb import errors, legacy, shapes, values
 from haar.services.dynamodb.expressions import projections
 from haar.services.dynamodb.expressions.conditions import Compiled
 from haar.services.dynamodb.expressions.keyconditions import KeyCondition, key_conditions
@@ -48,10 +50,15 @@ class Prepared:
 
 def check(operation: str, input: Input) -> None:
     """Raises ValidationException or SerializationException for a request that is wrong in itself."""
-    _check_constraints(operation, input)
-    prepare = _PREPARE.get(operation)
-    if prepare is not None:
-        input[PREPARED] = prepare(input)
+    try:
+        _check_constraints(operation, input)
+        prepare = _PREPARE.get(operation)
+        if prepare is not None:
+            input[PREPARED] = prepare(input)
+    except ServiceError:
+        # What cannot be read at all is said before what is not allowed, wherever it is in the request.
+        shapes.check_readable(input)
+        raise
 
 
 def _check_constraints(operation: str, input: Input) -> None:
@@ -96,28 +103,29 @@ def put(input: Input) -> Prepared:
     """PutItem, and Put of a transaction."""
     prepared = Prepared()
     check_parameters(input, ("ConditionExpression",), ("Expected",))
-    if input.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
-        raise errors.validation("ReturnValues can only be ALL_OLD or NONE")
-    prepared.size = item_size(input["Item"])
+    prepared.size = values.check_item(input["Item"])
+    _check_return_values(input)
+    _check_size(prepared.size)
     _conditional(input, prepared)
     return prepared
 
 
-def item_size(item: Any) -> int:
-    """The size of an item to be put, which becomes canonical."""
-    size = values.check_item(item)
+def _check_return_values(input: Input) -> None:
+    if input.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
+        raise errors.validation("ReturnValues can only be ALL_OLD or NONE")
+
+
+def _check_size(size: int) -> None:
     if size > ITEM_BYTES:
         raise errors.validation("Item size has exceeded the maximum allowed size")
-    return size
 
 
 def delete(input: Input) -> Prepared:
     """DeleteItem, and Delete and ConditionCheck of a transaction."""
     prepared = Prepared()
     check_parameters(input, ("ConditionExpression",), ("Expected",))
-    if input.get("ReturnValues", "NONE") not in ("NONE", "ALL_OLD"):
-        raise errors.validation("ReturnValues can only be ALL_OLD or NONE")
     values.check_item(input["Key"])
+    _check_return_values(input)
     _conditional(input, prepared)
     return prepared
 
@@ -289,8 +297,10 @@ def batch_get(input: Input) -> None:
         prepared = request[PREPARED] = Prepared()
         for key in request["Keys"]:
             values.check_item(key)
-        project(request, prepared)
+        if len({orjson.dumps(key, option=orjson.OPT_SORT_KEYS) for key in request["Keys"]}) != len(request["Keys"]):
+            raise errors.validation("Provided list of item keys contains duplicates")
         total += len(request["Keys"])
+        project(request, prepared)
     if total > BATCH_GET_KEYS:
         raise errors.validation("Too many items requested for the BatchGetItem call")
 
@@ -316,7 +326,8 @@ def _batch_request(request: Input) -> None:
         )
     prepared = request[PREPARED] = Prepared()
     if put_request is not None:
-        prepared.size = item_size(put_request["Item"])
+        prepared.size = values.check_item(put_request["Item"])
+        _check_size(prepared.size)
     else:
         assert delete_request is not None
         values.check_item(delete_request["Key"])

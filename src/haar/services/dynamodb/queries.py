@@ -44,7 +44,10 @@ async def scan(ctx: Context, input: Input) -> Output:
     if (given := input.get("ExclusiveStartKey")) is not None:
         after = start_key(table, index, given)
         if after.partition < start or (end is not None and after.partition >= end):
-            raise errors.validation("The provided starting key is outside query boundaries based on provided conditions")
+            raise errors.validation(
+                "The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment. "
+                f"TotalSegments: {input['TotalSegments']} Segment: {segment}"
+            )
     return await _answer(ctx, input, table, index, Span((index or table).space, None, start, end, after=after))
 
 

@@ -64,9 +64,16 @@ def failed(write: Write, old: Image | None) -> ServiceError:
     return errors.condition_failed(old.fragment if old is not None and write.return_old_on_failure else None)
 
 
+def same(old: Image | None, new: Image | None) -> bool:
+    """Whether nothing changes: attributes have no order."""
+    if old is None or new is None:
+        return old is new
+    return old is new or old.data == new.data or (len(old.data) == len(new.data) and old.item == new.item)
+
+
 async def apply(tx: Transaction, table: Table, key: Key, old: Image | None, new: Image | None, origin: str = "") -> None:
     """Replaces `old` by `new`; both are what they are, None is no item. Nothing is written where nothing changes."""
-    if (old is None and new is None) or (old is not None and new is not None and (new is old or new.data == old.data)):
+    if same(old, new):
         return
     if new is not None:
         tx.put(table.space, key.partition, key.sort, new.data)
