@@ -27,6 +27,8 @@ class Overlay:
         return bool(self.spaces)
 
     def write(self, space: str, partition: bytes, sort: bytes, value: bytes | None) -> None:
+        if type(partition) is not bytes or type(sort) is not bytes or (value is not None and type(value) is not bytes):
+            raise TypeError(f"{space}: keys and values are bytes, not {type(partition)}, {type(sort)}, {type(value)}")
         rows = self.spaces.get(space)
         if rows is None:
             rows = self.spaces[space] = {}

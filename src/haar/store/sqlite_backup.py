@@ -65,9 +65,12 @@ def take_over(directory: Path, lock: Lock) -> None:
 
 def restore(source: Path, directory: Path) -> None:
     """Makes `directory` hold what the backup holds; no server may be running on it (it would `stage` and start again)."""
-    stage(source, directory)
+    if not source.is_file():
+        raise DataError(f"{source} does not exist")
+    sqlite_file.prepare(directory)
     lock = Lock(directory)
     try:
+        stage(source, directory)
         take_over(directory, lock)
     finally:
         lock.release()

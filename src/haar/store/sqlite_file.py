@@ -4,6 +4,8 @@ DIR/lock         held (flock) by the one server of the directory; says that the 
 DIR/haar.db      rows; DIR/haar.db-wal and DIR/haar.db-shm belong to it
 """
 
+import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -26,6 +28,9 @@ CACHE_KIB = 65536
 LOG_FILE_BYTES = 64 * 1024 * 1024
 """The log's file is cut to this when it starts over."""
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system calls a full disk, a full quota, and a file as large as it may be."""
+
 SCHEMA = """
 CREATE TABLE spaces(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE rows(
@@ -34,9 +39,9 @@ CREATE TABLE rows(
 """
 
 
-def translate(error: apsw.Error, file: Path) -> StoreError:
-    """The store's error for one of SQLite's."""
-    if isinstance(error, apsw.FullError):
+def translate(error: apsw.Error, file: Path, number: int = 0) -> StoreError:
+    """The store's error for one of SQLite's; `number` is the system's error number behind it."""
+    if isinstance(error, apsw.FullError) or (isinstance(error, apsw.IOError) and number in FULL):
         return StoreFull(f"{file}: no space left for the write")
     if isinstance(error, (apsw.CorruptError, apsw.NotADBError)):
         return DataError(f"{file} is damaged ({error}); stop haar, keep the file, restore a backup: haar restore BACKUP --data DIRECTORY")
@@ -110,15 +115,14 @@ def open_server(directory: Path, lock: Lock) -> apsw.Connection:
             _create(connection)
         check_version(connection, file)
         connection.execute("PRAGMA journal_mode = WAL")
-        # Whatever is in the log may have been written and not synced by a process that was killed: nobody sees it before it is on disk.
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        settle(connection, file)
         connection.execute("PRAGMA synchronous = NORMAL")
         sync_directory(directory)
         lock.mark()
     except (apsw.Error, OSError, StoreError) as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, apsw.Error):
+        if isinstance(error, (apsw.Error, OSError)):
             raise _opening(error, file) from error
         raise
     return connection
@@ -183,6 +187,19 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def settle(connection: apsw.Connection, file: Path) -> None:
+    """What is in the log may have been written, and not synced, by a process that was killed: it is on disk before anybody reads it."""
+    log = file.with_name(f"{file.name}-wal")
+    if log.exists():
+        descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    with contextlib.suppress(apsw.FullError):  # the log stays as it is: haar starts on a full disk, too
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
+
 def _create(connection: apsw.Connection) -> None:
     connection.execute(f"PRAGMA page_size = {PAGE}")
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
@@ -218,7 +235,10 @@ def _refuse_unwritable(file: Path) -> None:
         raise DataError(f"{file} cannot be read and written by this user")
 
 
-def _opening(error: apsw.Error, file: Path) -> StoreError:
+def _opening(error: apsw.Error | OSError, file: Path) -> StoreError:
+    if isinstance(error, OSError):
+        kind = StoreFull if error.errno in FULL else DataError
+        return kind(f"{error.filename or file}: {error.strerror}")
     if isinstance(error, apsw.NotADBError):
         return DataError(f"{file} is not a database; put the right file back or restore a backup: haar restore BACKUP --data {file.parent}")
     if isinstance(error, (apsw.CantOpenError, apsw.ReadOnlyError, apsw.PermissionsError)):

@@ -6,7 +6,7 @@ from typing import Any
 import apsw
 
 from haar.store.contract import Row
-from haar.store.errors import StoreError
+from haar.store.errors import StoreClosed, StoreError
 from haar.store.overlay import Overlay
 from haar.store.sqlite_file import translate
 
@@ -36,7 +36,7 @@ class Rows:
         try:
             rows: list[Any] = self._execute(GET, (number, partition, sort)).fetchall()
         except apsw.Error as error:
-            raise translate(error, self._file) from error
+            raise self._failure(error) from error
         return rows[0][0] if rows else None
 
     def range(
@@ -91,7 +91,7 @@ class Rows:
                     else:
                         execute(PUT, (number, partition, sort, value))
         except apsw.Error as error:
-            raise translate(error, self._file) from error
+            raise self._failure(error) from error
 
     def delete_slice(self, space: str, start: bytes, end: bytes | None, limit: int) -> int:
         """Deletes the first `limit` rows with start <= partition < end; how many there were."""
@@ -137,4 +137,9 @@ class Rows:
         try:
             return self._execute(statement, values or ()).fetchall()
         except apsw.Error as error:
-            raise translate(error, self._file) from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: apsw.Error) -> StoreError:
+        if isinstance(error, (apsw.ConnectionClosedError, apsw.CursorClosedError)):
+            return StoreClosed(f"{self._file}: the store is closed")
+        return translate(error, self._file, self._connection.system_errno)
