@@ -132,21 +132,23 @@ class Statement:
 class Policy:
     """A compiled policy document."""
 
-    __slots__ = ("_by_service", "_of_any", "name", "statements", "version")
+    __slots__ = ("by_service", "name", "of_any", "statements", "version")
 
     def __init__(self, name: str, version: str, statements: tuple[Statement, ...]) -> None:
         self.name = name
         self.version = version
         self.statements = statements
         named = {service for statement in statements for service in statement.services or ()}
-        self._of_any = tuple(statement for statement in statements if statement.services is None)
-        self._by_service = {
+        self.of_any = tuple(statement for statement in statements if statement.services is None)
+        """The statements that may speak of every service's actions, in order."""
+        self.by_service = {
             service: tuple(one for one in statements if one.services is None or service in one.services) for service in named
         }
+        """Those and the ones about it, by the prefix of each service that the policy names."""
 
     def about(self, service: str) -> tuple[Statement, ...]:
-        """The statements that may speak of this service's actions, in order."""
-        return self._by_service.get(service, self._of_any)
+        """The statements that may speak of this service's actions, in order; `service` in lower case."""
+        return self.by_service.get(service, self.of_any)
 
 
 def as_list(value: Any) -> list[str]:

@@ -50,7 +50,7 @@ def _survey(layer: Layer, policies: Sequence[Policy], request: AccessRequest, ac
     service = action.partition(":")[0]
     resource = request.resource
     for policy in policies:
-        for statement in policy.about(service):
+        for statement in policy.by_service.get(service, policy.of_any):
             # The usual ways of matching are written out: this loop is what a decision costs.
             names = statement.actions
             named = action in names.exact or action.startswith(names.prefixes) or (names.regexes != () and names.fits(action))
@@ -80,8 +80,9 @@ def _survey(layer: Layer, policies: Sequence[Policy], request: AccessRequest, ac
                     continue
             if statement.allow:
                 found.allows.append((policy, statement))
-                found.granted |= {strength}
-                if firm:
+                if strength not in found.granted:
+                    found.granted |= {strength}
+                if firm and strength not in found.firm:
                     found.firm |= {strength}
             elif firm and not found.firm_deny:
                 found.firm_deny = True
