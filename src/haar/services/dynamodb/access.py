@@ -108,7 +108,7 @@ def item_conditions(ctx: Context, name: str, input: Mapping[str, Any], enclosing
             attributes.update(prepared.projection.heads)
     keys["dynamodb:Attributes"] = sorted(attributes)
     _add(keys, input, enclosing)
-    if "Key" in input and "ReturnValues" not in input:
+    if ctx.operation in ("GetItem", "TransactGetItems"):
         keys["dynamodb:Select"] = ["SPECIFIC_ATTRIBUTES" if prepared is not None and prepared.projection is not None else "ALL_ATTRIBUTES"]
     return keys
 
