@@ -159,6 +159,7 @@ def test_every_operation_demands_something(iam: Any, user: Any, client: Any) -> 
         "MaxItems": 1,
         "Tags": [{"Key": "a", "Value": "b"}],
         "TagKeys": ["a"],
+        "ThumbprintList": ["a" * 40],
         "ActionNames": ["s3:GetObject"],
         "ServiceNamespaces": ["s3"],
     }
@@ -174,6 +175,8 @@ def test_every_operation_demands_something(iam: Any, user: Any, client: Any) -> 
             given[member] = values.get(member) or arns.get(member) or (shape.enum[0] if getattr(shape, "enum", None) else fallback)
             if member in ("AuthenticationCode1", "AuthenticationCode2"):
                 given[member] = "123456"
+            if member == "Url":
+                given[member] = "https://example.com"
             if member == "VersionId":
                 given[member] = "v1"
             if member == "AWSServiceName":

@@ -1,8 +1,6 @@
 """The account as a whole: alias, summary, and everything in it at once."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, TypeVar
+from typing import Any
 
 from haar.policy.managed import managed_arns
 from haar.services.iam import errors, shapes
@@ -10,24 +8,21 @@ from haar.services.iam.access_keys import MAX_KEYS
 from haar.services.iam.attachments import MAX_ATTACHED
 from haar.services.iam.catalog import find_policy
 from haar.services.iam.demands import anywhere
-from haar.services.iam.entities import decode, find
+from haar.services.iam.entities import find
 from haar.services.iam.groups import MAX_GROUPS
 from haar.services.iam.instance_profiles import profile_shape
 from haar.services.iam.mfa import Device
-from haar.services.iam.paging import page
+from haar.services.iam.oidc_providers import Provider
+from haar.services.iam.paging import everything, page
 from haar.services.iam.policies import MAX_SIZE, MAX_VERSIONS, policy_shape, used_policies
 from haar.services.iam.records import ACCOUNT, Entity, Group, Holder, InstanceProfile, Policy, Role, User
 from haar.services.iam.roles import MAX_TRUST_SIZE, profiles_of, role_shape
 from haar.services.iam.root import find_root
 from haar.services.iam.service import service
 from haar.services.service import Context, Input, Output
-from haar.store.contract import Reader, Transaction
-
-E = TypeVar("E", bound=Entity)
+from haar.store.contract import Transaction
 
 ALIAS = b"alias"
-SLICE = 200
-"""Rows read at once."""
 QUOTAS = {
     "UsersQuota": 5000,
     "GroupsQuota": 300,
@@ -49,16 +44,6 @@ QUOTAS = {
     "PolicySizeQuota": MAX_SIZE,
     "VersionsPerPolicyQuota": MAX_VERSIONS,
 }
-
-
-async def everything(reader: Reader, kind: type[E]) -> AsyncIterator[E]:
-    """All entities of a kind in order of name, read in slices that let others in: not for use in a transaction."""
-    after = None
-    while rows := await reader.scan(kind.space, after=after, limit=SLICE):
-        for row in rows:
-            yield decode(row.value, kind)
-        await asyncio.sleep(0)
-        after = (rows[-1].partition, rows[-1].sort)
 
 
 @service.operation("CreateAccountAlias", anywhere)
@@ -110,7 +95,7 @@ async def get_account_summary(ctx: Context, input: Input) -> Output:
         "AccountSigningCertificatesPresent": 0,
         "AccountPasswordPresent": 0,
         "ServerCertificates": 0,
-        "Providers": 0,
+        "Providers": sum([1 async for _ in everything(store, Provider)]),
         "GlobalEndpointTokenVersion": 1,
     }
     return {"SummaryMap": QUOTAS | counted}

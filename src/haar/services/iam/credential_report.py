@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from haar.services.iam.account import everything
 from haar.services.iam.demands import anywhere
 from haar.services.iam.entities import decode, encode
+from haar.services.iam.paging import everything
 from haar.services.iam.records import ACCOUNT, KEYS, USED, AccessKey, Used, User
 from haar.services.iam.root import find_root, root_created
 from haar.services.iam.service import service

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, TypeVar
 
 from haar.services.iam import errors
@@ -66,5 +66,15 @@ async def page_of(
             found.append(entity)
         if len(rows) < SCAN_SLICE:
             return found, _more(None)
+        await asyncio.sleep(0)
+        after = (rows[-1].partition, rows[-1].sort)
+
+
+async def everything(reader: Reader, kind: type[E]) -> AsyncIterator[E]:
+    """All entities of a kind in order of name, read in slices that let others in: not for use in a transaction."""
+    after = None
+    while rows := await reader.scan(kind.space, after=after, limit=SCAN_SLICE):
+        for row in rows:
+            yield decode(row.value, kind)
         await asyncio.sleep(0)
         after = (rows[-1].partition, rows[-1].sort)
