@@ -12,6 +12,7 @@ from typing import Any
 MAX_PATH = 1000
 MAX_RESULTS = 100_000
 MAX_FILTER_DEPTH = 20
+FUNCTIONS = frozenset(("length", "size", "keys", "first", "last", "avg", "min", "max", "sum"))
 
 _NAME = re.compile(r"[^.\[\]()\s]+")
 _FILTER_NAME = re.compile(r"[^.\[\]()\s<>=!&|~]+")
@@ -102,6 +103,8 @@ def _member(path: str, at: int, names: "re.Pattern[str]") -> tuple[int, Step, bo
     if name is None:
         raise PathError(f"a name is missing in the path {path!r}")
     if path.startswith("()", name.end()):
+        if name[0] not in FUNCTIONS:
+            raise PathError(f"there is no function {name[0]}()")
         return name.end() + 2, _wildcard, True, name[0]
     return name.end(), _child(name[0]), True, None
 
@@ -120,7 +123,7 @@ def _bracket(path: str, at: int, depth: int) -> tuple[int, Step, bool]:
         while at < len(path) and path[at] in ", ":
             at += 1
     if names:
-        return _closed(path, at), _child(names[0]) if len(names) == 1 else _children(tuple(names)), len(names) == 1
+        return _closed(path, at), _child(names[0]) if len(names) == 1 else _children(tuple(names)), True
     if (indexes := _INDEXES.match(path, at)) and path.startswith("]", indexes.end()):
         numbers = tuple(int(one) for one in indexes[0].split(","))
         return indexes.end() + 1, _at(numbers), len(numbers) == 1
@@ -204,8 +207,6 @@ def _call(function: str, value: Any) -> Any:
     if function == "avg":
         return sum(numbers) / len(numbers)
     known: dict[str, Callable[[list[Any]], Any]] = {"min": min, "max": max, "sum": sum}
-    if function not in known:
-        raise PathError(f"there is no function {function}()")
     return float(known[function](numbers))
 
 

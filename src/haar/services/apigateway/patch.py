@@ -87,6 +87,8 @@ class Entries:
     missing: str = "Invalid parameter name specified"
     ops: tuple[str, ...] = ("add", "replace", "remove")
     at: str = ""
+    fresh: bool = False
+    """Whether `replace` also adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,7 @@ def _patch_entry(holder: Doc, name: str, op: str, entry: str, value: str | None,
     kept = None if op == "remove" else rule.convert(value)
     if op != "remove" and kept is None:
         raise errors.bad_request(f"Invalid null or empty value in {name}")
-    if op != "add" and entry not in entries:
+    if entry not in entries and op != "add" and not (rule.fresh and op == "replace"):
         raise errors.not_found(rule.missing)
     if op == "remove":
         del entries[entry]

@@ -38,7 +38,7 @@ RULES: Rules = {
     "/accessLogSettings": Value(text_or_none, ("remove",)),
     "/accessLogSettings/destinationArn": Value(text_or_none, ("add", "replace", "remove")),
     "/accessLogSettings/format": Value(text_or_none, ("add", "replace", "remove")),
-    "/variables": Entries(missing="Invalid stage variable name specified"),
+    "/variables": Entries(missing="Invalid stage variable name specified", fresh=True),
     "/tracingEnabled": Value(boolean),
     "/documentationVersion": Value(text_or_none),
     "/webAclArn": Value(text_or_none),
@@ -46,7 +46,7 @@ RULES: Rules = {
     "/canarySettings/percentTraffic": Value(number()),
     "/canarySettings/deploymentId": Value(),
     "/canarySettings/useStageCache": Value(boolean),
-    "/canarySettings/stageVariableOverrides": Entries(missing="Invalid stage variable name specified"),
+    "/canarySettings/stageVariableOverrides": Entries(missing="Invalid stage variable name specified", fresh=True),
 }
 SETTING_RULES: Rules = {
     "/metrics/enabled": Value(boolean, at="/metricsEnabled"),

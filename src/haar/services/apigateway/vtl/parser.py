@@ -173,7 +173,7 @@ class Parser:
             return name
         handler = getattr(self, f"_do_{name}", None)
         if handler is not None:
-            handler(nodes)
+            handler(nodes, begin)
         else:
             self._use(nodes, name, begin)
         return ""
@@ -213,13 +213,12 @@ class Parser:
         self._line_end()
         return condition
 
-    def _do_set(self, nodes: list[Node]) -> None:
+    def _do_set(self, nodes: list[Node], begin: int) -> None:
         from haar.services.apigateway.vtl.expressions import Expressions
 
-        if nodes and isinstance(nodes[-1], Text):
-            kept = _BEFORE.sub("", nodes[-1].text)
-            if kept == "" or kept.endswith(("\n", "\r")):
-                nodes[-1] = Text(kept)
+        line = self.source.rfind("\n", 0, begin) + 1
+        if nodes and isinstance(nodes[-1], Text) and not self.source[line:begin].strip(" \t"):
+            nodes[-1] = Text(_BEFORE.sub("", nodes[-1].text))
         self._spaces()
         expressions = Expressions(self)
         expressions.expect("(")
@@ -231,7 +230,7 @@ class Parser:
         self._line_end()
         nodes.append(Set(target, value))
 
-    def _do_if(self, nodes: list[Node]) -> None:
+    def _do_if(self, nodes: list[Node], begin: int) -> None:
         branches: list[tuple[Expression, Sequence[Node]]] = []
         otherwise: Sequence[Node] = ()
         condition = self._condition()
@@ -254,7 +253,7 @@ class Parser:
             self.fail(f"#{what} without #end")
         return block
 
-    def _do_foreach(self, nodes: list[Node]) -> None:
+    def _do_foreach(self, nodes: list[Node], begin: int) -> None:
         from haar.services.apigateway.vtl.expressions import Expressions
 
         self._spaces()
@@ -271,7 +270,7 @@ class Parser:
         self._line_end()
         nodes.append(ForEach(variable.name, over, self._until_end("foreach")))
 
-    def _do_define(self, nodes: list[Node]) -> None:
+    def _do_define(self, nodes: list[Node], begin: int) -> None:
         from haar.services.apigateway.vtl.expressions import Expressions
 
         self._spaces()
@@ -283,7 +282,7 @@ class Parser:
         self._line_end()
         nodes.append(Define(variable.name, self._until_end("define")))
 
-    def _do_macro(self, nodes: list[Node]) -> None:
+    def _do_macro(self, nodes: list[Node], begin: int) -> None:
         from haar.services.apigateway.vtl.expressions import Expressions
 
         self._spaces()
@@ -305,19 +304,19 @@ class Parser:
         self._line_end()
         nodes.append(Macro(name[0], parameters, self._until_end("macro")))
 
-    def _do_stop(self, nodes: list[Node]) -> None:
+    def _do_stop(self, nodes: list[Node], begin: int) -> None:
         nodes.append(Halt(Stop))
 
-    def _do_return(self, nodes: list[Node]) -> None:
+    def _do_return(self, nodes: list[Node], begin: int) -> None:
         nodes.append(Halt(Stop))
 
-    def _do_break(self, nodes: list[Node]) -> None:
+    def _do_break(self, nodes: list[Node], begin: int) -> None:
         nodes.append(Halt(Break))
 
-    def _do_evaluate(self, nodes: list[Node]) -> None:
+    def _do_evaluate(self, nodes: list[Node], begin: int) -> None:
         nodes.append(Evaluate(self._condition()))
 
-    def _do_include(self, nodes: list[Node]) -> None:
+    def _do_include(self, nodes: list[Node], begin: int) -> None:
         self.fail("#include reads files, which mapping templates have not")
 
     _do_parse = _do_include
