@@ -21,7 +21,8 @@ def canonical_path(path: str, service: str) -> str:
     if path in ("/", "") or _PLAIN_PATH(path):
         return path or "/"
     if service in S3_LIKE:
-        return quote(unquote_to_bytes(path.encode("latin-1", "replace")), safe="/" + UNRESERVED)
+        # Segment by segment: an encoded slash is not one that divides.
+        return "/".join([quote(unquote_to_bytes(part.encode("latin-1", "replace")), safe=UNRESERVED) for part in path.split("/")])
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":

@@ -1,16 +1,20 @@
 """Requests that botocore signed: taken as they are, refused when a part was changed."""
 
+import asyncio
 import dataclasses
 import hashlib
+import string
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import botocore.auth
 import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
 
 from haar.auth.errors import amz_date
 from haar.auth.principal import Authenticated, Credential, Principal
@@ -87,6 +91,25 @@ async def test_what_botocore_signs_is_taken(method: str, url: str, body: bytes, 
     found = await check(signed(method, url, body, {"Host": "localhost:4566"}, service))
     assert found == Authenticated(USER, "us-east-1", service, found.details)
     assert found.details["s3:authType"] == "REST-HEADER"
+
+
+texts = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+
+
+@given(
+    st.lists(texts, max_size=4),
+    st.lists(st.tuples(texts.filter(bool), texts), max_size=4),
+    st.binary(max_size=20),
+    st.text(string.printable.strip() + "  ", max_size=20),
+    st.sampled_from(["s3", "lambda", "apigateway", "execute-api"]),
+)
+def test_whatever_botocore_signs_is_taken(path: list[str], query: list[tuple[str, str]], body: bytes, value: str, service: str) -> None:
+    signer = botocore.auth.S3SigV4Auth if service == "s3" else botocore.auth.SigV4Auth
+    url = "http://localhost:4566/" + "/".join(quote(part, safe="~") for part in path)
+    if query:
+        url += "?" + "&".join(f"{quote(name, safe='~')}={quote(item, safe='~')}" for name, item in query)
+    request = signed("PUT", url, body, {"Host": "localhost:4566", "X-Amz-Meta": value}, service, signer)
+    assert asyncio.run(check(request)).service == service
 
 
 async def test_a_session_is_its_token_and_its_key() -> None:
