@@ -87,11 +87,13 @@ async def _answer(ctx: Context, input: Input, table: Table, index: Index | None,
     if projection is not None and index is not None and not index.local and not index.whole:
         _check_projected(index, projection.heads)
     page = await read_page(ctx.store, span, input.get("Limit"), prepared.condition)
-    units = read_units(page.size, consistent)
-    if index is None:
-        consumed.own += units
-    else:
-        consumed.add_index(index.name, units)
+    detail = wanted(input)
+    if detail is not None:
+        units = read_units(page.size, consistent)
+        if index is None:
+            consumed.own += units
+        else:
+            consumed.add_index(index.name, units)
     output: dict[str, Any] = {"Count": len(page.rows), "ScannedCount": page.scanned}
     if input.get("Select") != "COUNT":
         if fetching:
@@ -102,7 +104,7 @@ async def _answer(ctx: Context, input: Input, table: Table, index: Index | None,
     if page.last is not None:
         item = values_of(page.last_row)
         output["LastEvaluatedKey"] = {name: item[name] for name in (table.key_names if index is None else index.key_names)}
-    if (detail := wanted(input)) is not None:
+    if detail is not None:
         output["ConsumedCapacity"] = consumed.shown(detail)
     return output
 

@@ -7,7 +7,7 @@ from haar.services.dynamodb import keys
 from haar.services.dynamodb.images import Key, size_of, values_of
 from haar.services.dynamodb.limits import PAGE_BYTES, READ_CHUNK_MOST, READ_CHUNK_ROWS
 from haar.services.dynamodb.values import Item
-from haar.store.contract import Reader, Row
+from haar.store.contract import Reader
 
 Filter = Callable[[Item], bool]
 
@@ -34,11 +34,38 @@ class Page:
     items: list[Item] = field(default_factory=list)
     """Their values, when there was a filter."""
     scanned: int = 0
-    size: int = 0
-    """Sizes of all rows read, as DynamoDB counts them."""
+    most: int = 0
+    """At least the size of all rows read: their JSON is never shorter than what DynamoDB counts."""
+    unmeasured: list[bytes] = field(default_factory=list)
+    measured: int = 0
     last: Key | None = None
     """The last row that was read, when there may be more behind it."""
     last_row: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """The size of all rows read, as DynamoDB counts it."""
+        if self.unmeasured:
+            self.measured += sum(map(size_of, self.unmeasured))
+            self.unmeasured = []
+            self.most = self.measured
+        return self.measured
+
+    def take(self, values: list[bytes]) -> int:
+        """How many of these rows fit into the page."""
+        most = self.most + sum(map(len, values))
+        if most < PAGE_BYTES:
+            self.most = most
+            self.unmeasured += values
+            return len(values)
+        size, taken = self.size, 0
+        for value in values:
+            size += size_of(value)
+            taken += 1
+            if size >= PAGE_BYTES:
+                break
+        self.measured = self.most = size
+        return taken
 
 
 async def read_page(reader: Reader, span: Span, limit: int | None, keep: Filter | None = None) -> Page:
@@ -48,41 +75,47 @@ async def read_page(reader: Reader, span: Span, limit: int | None, keep: Filter 
     chunk = READ_CHUNK_ROWS
     while True:
         wanted = chunk if limit is None else min(chunk, limit - page.scanned)
-        rows = await _read(reader, span, after, wanted)
-        for row in rows:
-            value = row.value
-            page.size += size_of(value)
-            page.scanned += 1
-            if keep is None:
-                page.rows.append(value)
-            else:
+        places, values = await _read(reader, span, after, wanted)
+        taken = page.take(values) if values else 0
+        page.scanned += taken
+        read = values if taken == len(values) else values[:taken]
+        if keep is None:
+            page.rows += read
+        else:
+            for value in read:
                 item = values_of(value)
                 if keep(item):
                     page.rows.append(value)
                     page.items.append(item)
-            if page.size >= PAGE_BYTES or page.scanned == limit:
-                page.last, page.last_row = Key(row.partition, row.sort), value
-                return page
-        if len(rows) < wanted:
+        if taken and (page.most >= PAGE_BYTES or page.scanned == limit):
+            page.last, page.last_row = places(taken - 1), values[taken - 1]
             return page
-        after = Key(rows[-1].partition, rows[-1].sort)
-        left = PAGE_BYTES - page.size
-        chunk = max(1, min(READ_CHUNK_MOST, left * page.scanned // max(page.size, 1) + 1))
+        if len(values) < wanted:
+            return page
+        after = places(-1)
+        left = PAGE_BYTES - page.most
+        chunk = max(1, min(READ_CHUNK_MOST, left * page.scanned // max(page.most, 1) + 1))
 
 
-async def _read(reader: Reader, span: Span, after: Key | None, limit: int) -> list[Row]:
+async def _read(reader: Reader, span: Span, after: Key | None, limit: int) -> tuple[Callable[[int], Key], list[bytes]]:
+    """Rows behind `after`: where each is, and their values."""
     partition = span.partition
     if partition is None:
-        return await reader.scan(span.space, span.start, span.end, after=after, limit=limit)
+        rows = await reader.scan(span.space, span.start, span.end, after=after, limit=limit)
+        return lambda at: Key(rows[at].partition, rows[at].sort), [row.value for row in rows]
     start, end = span.start, span.end
     if after is not None and span.reverse:
         end = after.sort if end is None else min(end, after.sort)
     elif after is not None:
         start = max(start, after.sort + b"\x00")
     if end is not None and start >= end:
-        return []
+        return _nowhere, []
     found = await reader.range(span.space, partition, start, end, reverse=span.reverse, limit=limit)
-    return [Row(partition, sort, value) for sort, value in found]
+    return lambda at: Key(partition, found[at][0]), [value for _, value in found]
+
+
+def _nowhere(at: int) -> Key:
+    raise IndexError(at)
 
 
 def bounds(
