@@ -16,11 +16,6 @@ def anywhere(ctx: Context, input: Input) -> Sequence[Demand]:
     return [Demand(f"iam:{ctx.operation}")]
 
 
-def nothing(ctx: Context, input: Input) -> Sequence[Demand]:
-    """An action that everyone who is authenticated may do."""
-    return []
-
-
 def own_name(ctx: Context) -> str:
     """The caller's user name, or empty when it is no user."""
     return ctx.principal.name if ctx.principal.kind == "user" else ""

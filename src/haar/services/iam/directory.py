@@ -34,13 +34,16 @@ class Directory:
         self.keys: Cached[Credential] = Cached(host.store, WATCHED, self._load_key)
         self.sessions: Cached[Credential] = Cached(host.store, WATCHED, self._load_session)
         self._subjects: Cached[Subject] = Cached(host.store, WATCHED, self._load_subject)
-        self._decisions: dict[tuple[Principal, str, str], Decision] = {}
+        self._decisions: dict[str, tuple[Principal, dict[tuple[str, str], Decision]]] = {}
+        """By key id (or ARN): a string's hash is kept, a principal's is not."""
+        self._remembered = 0
         self._generation = 0
         for space in WATCHED:
             host.store.watch(space, self._forget)
 
     def _forget(self) -> None:
         self._generation += 1
+        self._remembered = 0
         self._decisions.clear()
 
     # ---- credentials -------------------------------------------------------------------------------------------------------
@@ -114,13 +117,26 @@ class Directory:
         return self._compiled(DENY_ALL if policy is None else policy.document, given)
 
     def known(self, principal: Principal, action: str, resource: str) -> Decision | None:
-        return self._decisions.get((principal, action, resource))
+        """The remembered decision: no I/O, as little as can be."""
+        entry = self._decisions.get(principal.access_key_id or principal.arn)
+        if entry is None or (entry[0] is not principal and entry[0] != principal):
+            return None
+        return entry[1].get((action, resource))
+
+    def _remember(self, principal: Principal, action: str, resource: str, decision: Decision) -> None:
+        if self._remembered >= DECISION_BOUND:
+            self._forget()
+        key = principal.access_key_id or principal.arn
+        entry = self._decisions.get(key)
+        if entry is None or (entry[0] is not principal and entry[0] != principal):
+            entry = self._decisions[key] = (principal, {})
+        entry[1][action, resource] = decision
+        self._remembered += 1
 
     async def decide(self, principal: Principal, demand: Demand, context: Mapping[str, Sequence[str]]) -> Decision:
         _refuse_bare_session(principal, demand.action)
         plain = demand.resource_policy is None
-        key = (principal, demand.action, demand.resource)
-        if plain and (known := self._decisions.get(key)) is not None:
+        if plain and (known := self.known(principal, demand.action, demand.resource)) is not None:
             return known
         generation = self._generation
         subject = await self._subject(principal)
@@ -142,9 +158,7 @@ class Directory:
             resource=None if demand.resource_policy is None else self._compiled(demand.resource_policy, "resource"),
         )
         if plain and not decision.conditional and generation == self._generation:
-            if len(self._decisions) >= DECISION_BOUND:
-                self._decisions.clear()
-            self._decisions[key] = decision
+            self._remember(principal, demand.action, demand.resource, decision)
         return decision
 
     async def tags_of(self, principal: Principal) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """When keys and roles were last used: noted in memory, written in batches."""
 
 import asyncio
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from haar.auth.principal import Principal
 from haar.services.iam.entities import decode, encode, find
@@ -16,12 +16,8 @@ NOTED_BOUND = 10_000
 """Keys and roles noted between two batches; more are not noted."""
 
 
-class Note(NamedTuple):
-    at: float
-    service: str
-    region: str
-    role: str
-    """The role's name, empty for a key."""
+Note = tuple[float, str, str, str]
+"""When, by which service, in which region, and the role's name (empty for a key). A plain tuple: one is made every request."""
 
 
 class Uses:
@@ -33,14 +29,16 @@ class Uses:
 
     def note(self, principal: Principal, service_name: str, region: str) -> None:
         """A long-term key by its id, a role's session by the role's; other sessions are not kept account of."""
+        role = ""
         if principal.kind == "assumed-role":
             key, role = principal.id.partition(":")[0], principal.name
-        elif principal.issued is None and principal.access_key_id:
-            key, role = principal.access_key_id, ""
+        elif principal.issued is None:
+            key = principal.access_key_id
         else:
             return
-        if key in self._noted or len(self._noted) < NOTED_BOUND:
-            self._noted[key] = Note(self._host.clock.now(), service_name, region, role)
+        noted = self._noted
+        if key in noted or (key and len(noted) < NOTED_BOUND):
+            noted[key] = (self._host.clock.now(), service_name, region, role)
 
     async def write(self) -> None:
         """Writes what was noted since the last time, but for what is gone meanwhile."""
@@ -49,9 +47,9 @@ class Uses:
             return
 
         async def write(tx: Transaction) -> None:
-            for key, note in noted.items():
-                if await self._is_there(tx, key, note.role):
-                    tx.put(USED, key.encode(), b"", encode(Used(at=note.at, service=note.service, region=note.region)))
+            for key, (at, service_name, region, role) in noted.items():
+                if await self._is_there(tx, key, role):
+                    tx.put(USED, key.encode(), b"", encode(Used(at=at, service=service_name, region=region)))
 
         await self._host.store.transact(write)
 

@@ -22,6 +22,8 @@ NO_TRUST = '{"Version":"2012-10-17","Statement":[]}'
 async def _demands(ctx: Context, input: Input) -> Sequence[Demand]:
     if ctx.principal.kind == "root":
         raise errors.access_denied("Roles may not be assumed by root accounts.")
+    if ctx.principal.kind == "federated-user":
+        raise _denied(ctx, input, "sts:AssumeRole")
     arn = input["RoleArn"]
     role = await assumable_role(ctx.host, arn)
     conditions = tag_conditions(input) | _own_conditions(ctx, input)
