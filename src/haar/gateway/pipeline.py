@@ -52,6 +52,7 @@ class Gateway:
         self.router = Router(services)
         self._credentials = Credentials(host)
         self._new_id = RequestIds(host).next
+        self._now = host.clock.now
 
     async def handle(self, request: Request) -> Response:
         """Routes a request to AWS's API or to a deployed API."""
@@ -82,7 +83,7 @@ class Gateway:
         try:
             operation = codec.identify(request)
             input = codec.parse(operation, request)
-            caller = await authenticate(request, self._credentials, self.host.clock.now())
+            caller = await authenticate(request, self._credentials, self._now(), service=service.signing_name)
             built = service.operations.get(operation)
             if built is None:
                 raise not_built(service, operation)
