@@ -8,7 +8,7 @@ from typing import Any
 
 from haar.wire.errors import CommonError
 from haar.wire.model import Model, Shape
-from haar.wire.pattern import compile_pattern
+from haar.wire.pattern import backtracks, compile_pattern
 
 Problems = list[str]
 Check = Callable[[Any, str, Problems], None]
@@ -18,9 +18,7 @@ Rule = tuple[Callable[[Any], bool], str]
 _NAMED_PROBLEMS = 10
 """AWS names at most so many in one answer."""
 _PATTERN_LENGTH = 10_000
-"""Longer texts are refused unmatched by patterns that may backtrack: none that is modelled allows them."""
-_ONE_CLASS = re.compile(r"\[[^\]]*\][+*]")
-"""Patterns that are one repeated character class never backtrack (policy documents: up to 131,072 characters)."""
+"""Texts without a bound of their own that are longer are refused unmatched by patterns that may backtrack."""
 _SIZED = frozenset({"string", "blob", "list", "map"})
 _CONSTRAINTS = ("required", "min", "max", "pattern", "enum", "union")
 
@@ -191,23 +189,28 @@ def _rules(shape: Shape) -> list[Rule]:
     elif shape.type in ("integer", "long", "float", "double"):
         rules += _bounds(traits.get("min"), traits.get("max"))
     if shape.type == "string" and "pattern" in traits:
-        rules.append(_pattern(traits["pattern"]))
+        rules.append(_pattern(traits["pattern"], traits.get("max")))
     if traits.get("enum"):
         allowed = frozenset(traits["enum"])
         rules.append((allowed.__contains__, f"Member must satisfy enum value set: [{', '.join(traits['enum'])}]"))
     return rules
 
 
-def _pattern(source: str) -> Rule:
+def _pattern(source: str, high: int | None) -> Rule:
     words = f"Member must satisfy regular expression pattern: {source}"
     # Compiled when first needed: some take milliseconds, and most are never met.
     compiled: list[re.Pattern[str]] = []
-    longest = sys.maxsize if _ONE_CLASS.fullmatch(source) else _PATTERN_LENGTH
+    longest = sys.maxsize
+    if backtracks(source):
+        # Some take minutes on a text that is longer than may be; such a text is told of its length alone.
+        longest = _PATTERN_LENGTH if high is None else high
 
     def holds(value: Any) -> bool:
         if not compiled:
             compiled.append(compile_pattern(source))
-        return len(value) <= longest and compiled[0].fullmatch(value) is not None
+        if len(value) > longest:
+            return high is not None
+        return compiled[0].fullmatch(value) is not None
 
     return holds, words
 
