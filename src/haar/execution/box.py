@@ -189,7 +189,7 @@ class Boxes:
         kind = runtime.kind if runtime.kind == "python" or wanted.code is None else "command"
         mounts = self._mounts(wanted, directory)
         if self._bubblewrap is not None:
-            program = python_command(kind, self.port, runtime_command(runtime, "/var/task", "/var/runtime", wanted.memory_mb))
+            program = python_command(kind, self.port, runtime_command(runtime, "/var/runtime", wanted.memory_mb))
             argv = self._bubblewrap.command(program, slot, OPTIONS)
             options = self._bubblewrap.options(mounts, ephemeral_mb=wanted.ephemeral_mb, slot=slot, filter_fd=FILTER)
             variables = {
@@ -200,7 +200,7 @@ class Boxes:
             }
             return Inner(argv, {}, variables, files=[options, self._bubblewrap.filter])
         sockets = [_loopback(), _loopback()]
-        command = runtime_command(runtime, str(mounts.task), str(mounts.runtime), wanted.memory_mb)
+        command = runtime_command(runtime, str(mounts.runtime), wanted.memory_mb)
         outer = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TZ": ":UTC"}
         variables = {
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{sockets[0].getsockname()[1]}",
@@ -249,11 +249,11 @@ class Boxes:
         return exit
 
 
-def runtime_command(runtime: Runtime, task: str, directory: str, memory_mb: int) -> list[str]:
+def runtime_command(runtime: Runtime, directory: str, memory_mb: int) -> list[str]:
     if runtime.kind == "node":
         heap = [f"--max-old-space-size={memory_mb * 9 // 10}", f"--max-semi-space-size={max(1, memory_mb * 5 // 100)}"]
         return [str(runtimes.node()), *heap, f"{directory}/bootstrap.mjs"]
-    return [f"{task}/bootstrap"] if runtime.kind == "provided" else []
+    return []
 
 
 async def _handed_over(hand: socket.socket, child: Child, output: int) -> list[socket.socket]:

@@ -209,10 +209,13 @@ class Environment:
         return True
 
     def init_failed(self, posted: Posted) -> None:
-        if not self._ready.done():
-            self._fail(
-                Fault(posted.headers.get("lambda-runtime-function-error-type", "Runtime.Unknown"), bytes(posted.body), "init failed")
-            )
+        if self._ready.done():
+            return
+        kind = posted.headers.get("lambda-runtime-function-error-type", "Runtime.Unknown")
+        if kind == "Runtime.InvalidEntrypoint":  # start.py's own, in words only
+            self._fail(Fault(kind, b"", posted.body.decode("utf-8", "replace")))
+        else:
+            self._fail(Fault(kind, bytes(posted.body)))
 
     def gone(self, connection: Connection) -> None:
         if self._waiting is connection:
@@ -248,7 +251,7 @@ class Environment:
             return
         assert self._event is not None
         self._boxes.kill(self.box)
-        self._pump.drain()
+        self._pump.settle()
         message = f"Task timed out after {self.spec.timeout:.2f} seconds"
         self._writer.add(report.timed_out(self.spec, self._event.request_id, message, self._clock.now()))
         fault = Fault("Sandbox.Timedout", b"", message)
@@ -256,7 +259,7 @@ class Environment:
 
     async def _watch_end(self) -> None:
         exit = await self.box.child.ended
-        self._pump.drain()
+        self._pump.settle()
         fault = self._exit_fault(exit)
         if not self._ready.done():
             self._fail(fault)
@@ -282,7 +285,7 @@ class Environment:
         if self._throttled and self.box.group is not None:
             self.box.group.unthrottle()
             self._throttled = False
-        self._pump.drain()
+        self._pump.settle()
         init_ms, self._init_ms = self._init_ms, None
         peak = max(1, min(self.spec.memory_mb, -(-self.box.peak_bytes() >> 20))) if not self._memory_exceeded else self.spec.memory_mb
         figures = report.Figures(duration, init_ms, peak, status, error_kind or "")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import shutil
 from collections import Counter
@@ -39,6 +40,8 @@ class Pool:
     finishing: set[Environment] = field(default_factory=set)
     all: set[Environment] = field(default_factory=set)
     waiters: list[asyncio.Future[Environment]] = field(default_factory=list)
+    starting: int = 0
+    """Environments under way to being in `all`."""
 
 
 class Manager:
@@ -193,6 +196,7 @@ class Manager:
         except BadPackage as error:
             return self._fault(spec, "Runtime.InvalidPackage", str(error))
         self._reserve(spec.memory_mb)
+        pool.starting += 1
         try:
             environment = await self._start(spec, pool, runtime, code, layers, keys, INIT_SECONDS, "init")
             if environment.timed_out:  # as on AWS: once more, and the function's own timeout counts
@@ -202,6 +206,9 @@ class Manager:
         except (Unavailable, OSError):
             self._used_mb -= spec.memory_mb
             raise
+        finally:
+            pool.starting -= 1
+            self._forget(spec, pool)
         return environment
 
     async def _start(
@@ -216,7 +223,8 @@ class Manager:
             box = await self._boxes.open(Wanted(runtime, spec.memory_mb, spec.ephemeral_mb, code, layers))
         self._standby.want(runtime, spec.memory_mb)
         writer = LogWriter(spec, stream, self._surroundings, self._clock)
-        environment = Environment(spec, runtime, box, self._boxes, writer, self._surroundings, self._clock, self._changed)
+        changed = functools.partial(self._changed, pool)
+        environment = Environment(spec, runtime, box, self._boxes, writer, self._surroundings, self._clock, changed)
         pool.all.add(environment)
         await environment.initialise(variables(spec, runtime, keys, stream), keys, limit, phase)
         return environment
@@ -233,9 +241,12 @@ class Manager:
             raise Throttled("ConcurrentInvocationLimitExceeded")
         self._used_mb += memory_mb
 
-    def _changed(self, environment: Environment) -> None:
+    def _forget(self, spec: FunctionSpec, pool: Pool) -> None:
+        if not (pool.all or pool.waiters or pool.starting):
+            self._pools.pop(spec, None)
+
+    def _changed(self, pool: Pool, environment: Environment) -> None:
         """An environment's state has changed: it is free, nearly free, or gone."""
-        pool = self._pools[environment.spec]
         state = environment.state
         if state == "finishing":
             pool.finishing.add(environment)
@@ -253,8 +264,7 @@ class Manager:
             if environment in pool.idle:
                 pool.idle.remove(environment)
             self._used_mb -= environment.spec.memory_mb
-            if not pool.all and not pool.waiters:
-                self._pools.pop(environment.spec, None)
+            self._forget(environment.spec, pool)
             task = asyncio.ensure_future(environment.ended())
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)

@@ -128,6 +128,13 @@ class Pump:
             if len(data) < READ_BYTES:
                 return
 
+    def settle(self) -> None:
+        """Takes what is in the pipe now, and a last line without its end: an invocation is over."""
+        self.drain()
+        if self._buffer and not self._buffer.startswith(FRAME_MAGIC):
+            self._event(self._buffer)
+            self._buffer = bytearray()
+
     def close(self) -> None:
         """Takes what is left, with or without its end of line, and closes the pipe."""
         self.drain(4 * PIPE_BYTES)

@@ -67,7 +67,7 @@ class Receiver(Protocol):
 
     connections: int
     posting: "Connection | None"
-    """The one connection whose body is kept: an environment cannot make haar hold several."""
+    """The one connection whose body is kept, the latest: an environment cannot make haar hold several."""
 
 
 class Connection(asyncio.Protocol):
@@ -122,10 +122,12 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         posted = self._posted
-        posted.size += len(data)
-        if self._receiver.posting is None:
+        if not posted.size:
             self._receiver.posting = self
-        if self._receiver.posting is self and not posted.too_large:
+        posted.size += len(data)
+        if self._receiver.posting is not self:
+            posted.body.clear()
+        elif not posted.too_large:
             posted.body += data
 
     def on_message_complete(self) -> None:

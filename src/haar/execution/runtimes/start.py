@@ -5,8 +5,8 @@
 Descriptor 3 is a Unix socket to haar. Listening sockets for the Runtime API (9001) and the platform (PORT) go out over it; then the
 environment variables come in, four bytes of length and NAME=VALUE between NULs. KIND says what follows: `python` goes on in this very
 process (starting a second interpreter would cost more than the sandbox), `node` becomes COMMAND, which reads the variables itself when
-there are some, and `command` becomes COMMAND with the variables. With PORT 0 haar made the sockets itself. Runs with -I -S -E: the import of `site` is
-half of a start.
+there are some, and `command` becomes COMMAND with the variables, or the package's own `bootstrap`. With PORT 0 haar made the sockets.
+Runs with -I -S -E: the import of `site` is half of a start.
 """
 
 import _socket
@@ -132,8 +132,36 @@ def main() -> None:
     if kind == "python":
         command = [sys.executable, "-S", "-P", sys.argv[0], "told", "0"] if sys.version_info >= (3, 11) else command
     posix.chdir(variables["LAMBDA_TASK_ROOT"])
+    if not command:
+        places = [variables["LAMBDA_TASK_ROOT"] + "/bootstrap", variables.get("_HAAR_OPT", "/opt") + "/bootstrap"]
+        command = [place for place in places if exists(place)][:1]
+        if not command:
+            give_up(variables, "Couldn't find valid bootstrap(s): [" + " ".join(places) + "]")
     command = [wrapper, *command] if wrapper else command
-    posix.execve(command[0], command, variables)
+    try:
+        posix.execve(command[0], command, variables)
+    except OSError as error:
+        give_up(variables, "fork/exec " + command[0] + ": " + str(error.strerror).lower())
+
+
+def exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+def give_up(variables: "dict[str, str]", message: str) -> None:
+    """Tells the Runtime API that there is nothing to start."""
+    host, port = variables["AWS_LAMBDA_RUNTIME_API"].split(":")
+    body = message.encode()
+    head = "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nLambda-Runtime-Function-Error-Type: Runtime.InvalidEntrypoint\r\n"
+    told = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+    told.connect((host, int(port)))
+    told.send(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    told.recv(1000)
+    posix._exit(1)
 
 
 if __name__ == "__main__":
