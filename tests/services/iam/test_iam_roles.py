@@ -118,6 +118,23 @@ def test_trust_is_in_people_not_in_names(iam: Any, name: str, client: Any) -> No
     assert sts.assume_role(RoleArn=arn, RoleSessionName="ss")["AssumedRoleUser"]
 
 
+def test_who_is_renamed_is_trusted_still(iam: Any, user: Any, client: Any) -> None:
+    arn = iam.create_role(RoleName=user.name, AssumeRolePolicyDocument=trust({"AWS": [user.arn, user.arn]}))["Role"]["Arn"]
+    iam.update_user(UserName=user.name, NewUserName=user.name + "-new")
+    shown = iam.get_role(RoleName=user.name)["Role"]["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]
+    assert shown == {"AWS": [user.arn + "-new", user.arn + "-new"]}
+    assert client("sts", **user.keys).assume_role(RoleArn=arn, RoleSessionName="ss")["Credentials"]
+    iam.create_user(UserName=user.name)
+    assert iam.get_role(RoleName=user.name)["Role"]["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] == shown
+
+
+def test_a_unique_id_names_somebody_too(iam: Any, user: Any) -> None:
+    unique = iam.get_user(UserName=user.name)["User"]["UserId"]
+    iam.create_role(RoleName=user.name, AssumeRolePolicyDocument=trust({"AWS": unique}))
+    shown = iam.get_role(RoleName=user.name)["Role"]["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]
+    assert shown == {"AWS": user.arn}
+
+
 def test_instance_profiles(iam: Any, name: str) -> None:
     made = iam.create_instance_profile(InstanceProfileName=name, Path="/i/", Tags=[{"Key": "a", "Value": "b"}])["InstanceProfile"]
     assert made["InstanceProfileId"].startswith("AIPA") and made["Roles"] == []

@@ -69,6 +69,15 @@ def test_a_session_of_a_users_own(client: Any, user: Any, iam: Any) -> None:
     assert refused(sts.get_caller_identity)[0] == "InvalidClientTokenId"
 
 
+def test_a_session_follows_its_user_to_a_new_name(client: Any, user: Any, iam: Any) -> None:
+    user.may("p", statement("dynamodb:ListTables", Condition={"StringEquals": {"aws:username": user.name + "-new"}}))
+    session = keys_of(client("sts", **user.keys).get_session_token())
+    assert refused(client("dynamodb", **session).list_tables)[0] == "AccessDeniedException"
+    iam.update_user(UserName=user.name, NewUserName=user.name + "-new")
+    assert client("sts", **session).get_caller_identity()["Arn"] == user.arn + "-new"
+    assert "TableNames" in client("dynamodb", **session).list_tables()
+
+
 def test_federated_users(client: Any, user: Any, platform: Any) -> None:
     user.may("p", statement("dynamodb:*"), statement("sts:GetFederationToken", f"arn:aws:sts::{platform.account}:federated-user/guest-*"))
     sts = client("sts", **user.keys)

@@ -1,6 +1,7 @@
 """Who has a key, and what they may do: in memory, dropped the moment that IAM changes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from haar.auth.principal import Credential, Principal
@@ -9,7 +10,7 @@ from haar.policy.document import Policy
 from haar.policy.evaluate import evaluate
 from haar.services.iam.catalog import find_policy
 from haar.services.iam.documents import Compiler
-from haar.services.iam.entities import decode, find
+from haar.services.iam.entities import decode, find, find_by_id
 from haar.services.iam.records import KEYS, WATCHED, AccessKey, User
 from haar.services.iam.root import find_root, root_principal
 from haar.services.iam.sessions import open_session
@@ -76,35 +77,39 @@ class Directory:
     async def _load_session(self, token: str) -> Credential:
         """A temporary credential whose user or role is still there; raises LookupError."""
         credential = open_session(self.host, token)
-        if credential is None or not await self._stands(credential.principal):
+        if credential is None:
             raise LookupError("session token")
-        return credential
-
-    async def _stands(self, principal: Principal) -> bool:
+        principal = credential.principal
         if principal.kind == "root" or (principal.kind == "federated-user" and not principal.name):
-            return True
+            return credential
         if principal.kind == "federated-user":
-            user = await find(self.host.store, User, principal.name)
-            return user is not None and user.created <= (principal.issued or 0)
-        return (await self._subject(principal)).id != ""
+            issuer = await find(self.host.store, User, principal.name)
+            if issuer is None or issuer.created > (principal.issued or 0):
+                raise LookupError("session token")
+            return credential
+        holder = await find_by_id(self.host.store, principal.id.partition(":")[0])
+        if holder is None:
+            raise LookupError("session token")
+        if principal.kind == "user":
+            # It may have another name by now.
+            return replace(credential, principal=replace(principal, name=holder.name, arn=holder.arn(self.host.account)))
+        return credential
 
     # ---- decisions ---------------------------------------------------------------------------------------------------------
 
-    async def _load_subject(self, key: str) -> Subject:
-        kind, _, name = key.partition("/")
-        return await load_subject(self.host, kind, name)
+    async def _load_subject(self, unique: str) -> Subject:
+        return await load_subject(self.host, await find_by_id(self.host.store, unique))
 
     async def _subject(self, principal: Principal) -> Subject:
-        """The policies of whom the principal is; those of nobody when that one is gone, or another has taken its name."""
+        """The policies of whom the principal is; those of nobody when that one is gone."""
         if principal.kind in ("user", "assumed-role"):
-            key = f"{'user' if principal.kind == 'user' else 'role'}/{principal.name}"
-            subject = self._subjects.peek(key) or await self._subjects.get(key)
-            return subject if subject.id == principal.id.partition(":")[0] else NO_SUBJECT
+            unique = principal.id.partition(":")[0]
+            return self._subjects.peek(unique) or await self._subjects.get(unique)
         if principal.kind != "federated-user":
             return NO_SUBJECT
         if not principal.name:
-            return Subject(id=principal.account, identity=(self._compiled(ALLOW_ALL, "root"),))
-        return self._subjects.peek(f"user/{principal.name}") or await self._subjects.get(f"user/{principal.name}")
+            return Subject(identity=(self._compiled(ALLOW_ALL, "root"),))
+        return await load_subject(self.host, await find(self.host.store, User, principal.name))
 
     def _compiled(self, document: str, name: str) -> Policy:
         return self.host.get(Compiler).policy(document, name)

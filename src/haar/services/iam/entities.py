@@ -11,6 +11,7 @@ from haar.services.iam.records import (
     ATTACHMENTS,
     BASE32,
     ID_LENGTH,
+    IDS,
     POLICY_USE,
     Entity,
     Group,
@@ -70,12 +71,30 @@ def missing(kind: type[Entity], name: str) -> Exception:
     return errors.not_found(kind.noun, name)
 
 
+async def find_by_id(reader: Reader, unique: str) -> Holder | None:
+    """The user or role with this unique id, whatever its name is by now."""
+    raw = await reader.get(IDS, unique.encode())
+    if raw is None:
+        return None
+    noun, _, name = raw.decode().partition("/")
+    return await find_holder(reader, noun, name)
+
+
+def put_new(tx: Transaction, entity: Entity) -> None:
+    """Writes an entity that is new, or has a new name."""
+    if isinstance(entity, User | Role):
+        tx.put(IDS, entity.id.encode(), b"", f"{entity.noun}/{entity.name}".encode())
+    put(tx, entity)
+
+
 def put(tx: Transaction, entity: Entity) -> None:
     tx.put(entity.space, partition(entity.name), b"", encode(entity))
 
 
 def remove(tx: Transaction, entity: Entity) -> None:
     tx.delete(entity.space, partition(entity.name))
+    if isinstance(entity, User | Role):
+        tx.delete(IDS, entity.id.encode())
 
 
 async def create(ctx: Context, entity: E, also: Callable[[Transaction, E], Any] | None = None) -> E:
@@ -86,7 +105,7 @@ async def create(ctx: Context, entity: E, also: Callable[[Transaction, E], Any] 
             raise exists(type(entity), entity.name)
         if also is not None:
             await also(tx, entity)
-        put(tx, entity)
+        put_new(tx, entity)
         return entity
 
     return await ctx.store.transact(write)

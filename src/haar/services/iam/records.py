@@ -5,6 +5,7 @@ What hangs on several of them has rows of its own:
 
 - `iam.keys`: access key id -> AccessKey                 - `iam.root`: `root` -> RootKey
 - `iam.members`: group, user -> empty                     - `iam.attachments`: policy ARN, `KIND/NAME/USE` -> empty
+- `iam.ids`: unique id of a user or role -> `user/NAME`
 - `iam.used`: access key id or role -> Used               - `iam.account`: `alias`, `password-policy`, `credential-report`
 """
 
@@ -21,6 +22,7 @@ KEYS = "iam.keys"
 ROOT = "iam.root"
 ROOT_ROW = b"root"
 MEMBERS = "iam.members"
+IDS = "iam.ids"
 ATTACHMENTS = "iam.attachments"
 USED = "iam.used"
 ACCOUNT = "iam.account"

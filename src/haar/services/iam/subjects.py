@@ -7,7 +7,7 @@ from haar.policy.document import Policy
 from haar.services.iam.catalog import find_policy
 from haar.services.iam.documents import Compiler
 from haar.services.iam.entities import find
-from haar.services.iam.records import Group, Holder, Role, User
+from haar.services.iam.records import Group, Holder, User
 from haar.services.service import Host
 
 DENY_ALL = '{"Version":"2012-10-17","Statement":[]}'
@@ -35,8 +35,6 @@ class Source:
 class Subject:
     """A user or role as the policy engine sees it."""
 
-    id: str = ""
-    """Its unique id; empty for one that is not there."""
     identity: tuple[Policy, ...] = ()
     boundary: Policy | None = None
     tags: dict[str, str] = field(default_factory=dict)
@@ -79,14 +77,12 @@ def compiled(host: Host, found: Sequence[Source]) -> tuple[Policy, ...]:
     return tuple(compiler.policy(source.document, source.id) for source in found)
 
 
-async def load_subject(host: Host, kind: str, name: str) -> Subject:
-    """The user or role (`kind`) of this name; one without id when there is none."""
-    holder: Holder | None = await find(host.store, User, name) if kind == "user" else await find(host.store, Role, name)
+async def load_subject(host: Host, holder: Holder | None) -> Subject:
+    """A user or role; without policies when there is none."""
     if holder is None:
         return Subject()
     limit = await boundary_of(host, holder)
     return Subject(
-        id=holder.id,
         identity=compiled(host, await sources(host, holder)),
         boundary=None if limit is None else compiled(host, [limit])[0],
         tags=holder.tags,

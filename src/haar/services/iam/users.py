@@ -5,7 +5,7 @@ from typing import Any
 from haar.services.iam import errors, shapes
 from haar.services.iam.boundaries import check_boundary
 from haar.services.iam.demands import anywhere, on, own_name, tagged_making
-from haar.services.iam.entities import attach, create, decode, detach, encode, exists, find, need, put, remove, unique_id
+from haar.services.iam.entities import attach, create, decode, detach, encode, exists, find, need, put_new, remove, unique_id
 from haar.services.iam.paging import page_of
 from haar.services.iam.records import BOUNDARY_USE, KEYS, MEMBERS, POLICY_USE, AccessKey, User, partition
 from haar.services.iam.service import service
@@ -126,7 +126,7 @@ def _forget(tx: Transaction, user: User) -> None:
 
 async def _remember(tx: Transaction, user: User) -> None:
     """Writes a renamed user and everything that knows it by name."""
-    put(tx, user)
+    put_new(tx, user)
     for arn in user.attached:
         attach(tx, arn, user, POLICY_USE)
     if user.boundary:
