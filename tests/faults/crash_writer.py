@@ -18,7 +18,7 @@ WORKERS = 16
 
 
 async def write(directory: Path, out: int) -> None:
-    sqlite_log.LOG_PAGES = 60  # so that the log starts over many times within the little time that there is
+    sqlite_log.LOG_PAGES, sqlite_log.REST_PAGES = 60, 20  # so that the log starts over many times within the little time that there is
     sqlite_log.IDLE_SECONDS = 0.01
     store = await SQLiteStore.open(directory)
     last = await store.get("count", b"last")

@@ -1,6 +1,7 @@
 """The write-ahead log: making it durable, and keeping it short."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -10,10 +11,14 @@ from pathlib import Path
 import apsw
 
 from haar.store.helper import Helper
-from haar.store.sqlite_file import connect, sync_directory
+from haar.store.sqlite_file import VERSION, connect, sync_directory
 
-LOG_PAGES = 4000
-"""A log of so many pages (16 MB) is copied to the database while writes go on, and then started over."""
+LOG_PAGES = 8000
+"""A log of so many pages (32 MB) is copied to the database while writes go on, and then started over."""
+REST_PAGES = 400
+"""Writers are held when no more than so many pages are left to copy..."""
+COPIES = 4
+"""... or when it was tried so often to come that near."""
 IDLE_SECONDS = 1.0
 """Without writes for so long, the log is copied to the database."""
 
@@ -49,7 +54,8 @@ class LogKeeper:
     """Copies the log to the database in a helper thread: when nothing is written, and when the log is long.
 
     A log starts over only when all of it is copied and the next writer finds it so. Under constant writes that moment never
-    comes by itself: so once nearly all is copied, writers are held for the rest (a few milliseconds each LOG_PAGES).
+    comes by itself: so once nearly all is copied, writers are held for the rest. The write that starts it over is made here,
+    too, since SQLite syncs the log's new header within it.
     """
 
     def __init__(self, database: Path, connection: apsw.Connection, helper: Helper, quiet: Callable[[], bool]) -> None:
@@ -66,6 +72,7 @@ class LogKeeper:
         self._pages = 0
         self._copied = 0
         self._next = LOG_PAGES
+        self._copies = 0
         self._written_at = 0.0
         self._idle: asyncio.TimerHandle | None = None
         self._writer.set_wal_hook(self._committed)
@@ -116,22 +123,28 @@ class LogKeeper:
         self._copying = True
         self._helper.submit(self._checkpoint, self._copied_some)
 
-    def _copied_some(self, result: tuple[int, int] | None, error: BaseException | None) -> None:
-        if error is not None:
+    def _copied_some(self, copied: int | None, error: BaseException | None) -> None:
+        self._copying = False
+        if copied is None:
             # Everything is still in the log; it is tried again further on.
             log.warning("%s: the log could not be copied to the database: %s", self._database, error)
-        self._copying = False
-        held = self._held
-        if result is not None:
-            self._copied = result[1]
-        self._next = self._pages + LOG_PAGES
-        if held is not None or self._stopped:
-            self.release()
-        elif result is not None and self._pages >= LOG_PAGES and self._copied < self._pages:
+        else:
+            self._copied = copied
+        rest = self._pages - self._copied
+        if self._held is None and not self._stopped and copied is not None and self._pages >= LOG_PAGES and rest:
+            self._copies += 1
+            if rest > REST_PAGES and self._copies < COPIES:
+                self._copy()
+                return
             self._held = []
             self._finish()
+            return
+        self._copies = 0
+        self._next = self._pages + LOG_PAGES
+        self.release()
 
     def _finish(self) -> None:
+        """The last copy, once the writers before those that are held are done."""
         if self._held is not None and not self._copying and self._quiet():
             self._copy()
 
@@ -143,11 +156,17 @@ class LogKeeper:
         elif self._copied < self._pages:
             self._copy()
 
-    def _checkpoint(self) -> tuple[int, int]:
-        """(pages in the log, pages of it copied)."""
+    def _checkpoint(self) -> int:
+        """Pages of the log that are copied now."""
         if self._connection is None:
             self._connection = connect(self._database)
-        return self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+        pages, copied = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        if self._held is not None and pages == copied:
+            # Another process may be writing: then the log starts over with its write.
+            with contextlib.suppress(apsw.BusyError), self._connection:
+                self._connection.execute(f"PRAGMA user_version = {VERSION}")
+        return copied
 
     def _close(self) -> None:
         if self._connection is not None:
