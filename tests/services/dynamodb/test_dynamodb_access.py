@@ -94,7 +94,10 @@ def test_each_table_of_a_batch_by_itself(table, user):
     mine = user({"Action": ["dynamodb:BatchWriteItem", "dynamodb:BatchGetItem"], "Resource": first.arn})
     put = [{"PutRequest": {"Item": {"id": S("1")}}}]
     assert denied(lambda: mine.batch_write_item(RequestItems={first.name: put})) is None
-    assert denied(lambda: mine.batch_write_item(RequestItems={first.name: put, second.name: put})) == ["dynamodb:BatchWriteItem", second.arn]
+    assert denied(lambda: mine.batch_write_item(RequestItems={first.name: put, second.name: put})) == [
+        "dynamodb:BatchWriteItem",
+        second.arn,
+    ]
     assert second.scan()["Count"] == 0
 
 

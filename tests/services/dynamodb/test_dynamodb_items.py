@@ -8,6 +8,7 @@ from tests.services.dynamodb.conftest import refusal
 
 S = lambda text: {"S": text}
 N = lambda number: {"N": str(number)}
+ENVELOPE = "1 validation error detected: "
 INVALID = "One or more parameter values were invalid: "
 
 
@@ -51,20 +52,32 @@ def test_every_type_comes_back(table):
         ({"SS": ["a", "a"]}, INVALID + "Input collection [a, a] contains duplicates."),
         ({"NS": ["1", "1.0"]}, "Input collection contains duplicates"),
         ({"SS": ["a", ""]}, INVALID + "An string set may not have a empty string as a member"),
-        ({"M": {"a": {"N": ""}}}, "The parameter cannot be converted to a numeric value"),
-        (nested(33), "Nesting Levels have exceeded supported limits"),
     ],
 )
 def test_values_that_are_refused(table, value, message):
     items = table("id:S")
-    assert refusal(items.put_item, Item={"id": S("1"), "a": value}) == ("ValidationException", message)
+    assert refusal(items.put_item, Item={"id": S("1"), "a": value}) == ("ValidationException", ENVELOPE + message)
+    code, said = refusal(items.client.batch_write_item, RequestItems={items.name: [{"PutRequest": {"Item": {"id": S("1"), "a": value}}}]})
+    assert (code, said) == ("ValidationException", message)
     assert "Item" not in items.get_item(Key={"id": S("1")})
 
 
 def test_nesting_as_deep_as_allowed(table):
     items = table("id:S")
-    items.put_item(Item={"id": S("1"), "a": nested(32)})
-    assert items.get_item(Key={"id": S("1")})["Item"]["a"] == nested(32)
+    items.put_item(Item={"id": S("1"), "a": nested(31)})
+    assert items.get_item(Key={"id": S("1")})["Item"]["a"] == nested(31)
+    for levels in (32, 33, 100):
+        message = refusal(items.put_item, Item={"id": S("1"), "a": nested(levels)})[1]
+        assert message == "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
+
+
+def test_a_key_is_never_looked_into(table):
+    items = table("id:S", indexes={"byX": ("x:S",)})
+    said = "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: "
+    assert refusal(items.get_item, Key={"id": S("1")}, ProjectionExpression="id.a")[1] == said + "Key: id"
+    assert refusal(items.put_item, Item={"id": S("1")}, ConditionExpression="attribute_exists(x[0])")[1] == said + "IndexKey: x"
+    assert refusal(items.update_item, Key={"id": S("1")}, UpdateExpression="REMOVE x.a")[1] == said + "IndexKey: x"
+    assert refusal(items.scan, FilterExpression="attribute_exists(id.b)")[1] == said + "Key: id"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +137,7 @@ def test_conditions_and_what_they_return(table, dynamodb):
     )
     assert items.delete_item(Key={"id": S("1")}, ReturnValues="ALL_OLD")["Attributes"] == {"id": S("1"), "v": S("third")}
     assert "Attributes" not in items.delete_item(Key={"id": S("1")}, ReturnValues="ALL_OLD")
-    assert refusal(put, text="x", ReturnValues="ALL_NEW") == ("ValidationException", "ReturnValues can only be ALL_OLD or NONE")
+    assert refusal(put, text="x", ReturnValues="ALL_NEW") == ("ValidationException", ENVELOPE + "ReturnValues can only be ALL_OLD or NONE")
 
 
 def test_update_returns(table):
@@ -172,7 +185,7 @@ def test_projection_of_a_get(table):
     ],
 )  # fmt: skip
 def test_parameters_that_do_not_go_together(table, parameters, message):
-    assert refusal(table("id:S").put_item, Item={"id": S("1")}, **parameters) == ("ValidationException", message)
+    assert refusal(table("id:S").put_item, Item={"id": S("1")}, **parameters) == ("ValidationException", ENVELOPE + message)
 
 
 def test_legacy_parameters(table):
@@ -188,7 +201,7 @@ def test_legacy_parameters(table):
     assert items.get_item(Key=key, AttributesToGet=["n", "new", "ss"])["Item"] == {"n": N(6)}
     assert refusal(items.update_item, Key=key, AttributeUpdates={"a": {"Action": "ADD"}}) == (
         "ValidationException",
-        INVALID + "Only DELETE action is allowed when no attribute value is specified",
+        ENVELOPE + INVALID + "Only DELETE action is allowed when no attribute value is specified",
     )
 
 

@@ -1,4 +1,3 @@
-
 """TransactWriteItems and TransactGetItems: all or nothing, reasons, tokens, isolation."""
 
 from concurrent.futures import ThreadPoolExecutor

@@ -283,7 +283,7 @@ def test_key_conditions_by_attribute():
 )
 def test_what_is_wrong_with_placeholders(given, message):
     def run():
-        used = Scope(copy.deepcopy(given))
+        used = Scope(copy.deepcopy(given), older=True)
         used.condition("ConditionExpression", "attribute_exists(a)")
         used.finish()
 

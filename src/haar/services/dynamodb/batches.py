@@ -56,6 +56,8 @@ async def batch_get_item(ctx: Context, input: Input) -> Output:
     wants: list[tuple[str, Table, dict[str, Any], list[tuple[Any, Key]]]] = []
     for given, request in input["RequestItems"].items():
         table = await ctx.host.get(Tables).live(ctx.region, table_name(ctx, given))
+        if request[PREPARED].nested:
+            table.check_paths(request[PREPARED].nested)
         wants.append((given, table, request, _distinct([(key, table.key(key)) for key in request["Keys"]])))
     responses: dict[str, Any] = {}
     unprocessed: dict[str, Any] = {}

@@ -23,10 +23,13 @@ from haar.services.service import Context, Input, Output
 async def get_item(ctx: Context, input: Input) -> Output:
     table = await ctx.host.get(Tables).live(ctx.region, input["TableName"])
     partition, sort = table.key(input["Key"])
+    prepared: Prepared = input[PREPARED]
+    if prepared.nested:
+        table.check_paths(prepared.nested)
     data = await ctx.host.store.get(table.space, partition, sort)
     output: dict[str, Any] = {}
     if data is not None:
-        projection = input[PREPARED].projection
+        projection = prepared.projection
         if projection is None:
             output["Item"] = orjson.Fragment(data[SIZE_BYTES:])
         else:
@@ -129,6 +132,8 @@ def _sized(image: Image) -> Image:
 
 
 def _write(table: Table, input: Input, write: Write) -> Write:
+    if input[PREPARED].nested:
+        table.check_paths(input[PREPARED].nested)
     write.needs_old = write.needs_old or input.get("ReturnValues") == "ALL_OLD" or wanted(input) is not None
     write.return_old_on_failure = input.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
     return write

@@ -27,6 +27,16 @@ TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]+", re.ASCII)
 NAME_LENGTHS = (3, 255)
 BY_ARN = 1024
 SHORT_WORDS = "TableName must be at least 3 characters long and at most 255 characters long"
+ENVELOPED = frozenset(("PutItem", "UpdateItem", "DeleteItem"))
+OLDER = frozenset(("BatchWriteItem", "TransactWriteItems", "TransactGetItems", "Scan"))
+"""Operations that check values in DynamoDB's first way, with its first wording."""
+NO_NUMBER = "The parameter cannot be converted to a numeric value"
+BARE = (
+    *(f"{count} validation error" for count in range(1, 11)),
+    "Item size has exceeded",
+    values.TOO_DEEP,
+)
+"""How messages begin that are told as they are everywhere."""
 CONTROL_PLANE = frozenset(("CreateTable", "UpdateTable", "DeleteTable", "DescribeTable"))
 
 Input = dict[str, Any]
@@ -46,6 +56,8 @@ class Prepared:
     projection: projections.Compiled | None = None
     keys: dict[str, KeyCondition] | None = None
     legacy_filter: bool = False
+    nested: Attributes = ()
+    """Attributes that an expression looks into: key attributes cannot be among them."""
 
 
 def check(operation: str, input: Input) -> None:
@@ -55,10 +67,21 @@ def check(operation: str, input: Input) -> None:
         prepare = _PREPARE.get(operation)
         if prepare is not None:
             input[PREPARED] = prepare(input)
-    except ServiceError:
+    except ServiceError as error:
         # What cannot be read at all is said before what is not allowed, wherever it is in the request.
         shapes.check_readable(input)
-        raise
+        raise _worded(operation, error) from None
+
+
+def _worded(operation: str, error: ServiceError) -> ServiceError:
+    """The writes of single items tell what is wrong with a request as one of its validation errors; other operations tell it bare."""
+    message = error.message or ""
+    if operation not in OLDER and message.endswith(NO_NUMBER):
+        message += ": "
+        error = ServiceError(error.code, message)
+    if operation not in ENVELOPED or error.code not in ("ValidationException", "Validation") or message.startswith(BARE):
+        return error
+    return errors.validation(f"1 validation error detected: {message}")
 
 
 def _check_constraints(operation: str, input: Input) -> None:
@@ -99,14 +122,14 @@ def _name_problem(member: str, name: str) -> list[str]:
     return [f"Value '{name}' at '{member}' failed to satisfy constraint: {each}" for each in problems]
 
 
-def put(input: Input) -> Prepared:
+def put(input: Input, older: bool = False) -> Prepared:
     """PutItem, and Put of a transaction."""
     prepared = Prepared()
     check_parameters(input, ("ConditionExpression",), ("Expected",))
     prepared.size = values.check_item(input["Item"])
     _check_return_values(input)
     _check_size(prepared.size)
-    _conditional(input, prepared)
+    _conditional(input, prepared, older)
     return prepared
 
 
@@ -120,17 +143,17 @@ def _check_size(size: int) -> None:
         raise errors.validation("Item size has exceeded the maximum allowed size")
 
 
-def delete(input: Input) -> Prepared:
+def delete(input: Input, older: bool = False) -> Prepared:
     """DeleteItem, and Delete and ConditionCheck of a transaction."""
     prepared = Prepared()
-    check_parameters(input, ("ConditionExpression",), ("Expected",))
+    check_parameters(input, ("ConditionExpression",), ("Expected",), say_which=older)
     values.check_item(input["Key"])
     _check_return_values(input)
-    _conditional(input, prepared)
+    _conditional(input, prepared, older)
     return prepared
 
 
-def update(input: Input) -> Prepared:
+def update(input: Input, older: bool = False) -> Prepared:
     """UpdateItem, and Update of a transaction."""
     prepared = Prepared()
     check_parameters(input, ("UpdateExpression", "ConditionExpression"), ("AttributeUpdates", "Expected"))
@@ -140,19 +163,20 @@ def update(input: Input) -> Prepared:
         prepared.update = legacy.attribute_updates(changes)
     text = input.get("UpdateExpression")
     if text is None:
-        _conditional(input, prepared)
+        _conditional(input, prepared, older)
         return prepared
-    scope = Scope(input)
+    scope = Scope(input, older)
     compiled = scope.update(text)
     prepared.update, prepared.values = compiled, scope.values
+    prepared.nested = tuple(str(path[0]) for path in compiled.paths if len(path) > 1)
     _condition(input, prepared, scope)
     scope.finish()
     return prepared
 
 
-def _conditional(input: Input, prepared: Prepared) -> None:
+def _conditional(input: Input, prepared: Prepared, older: bool) -> None:
     if input.get("ConditionExpression") is not None:
-        scope = Scope(input)
+        scope = Scope(input, older)
         _condition(input, prepared, scope)
         scope.finish()
     elif input.get("Expected") or input.get("ConditionalOperator"):
@@ -169,6 +193,7 @@ def _condition(input: Input, prepared: Prepared, scope: Scope) -> None:
         compiled = scope.compiled("ConditionExpression", text)
         prepared.condition = compiled.bind(scope.values)
         prepared.condition_heads = compiled.heads
+        prepared.nested += compiled.nested
 
 
 def get(input: Input) -> Prepared:
@@ -185,6 +210,7 @@ def project(input: Input, prepared: Prepared) -> None:
     if input.get("ProjectionExpression") is not None:
         scope = Scope(input)
         prepared.projection = scope.projection(input["ProjectionExpression"])
+        prepared.nested = prepared.projection.nested
         scope.finish()
     elif input.get("AttributesToGet") is not None:
         prepared.projection = legacy.attributes_to_get(input["AttributesToGet"])
@@ -234,7 +260,7 @@ def scan(input: Input) -> Prepared:
     if filters:
         prepared.condition = legacy.filtered(filters, input.get("ConditionalOperator") == "OR")
         prepared.condition_heads, prepared.legacy_filter = tuple(filters), True
-    scope = Scope(input)
+    scope = Scope(input, older=True)
     _filter_and_projection(input, prepared, scope)
     scope.finish()
     _check_select(input, prepared)
@@ -274,8 +300,10 @@ def _filter_and_projection(input: Input, prepared: Prepared, scope: Scope) -> No
         compiled = scope.compiled("FilterExpression", text)
         prepared.condition = compiled.bind(scope.values)
         prepared.condition_heads = compiled.heads
+        prepared.nested += compiled.nested
     if input.get("ProjectionExpression") is not None:
         prepared.projection = scope.projection(input["ProjectionExpression"])
+        prepared.nested += prepared.projection.nested
 
 
 def _check_select(input: Input, prepared: Prepared) -> None:
@@ -333,7 +361,7 @@ def _batch_request(request: Input) -> None:
         values.check_item(delete_request["Key"])
 
 
-ACTIONS: dict[str, Callable[[Input], Prepared]] = {"Put": put, "Update": update, "Delete": delete, "ConditionCheck": delete}
+ACTIONS: dict[str, Callable[[Input, bool], Prepared]] = {"Put": put, "Update": update, "Delete": delete, "ConditionCheck": delete}
 
 
 def transact_write(input: Input) -> None:
@@ -343,7 +371,7 @@ def transact_write(input: Input) -> None:
         if len(actions) != 1:
             raise errors.validation("TransactItems can only contain one of Check, Put, Update or Delete")
         action = given[actions[0]]
-        action[PREPARED] = ACTIONS[actions[0]](action)
+        action[PREPARED] = ACTIONS[actions[0]](action, True)
 
 
 def transact_get(input: Input) -> None:

@@ -86,6 +86,8 @@ async def _answer(ctx: Context, input: Input, table: Table, index: Index | None,
     fetching = _needs_base(input, index, prepared)
     if projection is not None and index is not None and not index.local and not index.whole:
         _check_projected(index, projection.heads)
+    if prepared.nested:
+        table.check_paths(prepared.nested)
     page = await read_page(ctx.store, span, input.get("Limit"), prepared.condition)
     detail = wanted(input)
     if detail is not None:

@@ -142,6 +142,15 @@ class Table:
         if sum(_length(item[part.name]) for part in index.ranges if part.name in item) > SORT_KEY_BYTES:
             raise errors.invalid(LONGEST_RANGE)
 
+    def check_paths(self, nested: tuple[str, ...]) -> None:
+        """Raises ValidationException when an expression looks into an attribute that is a key."""
+        for name in nested:
+            kind = "Key" if name in self.key_names else "IndexKey" if any(name in index.key_names for index in self.indexes) else None
+            if kind is not None:
+                raise errors.validation(
+                    f"Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: {kind}: {name}"
+                )
+
     def hash_ended(self, item: Item) -> bytes:
         """The partition key as a component that others follow."""
         name, kind = self.hash

@@ -241,6 +241,7 @@ async def transact_get_items(ctx: Context, input: Input) -> Output:
         key = None
         try:
             key = table.key(get["Key"])
+            table.check_paths(get[PREPARED].nested)
             reasons.append(NO_REASON)
         except ServiceError as error:
             reasons.append(reason(error))

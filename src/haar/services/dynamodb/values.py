@@ -20,6 +20,7 @@ Item = dict[str, Value]
 
 TYPES = frozenset(("S", "N", "B", "SS", "NS", "BS", "M", "L", "BOOL", "NULL"))
 SETS = frozenset(("SS", "NS", "BS"))
+TOO_DEEP = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
 EMPTY = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 SEVERAL = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
 
@@ -181,16 +182,16 @@ def _binaries(value: Value, texts: Any, depth: int) -> int:
 
 
 def _list(value: Value, values: Any, depth: int) -> int:
-    if depth > NESTING:
-        raise errors.validation("Nesting Levels have exceeded supported limits")
+    if depth >= NESTING and _listed(values):
+        raise errors.validation(TOO_DEEP)
     return 3 + sum(1 + check(each, depth + 1) for each in _listed(values))
 
 
 def _map(value: Value, values: Any, depth: int) -> int:
     if type(values) is not dict:
         raise errors.serialization(_found(values) if type(values) is list else "Unexpected field type")
-    if depth > NESTING:
-        raise errors.validation("Nesting Levels have exceeded supported limits")
+    if depth >= NESTING and values:
+        raise errors.validation(TOO_DEEP)
     return 3 + sum(1 + len(utf8(name)) + check(each, depth + 1) for name, each in values.items())
 
 

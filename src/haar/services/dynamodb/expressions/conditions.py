@@ -73,6 +73,8 @@ class Compiled:
     values: frozenset[str]
     heads: tuple[str, ...]
     """The attributes that the expression looks at."""
+    nested: tuple[str, ...] = ()
+    """Those of them that it looks into."""
     missing_names: dict[int, str] = field(default_factory=dict)
     """By index into `conditions`: what is wrong with a placeholder."""
 
@@ -301,6 +303,7 @@ def compile_condition(parameter: str, text: str, names: tuple[tuple[str, str], .
     used: set[str] = set()
     values: set[str] = set()
     heads: dict[str, None] = {}
+    nested: dict[str, None] = {}
     resolved: dict[int, Call] = {}
     for at, condition in enumerate(parsed.conditions):
         for operand in condition.operands:
@@ -312,11 +315,16 @@ def compile_condition(parameter: str, text: str, names: tuple[tuple[str, str], .
                 if wrong is not None:
                     missing.setdefault(at, wrong)
                 else:
-                    heads[str(paths.resolve(operand.path, known)[0])] = None
+                    head = str(paths.resolve(operand.path, known)[0])
+                    heads[head] = None
+                    if len(operand.path) > 1:
+                        nested[head] = None
         resolved[at] = _resolved(condition, known)
     root = _resolved(parsed.root, known)
     test = operators.test(root) if not missing else operators.never
-    return Compiled(parameter, root, list(resolved.values()), test, frozenset(used), frozenset(values), tuple(heads), missing)
+    return Compiled(
+        parameter, root, list(resolved.values()), test, frozenset(used), frozenset(values), tuple(heads), tuple(nested), missing
+    )
 
 
 def _resolved(node: Any, names: Mapping[str, str]) -> Any:

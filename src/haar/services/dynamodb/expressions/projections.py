@@ -23,6 +23,8 @@ class Compiled:
     project: Projection
     names: frozenset[str]
     heads: tuple[str, ...]
+    nested: tuple[str, ...] = ()
+    """The attributes that are looked into."""
 
 
 @lru_cache(maxsize=CACHED_EXPRESSIONS)
@@ -45,7 +47,12 @@ def compile_projection(text: str, names: tuple[tuple[str, str], ...]) -> Compile
     if (wrong := paths.clash(resolved)) is not None:
         raise errors.validation(f"Invalid ProjectionExpression: {wrong}")
     used = frozenset(name for path in found for name in paths.placeholders(path))
-    return Compiled(resolved, projector(resolved), used, tuple(dict.fromkeys(str(path[0]) for path in resolved)))
+    return Compiled(resolved, projector(resolved), used, heads_of(resolved), heads_of([path for path in resolved if len(path) > 1]))
+
+
+def heads_of(chosen: Iterable[Path]) -> tuple[str, ...]:
+    """The attributes that paths begin with, once each."""
+    return tuple(dict.fromkeys(str(path[0]) for path in chosen))
 
 
 def projector(chosen: Iterable[Path]) -> Projection:

@@ -13,10 +13,21 @@ from haar.wire.errors import ServiceError
 NAME = re.compile(r"#[0-9a-zA-Z_]+", re.ASCII)
 VALUE = re.compile(r":[0-9a-zA-Z_]+", re.ASCII)
 Input = Mapping[str, Any]
+VALUES_ALONE = "ExpressionAttributeValues can only be specified when using expressions"
+KEYLESS = (
+    "One or more parameter values were invalid: Null",
+    "One or more parameter values were invalid: Input collection",
+    "Input collection",
+    "The parameter cannot be converted",
+    "Attempting to store more than",
+    "Number overflow",
+    "Number underflow",
+)
+"""How errors of values begin that do not say which of the ExpressionAttributeValues it is, but for the older operations."""
 
 
-def check_parameters(input: Input, expressions: Sequence[str], legacy: Sequence[str]) -> None:
-    """Refuses old and new parameters together, and names and values without an expression."""
+def check_parameters(input: Input, expressions: Sequence[str], legacy: Sequence[str], say_which: bool = True) -> None:
+    """Refuses old and new parameters together, and names and values without an expression (`say_which` are missing)."""
     given = [name for name in expressions if input.get(name) is not None]
     if given:
         if input.get("KeyConditions") is not None and input.get("KeyConditionExpression") is None:
@@ -31,10 +42,13 @@ def check_parameters(input: Input, expressions: Sequence[str], legacy: Sequence[
         raise errors.validation("ExpressionAttributeNames can only be specified when using expressions")
     with_values = [name for name in expressions if name != "ProjectionExpression"]
     if with_values and input.get("ExpressionAttributeValues") is not None and all(input.get(name) is None for name in with_values):
-        raise errors.validation(
-            "ExpressionAttributeValues can only be specified when using expressions: "
-            f"{' and '.join(with_values)} {'are' if len(with_values) > 1 else 'is'} null"
-        )
+        raise errors.validation(VALUES_ALONE + (_all_null(with_values) if say_which else ""))
+
+
+def _all_null(expressions: Sequence[str]) -> str:
+    if "UpdateExpression" in expressions:
+        return ": " + " and ".join(f"{name} is null" for name in expressions)
+    return f": {' and '.join(expressions)} {'are' if len(expressions) > 1 else 'is'} null"
 
 
 class Scope:
@@ -42,14 +56,17 @@ class Scope:
 
     __slots__ = ("_names", "_unused_names", "_unused_values", "values")
 
-    def __init__(self, input: Input) -> None:
-        """Raises ValidationException for names and values that are wrong in themselves."""
+    def __init__(self, input: Input, older: bool = False) -> None:
+        """Raises ValidationException for names and values that are wrong in themselves.
+
+        `older` operations (Scan, transactions) always say whose value it is.
+        """
         names = input.get("ExpressionAttributeNames")
         values = input.get("ExpressionAttributeValues")
         if names is not None:
             _check_names(names)
         if values is not None:
-            _check_values(values)
+            _check_values(values, older)
         self._names: tuple[tuple[str, str], ...] = tuple(sorted(names.items())) if names else ()
         self.values: Mapping[str, Value] = values or {}
         self._unused_names = set(names or ())
@@ -112,7 +129,7 @@ def _check_names(names: Mapping[str, str]) -> None:
             raise errors.validation(_too_long("ExpressionAttributeNames", key))
 
 
-def _check_values(values: Mapping[str, Value]) -> None:
+def _check_values(values: Mapping[str, Value], older: bool) -> None:
     if not values:
         raise errors.validation("ExpressionAttributeValues must not be empty")
     for key in values:
@@ -125,7 +142,7 @@ def _check_values(values: Mapping[str, Value]) -> None:
         try:
             size += check(value)
         except ServiceError as error:
-            if error.code != "ValidationException":
+            if error.code != "ValidationException" or (not older and (error.message or "").startswith(KEYLESS)):
                 raise
             raise errors.validation(f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}") from None
     if size > EXPRESSION_VALUES_BYTES:
