@@ -1,10 +1,13 @@
 """RestApis."""
 
 import copy
+import re
 from typing import Any
 
 import orjson
 
+from haar.policy.errors import PolicyError
+from haar.policy.validate import validate_resource_policy
 from haar.services.apigateway import errors
 from haar.services.apigateway.demands import on, policy_demand
 from haar.services.apigateway.face import service
@@ -29,6 +32,7 @@ MAX_APIS = 600
 """REST APIs of an account in a region."""
 COMPRESSION = "Invalid minimum compression size, must be between 0 and 10485760"
 MAX_COMPRESSION = 10_485_760
+BAD_POLICY = "Invalid policy document. Please check the policy syntax and ensure that Principals are valid."
 ENDPOINT_TYPES = ("REGIONAL", "EDGE", "PRIVATE")
 
 RULES: Rules = {
@@ -55,15 +59,21 @@ def show(api: Doc, *, whole: bool = False) -> Doc:
     return api | {"tags": api.get("tags", {})} if whole else api
 
 
-def check_policy(policy: str | None) -> None:
-    if policy is None:
-        return
+def whole_policy(ctx: Context, api_id: str, policy: str) -> str:
+    """A resource policy as it is kept: `execute-api:/…` stands for this API's ARN. Raises BadRequestException for what is no policy."""
+    prefix = f"arn:aws:execute-api:{ctx.region}:{ctx.account}:{api_id}/"
     try:
         document = orjson.loads(policy)
-    except orjson.JSONDecodeError:
-        document = None
-    if not isinstance(document, dict) or "Statement" not in document:
-        raise errors.bad_request("Invalid policy document. Please check the policy syntax and ensure that Principals are valid.")
+        statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
+        for statement in statements:
+            for member in {"Resource", "NotResource"} & set(statement):
+                given = statement[member] if isinstance(statement[member], list) else [statement[member]]
+                statement[member] = [re.sub(r"^execute-api:/", prefix, one) for one in given]
+        whole = orjson.dumps(document | {"Statement": statements}).decode()
+        validate_resource_policy(whole)
+    except (PolicyError, orjson.JSONDecodeError, KeyError, TypeError):
+        raise errors.bad_request(BAD_POLICY) from None
+    return whole
 
 
 def _endpoint(configuration: Doc | None) -> Doc:
@@ -87,7 +97,6 @@ def _new_api(ctx: Context, input: Input) -> Doc:
     size = input.get("minimumCompressionSize")
     if size is not None and not 0 <= size <= MAX_COMPRESSION:
         raise errors.bad_request(COMPRESSION)
-    check_policy(input.get("policy"))
     api: Doc = {
         "id": new_id(ctx, 10),
         "name": input["name"],
@@ -101,6 +110,8 @@ def _new_api(ctx: Context, input: Input) -> Doc:
         value = input.get(member)
         if value not in (None, [], {}, ""):
             api[member] = value
+    if "policy" in api:
+        api["policy"] = whole_policy(ctx, api["id"], api["policy"])
     return api
 
 
@@ -172,6 +183,8 @@ async def update_rest_api(ctx: Context, input: Input) -> Output:
         for one in kinds:
             _patch_type(api, one)
         _check(api)
+        if api.get("policy") not in (None, draft.api.get("policy")):
+            api["policy"] = whole_policy(ctx, api["id"], api["policy"])
         draft.api = api
         return api
 
@@ -201,7 +214,6 @@ def _check(api: Doc) -> None:
     configuration = api["endpointConfiguration"]
     if configuration["types"] == ["PRIVATE"] and configuration["ipAddressType"] != "dualstack":
         raise errors.bad_request("Only dualstack ipAddressType is supported for Private APIs.")
-    check_policy(api.get("policy"))
 
 
 @service.operation("DeleteRestApi", on("DELETE", "/restapis/{restApiId}"))
