@@ -1,11 +1,13 @@
 """Retries, ages and ends of asynchronous events: in process, with an executor and a clock of the test's own."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from haar.clock import SystemClock
 from haar.execution.contract import FunctionSpec, InvocationResult, Throttled
 from haar.services.lambda_.asynchronous import Events
 from haar.services.lambda_.directory import Directory
@@ -201,3 +203,35 @@ async def test_without_concurrency_events_fail_at_once(world: World, monkeypatch
     assert await world.tries(100) == [0, 0] or len(world.executor.asked) == 1
     ((name, record, _),) = world.executor.asked
     assert name == "to" and record["requestContext"]["condition"] == "ZeroReservedConcurrency" and "responsePayload" not in record
+
+
+async def test_many_events_of_a_function_that_is_often_throttled(host: Host) -> None:
+    world = World(host)
+    host.clock = world.events.queue.clock = SystemClock()
+    await world.make(NAME)
+    running = most = throttled = 0
+    done: set[int] = set()
+
+    class Small(Executor):
+        async def invoke(self, spec: FunctionSpec, event: bytes, **more: Any) -> InvocationResult:
+            nonlocal running, most, throttled
+            if running == 3:
+                throttled += 1
+                raise Throttled("ConcurrentInvocationLimitExceeded")
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.01)
+            running -= 1
+            done.add(json.loads(event)["n"])
+            return GOOD
+
+    host.executor = Small()
+    for number in range(150):
+        await world.send(json.dumps({"n": number}).encode(), f"r{number}")
+    worker = asyncio.create_task(world.events.queue.run(world.events.handle, workers=200))
+    async with asyncio.timeout(60):
+        while len(done) < 150:
+            await asyncio.sleep(0.05)
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    assert most == 3 and throttled, "it was throttled, and none waited for long because of it"

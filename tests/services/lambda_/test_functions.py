@@ -254,6 +254,9 @@ def test_creating_needs_the_role_to_be_passed(client: Callable[..., Any], name: 
     assert refused(theirs.create_function, FunctionName=name, **settings)[0] == "AccessDeniedException"
     here = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
     allow(statement("lambda:*", arn + "*"), statement("iam:PassRole", role, Condition=here))
+    untagged = {"Null": {"aws:RequestTag/a": "true"}}
+    allow(statement("lambda:*", arn + "*", Condition=untagged), statement("iam:PassRole", role, Condition=here))
+    assert refused(theirs.create_function, FunctionName=name, Tags={"a": "b"}, **settings)[0] == "AccessDeniedException"
     theirs.create_function(FunctionName=name, **settings)
     assert refused(theirs.list_functions)[0] == "AccessDeniedException"
     theirs.delete_function(FunctionName=name)

@@ -5,8 +5,10 @@ import json
 import re
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import botocore.exceptions
 import pytest
 from tests.services.lambda_.conftest import BASIC, zip_of
 from tests.support.identity import LAMBDA, policy, refused, statement
@@ -174,3 +176,19 @@ def test_redeployed_code_is_live(lambda_: Any, function: Make, name: str, invoke
     assert invoke({})[1] == 2
     lambda_.delete_function(FunctionName=name)
     assert refused(lambda_.invoke, FunctionName=name)[0] == "ResourceNotFoundException"
+
+
+def test_reserved_concurrency_is_a_limit(lambda_: Any, function: Make, name: str, invoke: Any) -> None:
+    function("import time\ndef handler(e, c):\n    time.sleep(e)\n    return 1\n", Timeout=30)
+    lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: _outcome(invoke), range(4)))
+    assert sorted(answers) == ["1"] + ["TooManyRequestsException"] * 3
+    assert invoke(0)[1] == 1
+
+
+def _outcome(invoke: Any) -> str:
+    try:
+        return str(invoke(3)[1])
+    except botocore.exceptions.ClientError as error:
+        return str(error.response["Error"]["Code"])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from haar.services.lambda_.directory import Directory
 from haar.services.lambda_.names import FunctionName, parse_name
-from haar.services.lambda_.records import find_function
+from haar.services.lambda_.records import find_function, find_policy
 from haar.services.service import Context, Demand, Demands, Input
 from haar.wire.errors import ServiceError
 
@@ -31,7 +31,11 @@ def on_function(action: str, conditions: Callable[[Input], Conditions] = lambda 
 
     async def demands(context: Context, input: Input) -> list[Demand]:
         name = named(context, input)
-        return [Demand(action, name.qualified if qualified else name.arn, conditions(input), tags=await tags_of(context, name))]
+        if not qualified:
+            name = name.at("")
+        policy = await find_policy(context.store, name, name.qualifier) if name.account == context.account else None
+        document = policy.text() if policy and policy.names_callers() else None
+        return [Demand(action, name.qualified, conditions(input), document, await tags_of(context, name))]
 
     return demands
 
@@ -60,7 +64,11 @@ def configures(action: str) -> Demands:
             if vpc.get(member):
                 conditions[key] = vpc[member]
         wanted = [Demand(action, name.arn, conditions, tags=await tags_of(context, name))]
-        return [*wanted, pass_role(input["Role"], name.arn)] if "Role" in input else wanted
+        if "Tags" in input:
+            wanted.append(Demand("lambda:TagResource", name.arn, tag_conditions(input["Tags"])))
+        if "Role" in input:
+            wanted.append(pass_role(input["Role"], name.arn))
+        return wanted
 
     return demands
 

@@ -11,6 +11,7 @@ import orjson
 
 from haar.execution.contract import InvocationResult
 from haar.services.iam.public import decide, role_principal
+from haar.services.lambda_.admission import MAX_CONCURRENT, Slots
 from haar.services.lambda_.directory import Directory, Target
 from haar.services.lambda_.names import FunctionName, parse_name
 from haar.services.lambda_.running import run as run_target
@@ -22,9 +23,10 @@ from haar.wire.errors import ServiceError
 log = logging.getLogger("haar.lambda")
 
 QUEUE = "lambda.events"
-WORKERS = 100
+WORKERS = 200
 """Events that are handled at once; each waits for its function in one."""
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 15.0
+"""After a crash, what was being handled is due again when this is over."""
 DEFAULT_RETRIES = 2
 DEFAULT_AGE = 21_600
 FIRST_BACKOFF = 1.0
@@ -44,6 +46,8 @@ class Event(msgspec.Struct, omit_defaults=True):
     """How often the function was run for it and failed."""
     delays: int = 0
     """How often it could not be run."""
+    away: bool = False
+    """Whether it went back into the queue because enough others of its function were waiting."""
     client_context: str | None = None
     trace_id: str | None = None
 
@@ -66,6 +70,7 @@ class Events:
     def __init__(self, host: Host) -> None:
         self._host = host
         self.queue = Queue(host.store, QUEUE, host.clock)
+        self._slots: dict[str, Slots] = {}
 
     async def accept(
         self, target: Target, payload: bytes, request_id: str, client_context: str | None = None, trace_id: str | None = None
@@ -98,21 +103,57 @@ class Events:
         if target.reserved == 0:
             await self._end(job, target, event, payload, "ZeroReservedConcurrency")
             return
+        slots = self._slots.setdefault(name.arn, Slots())
         try:
-            spec, result = await run_target(self._host, target, payload, job.id, event.client_context, event.trace_id)
-        except ServiceError as error:
-            await self._delay(job, target, event, payload, oldest, error)
+            await self._take_turn(slots, job, target, event, payload, oldest)
+        finally:
+            if slots.idle and self._slots.get(name.arn) is slots:
+                del self._slots[name.arn]
+
+    async def _take_turn(self, slots: Slots, job: Job, target: Target, event: Event, payload: bytes, oldest: float) -> None:
+        """Runs the function when it is the event's turn."""
+        clock = self._host.clock
+        if event.away:
+            event.away = False
+            slots.away -= 1
+        while True:
+            if not await slots.enter(MAX_CONCURRENT if target.reserved is None else target.reserved):
+                event.away = True
+                await self.queue.again(job, clock.now() + slots.turned_away(), pack(event, payload))
+                return
+            start, took = clock.now(), None
+            try:
+                target = await self._host.get(Directory).find(target.name)  # it may have changed while the event waited
+                spec, result = await run_target(self._host, target, payload, job.id, event.client_context, event.trace_id)
+                took = clock.now() - start
+            except ServiceError as error:
+                if error.code == "ResourceNotFoundException":
+                    await self.queue.finish(job)
+                    return
+                if slots.running > 1 and clock.now() <= oldest:
+                    continue  # others of this function run: its turn comes when one of them is done
+                await self._delay(job, target, event, payload, oldest, error)
+                return
+            finally:
+                slots.leave(took)
+            await self._judge(job, target, event, payload, oldest, spec.version, result)
             return
+
+    async def _judge(
+        self, job: Job, target: Target, event: Event, payload: bytes, oldest: float, version: str, result: InvocationResult
+    ) -> None:
+        """What becomes of an event that the function was run for."""
+        config = target.events
         event.attempts += 1
         if result.error is None:
-            await self._end(job, target, event, payload, "Success", spec.version, result)
+            await self._end(job, target, event, payload, "Success", version, result)
             return
         retries = DEFAULT_RETRIES if config is None or config.retries is None else config.retries
         due = self._host.clock.now() + self._host.config.retry_seconds * event.attempts
         if event.attempts > retries:
-            await self._end(job, target, event, payload, "RetriesExhausted", spec.version, result)
+            await self._end(job, target, event, payload, "RetriesExhausted", version, result)
         elif due > oldest:
-            await self._end(job, target, event, payload, "EventAgeExceeded", spec.version, result)
+            await self._end(job, target, event, payload, "EventAgeExceeded", version, result)
         else:
             await self.queue.again(job, due, pack(event, payload))
 

@@ -1,7 +1,5 @@
 """Functions as they are invoked: looked up once and kept in memory until something about them changes."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from haar.execution.contract import FunctionSpec
@@ -75,7 +73,7 @@ class Directory:
             function.tags,
             function.reserved,
             policy.text() if policy else None,
-            policy.text() if policy and _names_callers(policy.statements) else None,
+            policy.text() if policy and policy.names_callers() else None,
             await find_event_config(self._store, name, name.qualifier or LATEST),
         )
 
@@ -100,10 +98,6 @@ class Directory:
         if found is None:
             raise no_function(name.at(version).qualified)
         return found
-
-
-def _names_callers(statements: Sequence[dict[str, object]]) -> bool:
-    return any("Service" not in json.dumps(statement["Principal"]) for statement in statements)
 
 
 def spec_of(name: FunctionName, function: Function, version: Version) -> FunctionSpec:

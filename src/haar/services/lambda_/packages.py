@@ -89,11 +89,18 @@ def _write(digest: bytes, data: bytes, chunks: Sequence[int], count: int):  # ty
 
 
 async def fetch(reader: Reader, sha256: str) -> bytes | None:
-    """The package, or None when it is not there."""
+    """The package, or None when it is not there. Read in slices that let others in."""
     digest = key_of(sha256)
-    if await reader.get(CODE, digest, b"end") is None:
+    end = await reader.get(CODE, digest, b"end")
+    if end is None:
         return None
-    return b"".join([value for _, value in await reader.range(CODE, digest, b"c", b"d")])
+    chunks: list[bytes] = []
+    count = int.from_bytes(end, "big")
+    for at in range(0, count, CHUNKS_A_TRANSACTION):
+        first, behind = (b"c" + chunk.to_bytes(4, "big") for chunk in (at, at + CHUNKS_A_TRANSACTION))
+        chunks += [value for _, value in await reader.range(CODE, digest, first, behind)]
+        await asyncio.sleep(0)
+    return b"".join(chunks) if len(chunks) == count else None
 
 
 def hold(tx: Transaction, sha256: str, holder: str) -> None:

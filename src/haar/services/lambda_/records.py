@@ -96,6 +96,10 @@ class Policy(msgspec.Struct, omit_defaults=True, kw_only=True):
     def text(self) -> str:
         return msgspec.json.encode(self.document()).decode()
 
+    def names_callers(self) -> bool:
+        """Whether it can matter to a caller that has policies of its own: not when it only names services."""
+        return any(statement["Principal"] == "*" or "AWS" in statement["Principal"] for statement in self.statements)
+
 
 class EventConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
     modified: float

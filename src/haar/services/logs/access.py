@@ -47,6 +47,15 @@ def on_group(action: str) -> Demands:
     return demands
 
 
+async def on_creation(context: Context, input: Input) -> list[Demand]:
+    """Making a group; with tags, tagging it too."""
+    name = input["logGroupName"]
+    demands = [await _demand(context, "logs:CreateLogGroup", name, ":log-stream:", input)]
+    if input.get("tags"):
+        demands.append(await _demand(context, "logs:TagResource", name, "", input))
+    return demands
+
+
 def on_stream(action: str) -> Demands:
     async def demands(context: Context, input: Input) -> list[Demand]:
         return [await _demand(context, action, group_name(input), f":log-stream:{input['logStreamName']}", input)]

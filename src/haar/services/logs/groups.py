@@ -3,7 +3,7 @@
 from typing import Any
 
 from haar.services.logs import service
-from haar.services.logs.access import group_name, name_of_arn, on_all_groups, on_group, on_resource
+from haar.services.logs.access import group_name, name_of_arn, on_all_groups, on_creation, on_group, on_resource
 from haar.services.logs.errors import bad_token, group_exists, invalid, no_group, no_resource
 from haar.services.logs.records import (
     GARBAGE,
@@ -30,7 +30,7 @@ def new_group(host: Host, name: str, **more: Any) -> Group:
     return Group(name, host.ids.text(16), int(host.clock.now() * 1000), **more)
 
 
-@service.operation("CreateLogGroup", on_group("logs:CreateLogGroup"))
+@service.operation("CreateLogGroup", on_creation)
 async def create_log_group(context: Context, input: Input) -> Output:
     group = new_group(
         context.host,
