@@ -32,6 +32,15 @@ def test_a_roles_life(iam: Any, name: str, platform: Any) -> None:
     assert refused(iam.get_role, RoleName=name) == ("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
 
 
+def test_how_long_one_is_signed_in(iam: Any, name: str) -> None:
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=LAMBDA, MaxSigninSessionDuration=7200)
+    assert iam.get_role(RoleName=name)["Role"]["MaxSigninSessionDuration"] == 7200
+    iam.update_role(RoleName=name, MaxSessionDuration=3600)
+    assert iam.get_role(RoleName=name)["Role"]["MaxSigninSessionDuration"] == 7200
+    iam.update_role(RoleName=name, ResetMaxSigninSessionDuration=True)
+    assert "MaxSigninSessionDuration" not in iam.get_role(RoleName=name)["Role"]
+
+
 def test_a_name_is_taken(iam: Any, name: str) -> None:
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=LAMBDA)
     said = refused(iam.create_role, RoleName=name, AssumeRolePolicyDocument=LAMBDA)

@@ -209,3 +209,10 @@ def test_a_permission_taken_from_a_role_is_taken_from_its_sessions(iam: Any, sts
     assert own.list_users(MaxItems=1)["Users"]
     iam.delete_role_policy(RoleName=user.name, PolicyName="p")
     assert refused(own.list_users)[0] == "AccessDenied"
+
+
+def test_what_is_no_role_and_what_is_not_built(sts: Any, role: Any, user: Any) -> None:
+    said = refused(sts.assume_role, RoleArn="not-the-arn-of-any-role", RoleSessionName="ss")
+    assert said == ("ValidationError", "not-the-arn-of-any-role is invalid", 400)
+    code, message, _ = refused(sts.assume_role, RoleArn=role(), RoleSessionName="ss", MinimumSessionTokenSize=2048)
+    assert code == "ValidationError" and "MinimumSessionTokenSize" in message

@@ -139,7 +139,8 @@ async def _detail(ctx: Context, entity: Holder) -> dict[str, Any]:
         shape = await role_shape(ctx.store, ctx.account, entity)
         profiles = [await profile_shape(ctx.store, ctx.account, profile) for profile in await profiles_of(ctx.store, entity.name)]
         del shape["MaxSessionDuration"]
-        shape.pop("Description", None)
+        for left_out in ("Description", "MaxSigninSessionDuration"):
+            shape.pop(left_out, None)
         return shape | common | {"InstanceProfileList": profiles}
     return shapes.named(entity, ctx.account) | common
 

@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 
 from haar.services.iam.demands import anywhere
-from haar.services.iam.documents import Compiler, check_identity_policy
+from haar.services.iam.documents import Compiler
 from haar.services.iam.paging import page
 from haar.services.iam.records import Holder
 from haar.services.iam.service import service
-from haar.services.iam.simulate import need_holder, on_source
+from haar.services.iam.simulate import check_given, need_holder, on_source
 from haar.services.iam.subjects import Source, groups_of, own_sources, sources
 from haar.services.service import Context, Demand, Input, Output
 
@@ -45,7 +45,7 @@ def _texts(value: Any) -> Iterable[str]:
 @service.operation("GetContextKeysForCustomPolicy", anywhere)
 async def get_context_keys_for_custom_policy(ctx: Context, input: Input) -> Output:
     for document in input["PolicyInputList"]:
-        check_identity_policy(document)
+        check_given(document)
     return {"ContextKeyNames": keys_of(input["PolicyInputList"])}
 
 
@@ -54,7 +54,7 @@ async def get_context_keys_for_principal_policy(ctx: Context, input: Input) -> O
     holder = await need_holder(ctx, input["PolicySourceArn"])
     given = input.get("PolicyInputList", [])
     for document in given:
-        check_identity_policy(document)
+        check_given(document)
     return {"ContextKeyNames": keys_of([source.document for source in await sources(ctx.host, holder)] + given)}
 
 

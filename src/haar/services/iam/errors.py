@@ -1,5 +1,8 @@
 """IAM's errors, in its words. Codes are the wire's; the statuses are the service model's."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from haar.wire.errors import ServiceError
 
 NOT_FOUND = 404
@@ -79,6 +82,13 @@ def unchangeable_aws_policy(arn: str) -> ServiceError:
 
 def unmodifiable_now(message: str) -> ServiceError:
     return ServiceError("EntityTemporarilyUnmodifiable", message, CONFLICT)
+
+
+def refuse_unbuilt(input: Mapping[str, Any], *names: str) -> None:
+    """Raises InvalidInput for parameters that haar does not have: none is passed over in silence."""
+    for name in names:
+        if input.get(name):
+            raise invalid_input(f"haar does not have the parameter {name}.")
 
 
 def user_name_needed() -> ServiceError:

@@ -51,6 +51,7 @@ async def create_login_profile(ctx: Context, input: Input) -> Output:
         raise errors.validation("Password is required to create a login profile.")
     await _check(ctx, password)
     login = await hashed(ctx.host.ids, password, ctx.now(), reset=input.get("PasswordResetRequired", False))
+    login.max_signin = input.get("MaxSigninSessionDuration")
 
     async def edit(tx: Transaction, user: User) -> None:
         if user.login is not None:
@@ -62,7 +63,12 @@ async def create_login_profile(ctx: Context, input: Input) -> Output:
 
 
 def _shape(user: str, login: Login) -> dict[str, object]:
-    return {"UserName": user, "CreateDate": shapes.when(login.created), "PasswordResetRequired": login.reset_required}
+    shape: dict[str, object] = {
+        "UserName": user,
+        "CreateDate": shapes.when(login.created),
+        "PasswordResetRequired": login.reset_required,
+    }
+    return shape if login.max_signin is None else shape | {"MaxSigninSessionDuration": login.max_signin}
 
 
 @service.operation("GetLoginProfile", on(User))
@@ -86,6 +92,8 @@ async def update_login_profile(ctx: Context, input: Input) -> Output:
         if fresh is not None:
             user.login.salt, user.login.digest = fresh.salt, fresh.digest
         user.login.reset_required = input.get("PasswordResetRequired", user.login.reset_required)
+        kept = None if input.get("ResetMaxSigninSessionDuration") else user.login.max_signin
+        user.login.max_signin = input.get("MaxSigninSessionDuration", kept)
 
     await change(ctx, User, input["UserName"], edit)
     return {}

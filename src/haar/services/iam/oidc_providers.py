@@ -80,6 +80,7 @@ def _making(ctx: Context, input: Input) -> Sequence[Demand]:
 
 @service.operation("CreateOpenIDConnectProvider", _making)
 async def create_open_id_connect_provider(ctx: Context, input: Input) -> Output:
+    errors.refuse_unbuilt(input, "ContextProvider", "IdentityCenterInstanceArn")
     provider = Provider(
         name=_name(input["Url"]),
         path="/",

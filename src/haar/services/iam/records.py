@@ -77,6 +77,7 @@ class Login(msgspec.Struct, kw_only=True, omit_defaults=True):
     salt: bytes
     digest: bytes
     reset_required: bool = False
+    max_signin: int | None = None
 
 
 class User(Holder, kw_only=True, omit_defaults=True):
@@ -115,6 +116,8 @@ class Role(Holder, kw_only=True, omit_defaults=True):
     """Principals of the trust policy by ARN, with the unique id that each had when the policy was stored."""
     description: str | None = None
     max_session: int = 3600
+    max_signin: int | None = None
+    """Seconds of a console session; unset when None."""
     service: str = ""
     """The service that a service-linked role belongs to."""
 

@@ -50,6 +50,7 @@ async def create_role(ctx: Context, input: Input) -> Output:
         trust="",
         description=input.get("Description"),
         max_session=input.get("MaxSessionDuration", 3600),
+        max_signin=input.get("MaxSigninSessionDuration"),
         tags=checked(input.get("Tags", ())),
         boundary=boundary,
     )
@@ -84,6 +85,7 @@ async def update_role(ctx: Context, input: Input) -> Output:
         refuse_linked(role)
         role.description = input.get("Description", role.description)
         role.max_session = input.get("MaxSessionDuration", role.max_session)
+        role.max_signin = input.get("MaxSigninSessionDuration", None if input.get("ResetMaxSigninSessionDuration") else role.max_signin)
 
     await change(ctx, Role, input["RoleName"], edit)
     return {}

@@ -63,6 +63,8 @@ def role(entity: Role, account: str, trust: str, *, full: bool = True, used: Use
     if entity.description is not None:
         shown["Description"] = entity.description
     shown["MaxSessionDuration"] = entity.max_session
+    if entity.max_signin is not None:
+        shown["MaxSigninSessionDuration"] = entity.max_signin
     if full:
         shown |= boundary(entity.boundary)
         if entity.tags:

@@ -101,11 +101,12 @@ def _as_user(host: Host, simulation: Simulation, user: User) -> None:
 
 def _given(documents: Sequence[str]) -> list[Source]:
     for document in documents:
-        _checked(document)
+        check_given(document)
     return [Source(f"PolicyInputList.{number}", document) for number, document in enumerate(documents, 1)]
 
 
-def _checked(document: str) -> None:
+def check_given(document: str) -> None:
+    """Raises InvalidInput, as operations do that store nothing."""
     try:
         check_identity_policy(document)
     except ServiceError as error:
@@ -114,10 +115,11 @@ def _checked(document: str) -> None:
 
 def _prepare(ctx: Context, simulation: Simulation, input: Input) -> None:
     """What both simulators take besides policies."""
+    errors.refuse_unbuilt(input, "OrderedOrganizationPolicyInputList", "PolicyExclusionList", "ResourceHandlingOption")
     if boundaries := input.get("PermissionsBoundaryPolicyInputList"):
         if len(boundaries) > MAX_BOUNDARIES:
             raise errors.invalid_input(f"Only {MAX_BOUNDARIES} permissions boundary policy can be simulated.")
-        _checked(boundaries[0])
+        check_given(boundaries[0])
         simulation.boundary = Source("PermissionsBoundaryPolicyInputList.1", boundaries[0])
     if document := input.get("ResourcePolicy"):
         try:

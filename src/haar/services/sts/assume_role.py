@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from haar.services.sts import errors
 from haar.services.sts.service import service
 from haar.services.sts.sessions import credentials, multi_factor, packed_size, session_policies, session_tags, tag_conditions
 
+ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[!-~]+")
 DEFAULT_SECONDS = 3600
 CHAINED_SECONDS = 3600
 """A session that opens another one may have it for so long at most."""
@@ -24,7 +26,10 @@ async def _demands(ctx: Context, input: Input) -> Sequence[Demand]:
         raise errors.access_denied("Roles may not be assumed by root accounts.")
     if ctx.principal.kind == "federated-user":
         raise _denied(ctx, input, "sts:AssumeRole")
+    errors.refuse_unbuilt(input, "ProvidedContexts", "MinimumSessionTokenSize")
     arn = input["RoleArn"]
+    if not ROLE_ARN.fullmatch(arn):
+        raise errors.validation(f"{arn} is invalid")
     role = await assumable_role(ctx.host, arn)
     conditions = tag_conditions(input) | _own_conditions(ctx, input)
     tags: Mapping[str, str] = {}

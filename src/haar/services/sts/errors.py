@@ -1,5 +1,8 @@
 """STS's errors, in its words."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from haar.wire.errors import ServiceError
 
 
@@ -21,3 +24,10 @@ def packed_too_large(percent: int) -> ServiceError:
 
 def invalid_parameter(message: str) -> ServiceError:
     return ServiceError("InvalidParameterValue", message, 400)
+
+
+def refuse_unbuilt(input: Mapping[str, Any], *names: str) -> None:
+    """Raises ValidationError for parameters that haar does not have: none is passed over in silence."""
+    for name in names:
+        if input.get(name):
+            raise validation(f"haar does not have the parameter {name}.")

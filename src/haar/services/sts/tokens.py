@@ -28,6 +28,7 @@ def _seconds(ctx: Context, input: Input) -> int:
 def _nothing(ctx: Context, input: Input) -> Sequence[Demand]:
     """Everyone may, for itself: policies do not govern it."""
     _refuse_sessions(ctx, input)
+    errors.refuse_unbuilt(input, "MinimumSessionTokenSize")
     return ()
 
 
@@ -39,6 +40,7 @@ async def get_session_token(ctx: Context, input: Input) -> Output:
 
 def _federating(ctx: Context, input: Input) -> Sequence[Demand]:
     _refuse_sessions(ctx, input)
+    errors.refuse_unbuilt(input, "MinimumSessionTokenSize")
     arn = _federated_arn(ctx, input)
     demands = [Demand("sts:GetFederationToken", arn, tag_conditions(input))]
     if input.get("Tags"):
