@@ -43,6 +43,7 @@ async def authorise(call: Call, endpoint: Endpoint) -> None:
         raise unauthorized()
     if endpoint.api_key_required:
         await check_key(call, endpoint, usage_key)
+    call.anew()
 
 
 _KINDS = {

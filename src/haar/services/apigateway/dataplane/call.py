@@ -150,6 +150,10 @@ class Call:
             identity["apiKeyId"] = self.api_key["id"]
         return identity
 
+    def anew(self) -> None:
+        """Who calls is known now: the context is made anew."""
+        self.__dict__.pop("context", None)
+
     def say(self, text: str) -> None:
         if self.log is not None:
             self.log.add(text)
