@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -188,6 +189,18 @@ def test_updates(lambda_: Any, function: Make, name: str) -> None:
         "Reserved keys"
         in refused(lambda_.update_function_configuration, FunctionName=name, Environment={"Variables": {"AWS_REGION": "x"}})[1]
     )
+
+
+def test_a_runtime_that_is_not_installed_is_said(lambda_: Any, function: Make, name: str) -> None:
+    def error() -> Any:
+        return lambda_.get_function_configuration(FunctionName=name)["RuntimeVersionConfig"].get("Error")
+
+    function(Runtime=f"python3.{sys.version_info.minor}")
+    assert error() is None
+    lambda_.update_function_configuration(FunctionName=name, Runtime="python3.6")
+    assert error()["ErrorCode"] == "RuntimeReplaced" and f"Python 3.{sys.version_info.minor}" in error()["Message"]
+    lambda_.update_function_configuration(FunctionName=name, Runtime="dotnet8")
+    assert error()["ErrorCode"] == "RuntimeNotInstalled"
 
 
 def test_lists(lambda_: Any, function: Make, name: str) -> None:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from haar.execution.runtimes import UnknownRuntime, resolve
 from haar.services.lambda_.errors import constraint, invalid, refused
 from haar.services.lambda_.names import LATEST, FunctionName
 from haar.services.lambda_.records import Settings, Version, timestamp
@@ -167,8 +168,17 @@ def configuration(name: FunctionName, version: Version, *, state: bool = True) -
     return shown
 
 
-def _runtime_version(region: str, runtime: str) -> dict[str, str]:
-    return {"RuntimeVersionArn": f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(runtime.encode()).hexdigest()}"}
+def _runtime_version(region: str, runtime: str) -> dict[str, Any]:
+    """The runtime's ARN, and in `Error` what it runs on when its own version is not installed here."""
+    shown: dict[str, Any] = {"RuntimeVersionArn": f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(runtime.encode()).hexdigest()}"}
+    try:
+        found = resolve(runtime)
+    except UnknownRuntime as error:
+        shown["Error"] = {"ErrorCode": "RuntimeNotInstalled", "Message": str(error)}
+    else:
+        if not found.exact:
+            shown["Error"] = {"ErrorCode": "RuntimeReplaced", "Message": found.note}
+    return shown
 
 
 def pending(shown: dict[str, Any]) -> dict[str, Any]:
