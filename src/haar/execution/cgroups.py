@@ -28,6 +28,7 @@ class Group:
     """By controller; the same one for all in version 2."""
     settings: list[tuple[str, str]]
     _freezer: int = -1
+    _peak: int = -1
     frozen: bool = False
 
     @property
@@ -89,17 +90,26 @@ class Group:
         return None
 
     def peak_bytes(self) -> int | None:
-        if "memory" not in self.directories:
+        """The most memory that was in use, /tmp and cached files included; None where it is not counted."""
+        if self._peak < 0:
+            if "memory" not in self.directories:
+                return None
+            for name in ("memory.max_usage_in_bytes",) if self.version == 1 else ("memory.peak", "memory.current"):
+                with contextlib.suppress(OSError):
+                    self._peak = os.open(f"{self.directories['memory']}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+                    break
+            else:
+                return None
+        try:
+            return int(os.pread(self._peak, 32, 0))
+        except OSError:  # the group is gone
             return None
-        for name in ("memory.max_usage_in_bytes",) if self.version == 1 else ("memory.peak", "memory.current"):
-            if text := _read(f"{self.directories['memory']}/{name}").strip():
-                return int(text)
-        return None
 
     def close(self) -> None:
-        if self._freezer >= 0:
-            os.close(self._freezer)
-            self._freezer = -1
+        for fd in (self._freezer, self._peak):
+            if fd >= 0:
+                os.close(fd)
+        self._freezer = self._peak = -1
 
 
 @dataclass(slots=True)

@@ -82,6 +82,7 @@ class Environment:
         self._init_ms: float | None = None
         self._event: Event | None = None
         self._result: asyncio.Future[InvocationResult] | None = None
+        self._done: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._freezer: asyncio.TimerHandle | None = None
         self._throttled = False
@@ -119,7 +120,7 @@ class Environment:
         loop = asyncio.get_running_loop()
         result: asyncio.Future[InvocationResult] = loop.create_future()
         self._result = result
-        result.add_done_callback(lambda _: done())
+        self._done = done
         self._event = event
         failed = self._fault
         if failed is None:
@@ -130,11 +131,11 @@ class Environment:
         if failed is not None:
             self._finish(failed.payload(event.request_id), failed.kind, "error")
             return await result
-        self._unfreeze()
+        self.box.thaw()
         self._timer = loop.call_later(min(WATCH_SECONDS, self.spec.timeout), self._tick, self._began + self.spec.timeout)
         if self._waiting is not None and self._waiting.deliver(event):
             self._waiting = None
-        return await asyncio.shield(result)
+        return await result  # a caller who leaves cancels this future, and not the invocation
 
     def retire(self) -> None:
         """Ends the environment: at once, or after the invocation that it runs or was started for."""
@@ -156,8 +157,10 @@ class Environment:
             self._cancel_timer()
             if not self._ready.done():
                 self._fail(Fault("Sandbox.Failure", b"", "the environment was ended while it started"))
-            if self._result is not None and not self._result.done():
-                self._result.set_exception(Unavailable("the execution environment was ended"))
+            if self._event is not None:
+                self._settle()
+                if self._result is not None and not self._result.done():
+                    self._result.set_exception(Unavailable("the execution environment was ended"))
             if self._freezer is not None:
                 self._freezer.cancel()
             self._ending = asyncio.ensure_future(self._end())
@@ -181,7 +184,7 @@ class Environment:
         if not self._ready.done():
             self.state = "idle"
             self._ready.set_result(None)
-        elif self.state == "busy" and self._result is not None and not self._result.done() and self._event is not None:
+        elif self.state == "busy" and self._event is not None:
             connection.deliver(self._event)  # it was asked before it was ready
             self._waiting = None
         elif self.state == "finishing":
@@ -287,14 +290,15 @@ class Environment:
             self._throttled = False
         self._pump.settle()
         init_ms, self._init_ms = self._init_ms, None
-        peak = max(1, min(self.spec.memory_mb, -(-self.box.peak_bytes() >> 20))) if not self._memory_exceeded else self.spec.memory_mb
+        used = self.box.child.ended.result().peak_bytes if self.box.child.ended.done() else self.box.peak_bytes()
+        peak = self.spec.memory_mb if self._memory_exceeded else max(1, min(self.spec.memory_mb, -(-used >> 20)))
         figures = report.Figures(duration, init_ms, peak, status, error_kind or "")
         for line in report.end(self.spec, self._event.request_id, figures, self._clock.now()):
             self._writer.add(line)
         outcome = InvocationResult(
             payload, "Unhandled" if status != "success" else None, self._writer.tail(), duration, figures.billed_ms, init_ms, peak
         )
-        self._event = None
+        self._settle()
         if not self._result.done():
             self._result.set_result(outcome)
         if status == "timeout" or self._fault is not None:
@@ -304,6 +308,12 @@ class Environment:
         else:
             self.state = "finishing"
             self._changed(self)
+
+    def _settle(self) -> None:
+        self._event = None
+        if self._done is not None:
+            self._done()
+            self._done = None
 
     def _rest(self) -> None:
         if self.retiring or self.expires - self._clock.now() < RENEW_SECONDS:
@@ -325,9 +335,6 @@ class Environment:
             self._freezer = asyncio.get_running_loop().call_later(left, self._freeze)
         else:
             self.box.freeze()
-
-    def _unfreeze(self) -> None:
-        self.box.thaw()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

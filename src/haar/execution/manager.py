@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import resource
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
@@ -28,7 +29,7 @@ SWEEP_SECONDS = 1.0
 FINISHING_SECONDS = 0.02
 """How long a call waits for an environment that has answered and not yet asked for more, before another is started."""
 STOP_SECONDS = 2.5
-POOLS = 10_000
+FILES = 65_536
 
 
 @dataclass(slots=True)
@@ -39,9 +40,26 @@ class Pool:
     """The last used is the last: it is the warmest."""
     finishing: set[Environment] = field(default_factory=set)
     all: set[Environment] = field(default_factory=set)
-    waiters: list[asyncio.Future[Environment]] = field(default_factory=list)
+    waiters: list[asyncio.Future[Environment | None]] = field(default_factory=list)
     starting: int = 0
     """Environments under way to being in `all`."""
+
+    async def finished(self) -> Environment | None:
+        """One of the finishing environments, as soon as it asks for more; None when that takes too long."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Environment | None] = loop.create_future()
+        self.waiters.append(waiter)
+        timer = loop.call_later(FINISHING_SECONDS, give_up, waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and (environment := waiter.result()) is not None:
+                environment.release()
+            raise
+        finally:
+            timer.cancel()
+            if waiter in self.waiters:
+                self.waiters.remove(waiter)
 
 
 class Manager:
@@ -76,6 +94,7 @@ class Manager:
             self._refused = await probe.refusal()
             if self._refused is not None:
                 return
+        raise_file_limit()
         self._directory.mkdir(parents=True)
         (self._directory / "owner").write_text(probe.process_identity())
         self._hierarchy = cgroups.detect(self._token)
@@ -169,13 +188,8 @@ class Manager:
 
     async def _another(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
         """An environment that is just becoming free, or a new one; the result itself when none can be made for the function's own fault."""
-        if len(pool.finishing) > len(pool.waiters):
-            waiter: asyncio.Future[Environment] = asyncio.get_running_loop().create_future()
-            pool.waiters.append(waiter)
-            done, _ = await asyncio.wait([waiter], timeout=FINISHING_SECONDS)
-            if done:
-                return waiter.result()
-            pool.waiters.remove(waiter)
+        if len(pool.finishing) > len(pool.waiters) and (environment := await pool.finished()) is not None:
+            return environment
         if pool.idle:
             return pool.idle.pop()
         launching = asyncio.ensure_future(self._launch(spec, pool))
@@ -283,9 +297,22 @@ class Manager:
         return InvocationResult(json.dumps({"errorType": kind, "errorMessage": message}, separators=(",", ":")).encode(), "Unhandled")
 
 
+def give_up(waiter: "asyncio.Future[Environment | None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
 def unclaimed(launched: "asyncio.Future[Environment | InvocationResult]") -> None:
     if not launched.cancelled() and launched.exception() is None and isinstance(environment := launched.result(), Environment):
         environment.release()
+
+
+def raise_file_limit() -> None:
+    """Every environment holds some descriptors of haar's; the soft limit is often 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def clean_directories(directory: Path) -> None:

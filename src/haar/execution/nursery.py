@@ -7,7 +7,8 @@ over an inherited Unix socket (descriptor 3), each a 4-byte length and a JSON ob
      "cgroups": [DIR…], "settings": [[FILE, VALUE]…], "rlimits": [[RESOURCE, SOFT, HARD]…]}
     {"op": "kill", "id": …}
 
-and tells in the same form what becomes of them: {"id": …, "pid": …}, {"id": …, "failed": "why"}, {"id": …, "exit": STATUS, "oom": bool}.
+and tells in the same form what becomes of them: {"id": …, "pid": …}, {"id": …, "failed": "why"}, {"id": …, "exit": STATUS, "oom": bool,
+"peak": BYTES}.
 The descriptors of a spawn become 0 (null), 1 and 2 (the first one), 3… (the others) in the child.
 """
 
@@ -138,9 +139,9 @@ class Nursery:
                     os.kill(member, signal.SIGKILL)
             if rest:
                 thaw(request["cgroups"])
-            killed = out_of_memory(request["cgroups"])
+            killed, peak = out_of_memory(request["cgroups"]), peak_bytes(request["cgroups"])
             if self.remove(request) or time.monotonic() > until:
-                self.tell(id=request["id"], exit=status, oom=killed)
+                self.tell(id=request["id"], exit=status, oom=killed, peak=peak)
             else:
                 staying.append((until, request, status))
         self.leaving = staying
@@ -244,6 +245,14 @@ def out_of_memory(cgroups: list[str]) -> bool:
                 if line.startswith("oom_kill ") and line != "oom_kill 0":
                     return True
     return False
+
+
+def peak_bytes(cgroups: list[str]) -> int:
+    for directory in cgroups:
+        for file in ("/memory.max_usage_in_bytes", "/memory.peak"):
+            if text := read(directory + file):
+                return int(text)
+    return 0
 
 
 def main() -> None:

@@ -13,6 +13,8 @@ STREAMED_BYTES = 20 << 20
 HEADER_BYTES = 1_300_000
 """The X-Ray cause of an error may have one megabyte."""
 CONNECTIONS = 16
+OURS = b"lambda-runtime-function-"
+"""The headers that are looked at."""
 STATUS = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Request Entity Too Large"}
 ACCEPTED = b'{"status":"OK"}\n'
 
@@ -110,7 +112,8 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value))
-        self._posted.headers[name.decode("latin-1").lower()] = value.decode("utf-8", "replace")
+        if (lower := name.lower()).startswith(OURS):
+            self._posted.headers[lower.decode("latin-1")] = value.decode("utf-8", "replace")
 
     def _count(self, length: int) -> None:
         self._header_bytes += length
@@ -154,7 +157,9 @@ class Connection(asyncio.Protocol):
         if posted.too_large:
             message = f"Exceeded maximum allowed payload size ({STREAMED_BYTES if posted.streamed else RESPONSE_BYTES} bytes)."
             return self._refuse(413, message, "RequestEntityTooLarge")
-        return self.answer(202, ACCEPTED)
+        # The caller comes first: its task, woken by now, runs before this.
+        asyncio.get_running_loop().call_soon(self.answer, 202, ACCEPTED)
+        return None
 
     def _release(self) -> None:
         if self._receiver.posting is self:

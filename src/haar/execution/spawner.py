@@ -36,6 +36,8 @@ class Exit:
     status: int
     """As os.waitpid gives it."""
     out_of_memory: bool = False
+    peak_bytes: int = 0
+    """The most memory that was in use, where control groups count it."""
 
     @property
     def reason(self) -> str:
@@ -185,7 +187,7 @@ class Spawner:
                     child.started.set_exception(Unavailable(f"a function's process cannot be started: {told['failed']}"))
                 child.ended.set_result(Exit(127 << 8))
             else:
-                child.ended.set_result(Exit(told["exit"], told["oom"]))
+                child.ended.set_result(Exit(told["exit"], told["oom"], told["peak"]))
 
     def _close(self) -> None:
         if self._socket is not None:

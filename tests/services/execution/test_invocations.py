@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import sys
 import uuid
 from pathlib import Path
 
@@ -355,3 +356,38 @@ async def test_another_nursery_takes_the_place_of_one_that_died(tmp_path: Path) 
         await nursery.wait()
         await eventually(lambda: not functions.manager._pools)
         assert await functions.answer(spec) != before
+
+
+RUNNER = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from tests.support.functions import running
+
+async def main():
+    async with running(Path(sys.argv[1])) as functions:
+        spec = functions.make("import subprocess\\ndef handler(event, context):\\n    subprocess.Popen(['sleep', '1000'])")
+        await functions.run(spec)
+        paths = functions.manager._hierarchy.paths() if functions.manager._hierarchy else []
+        print(functions.manager._spawner._process.pid, *paths, flush=True)
+        await asyncio.sleep(1000)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.faults
+async def test_a_haar_that_is_killed_leaves_nothing_running(tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", RUNNER, str(tmp_path), str(root), stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    nursery, *groups = (await process.stdout.readline()).decode().split()
+    pids = processes.tree(int(nursery))
+    assert len(pids) >= 5
+    process.kill()
+    await process.wait()
+    await eventually(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists()])
+    await eventually(lambda: not [path for path in groups if Path(path).exists()])
+    assert list((tmp_path / "run").glob("execution-*"))
+    async with running(tmp_path) as functions:  # the next one tidies up
+        assert [path.name for path in (tmp_path / "run").iterdir()] == [functions.manager._directory.name]
