@@ -74,7 +74,7 @@ def rate(target: Target, requests: list[Signed], connections: int, seconds: floa
             "wrk",
             "-t1",
             f"-c{connections}",
-            f"-d{seconds}s",
+            f"-d{max(1, round(seconds))}s",
             "--timeout",
             "30s",
             "-s",

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.support.platform import RunningPlatform
 
 ROOT = Path(__file__).parents[2]

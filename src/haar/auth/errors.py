@@ -13,7 +13,7 @@ MISMATCH = (
 
 
 def missing_token() -> CommonError:
-    return CommonError("MissingAuthenticationToken", "Request is missing Authentication Token")
+    return CommonError("MissingAuthenticationToken", None)  # each protocol has a text of its own
 
 
 def unrecognized_client() -> CommonError:

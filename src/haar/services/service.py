@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from haar.auth.principal import Principal
 from haar.clock import Clock, Ids
@@ -39,7 +39,7 @@ class Host:
         found = self._objects.get(kind)
         if found is None:
             found = self._objects[kind] = kind(self)  # type: ignore[call-arg]
-        return found  # type: ignore[no-any-return]
+        return cast(T, found)
 
 
 @dataclass(slots=True)
@@ -125,8 +125,10 @@ class Service:
         eager: bool = False,
     ) -> None:
         """`name` is botocore's (`dynamodb`), `prefix` that of its actions (`dynamodb:`), `opaque` the shapes that the codec leaves as
-        JSON has them, and `check` replaces the codec's constraint validation where the service's own differs. `eager` operations are run without a task until they first wait
-        (they may not use asyncio.timeout or the current task before that)."""
+        JSON has them, and `check` replaces the codec's constraint validation where the service's own differs.
+
+        `eager` operations are run without a task until they first wait: before that they may not use asyncio.timeout or the current task.
+        """
         self.name = name
         self.signing_name = signing_name or name
         self.prefix = prefix or name

@@ -27,7 +27,7 @@ _RATE = "Rate exceeded"
 
 _JSON = {
     "AccessDenied": Common("AccessDeniedException", 400, None, "Message"),
-    "MissingAuthenticationToken": Common("MissingAuthenticationTokenException", 400, _UNSIGNED),
+    "MissingAuthenticationToken": Common("MissingAuthenticationTokenException", 400, "Request is missing Authentication Token"),
     "SignatureDoesNotMatch": Common("InvalidSignatureException", 400, _BAD_SIGNATURE),
     "UnrecognizedClient": Common("UnrecognizedClientException", 400, _BAD_KEY),
     "ExpiredToken": Common("ExpiredTokenException", 400, _EXPIRED),

@@ -132,7 +132,7 @@ async def test_unknown_keys_and_wrong_secrets() -> None:
 
 async def test_unsigned() -> None:
     bare = await refusal(Request.of("POST", "/", "", HEADERS, GET_ITEM))
-    assert (bare.code, bare.message) == ("MissingAuthenticationToken", "Request is missing Authentication Token")
+    assert (bare.code, bare.message) == ("MissingAuthenticationToken", None)
 
 
 @pytest.mark.parametrize(

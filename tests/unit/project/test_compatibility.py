@@ -1,9 +1,10 @@
 """docs/compatibility.md says what is registered, and what is registered exists in AWS."""
 
+from tests.support.compatibility import FILE, render
+
 from haar.policy.actions import known_action
 from haar.services.registry import services
 from haar.wire import load
-from tests.support.compatibility import FILE, render
 
 
 def test_the_page_is_what_is_registered() -> None:
