@@ -14,14 +14,18 @@ runs = itertools.count()
 
 keys = st.binary(max_size=3) | st.sampled_from([b"", b"\x00", b"a", b"a\x00", b"b", b"\xff", b"\xff\xff"])
 spaces = st.sampled_from(["one", "two"])
+# Longer than an entry of PostgreSQL's index, and different at the very end only.
+long = st.builds(lambda size, end: b"L" * size + end, st.integers(1198, 1202) | st.just(3000), st.binary(max_size=1))
+sorts = keys | long
 ends = st.none() | keys
+sort_ends = st.none() | sorts
 limits = st.none() | st.integers(1, 5)
 
-puts = st.tuples(st.just("put"), spaces, keys, keys, st.binary(max_size=10))
-deletes = st.tuples(st.just("delete"), spaces, keys, keys)
-gets = st.tuples(st.just("get"), spaces, keys, keys)
-ranges = st.tuples(st.just("range"), spaces, keys, keys, ends, st.booleans(), limits)
-scans = st.tuples(st.just("scan"), spaces, keys, ends, st.none() | st.tuples(keys, keys), st.integers(1, 5))
+puts = st.tuples(st.just("put"), spaces, keys, sorts, st.binary(max_size=10))
+deletes = st.tuples(st.just("delete"), spaces, keys, sorts)
+gets = st.tuples(st.just("get"), spaces, keys, sorts)
+ranges = st.tuples(st.just("range"), spaces, keys, sorts, sort_ends, st.booleans(), limits)
+scans = st.tuples(st.just("scan"), spaces, keys, ends, st.none() | st.tuples(keys, sorts), st.integers(1, 5))
 steps = puts | deletes | gets | ranges | scans
 transactions = st.tuples(st.just("transact"), st.lists(steps, max_size=8), st.booleans())
 clears = st.tuples(st.just("clear"), spaces, keys, ends)

@@ -128,3 +128,27 @@ async def test_what_one_wrote_the_other_reads(store: Store, other: Store) -> Non
     assert await store.get("new", b"p") == b"3"
     await put(store, ("new", b"q", b"", b"4"))
     assert [row.value for row in await other.scan("new")] == [b"3", b"4"]
+
+
+async def test_keys_longer_than_dynamodbs_keep_apart_and_in_order(store: Store) -> None:
+    """A partition key has 2048 bytes there and a sort key 1024; an index entry of a secondary index has several of them."""
+    partitions = [b"p" * 2048 + bytes([end]) for end in range(3)]
+    sorts = [b"s" * size + bytes([end]) for size in (1023, 1199, 1200, 1201, 3999) for end in range(3)]
+    await put(store, *(("s", partition, sort, partition[-1:] + sort) for partition in partitions for sort in reversed(sorts)))
+    for partition in partitions:
+        expected = [(sort, partition[-1:] + sort) for sort in sorted(sorts)]
+        assert await store.range("s", partition) == expected
+        assert await store.range("s", partition, reverse=True, limit=7) == expected[::-1][:7]
+        assert await store.range("s", partition, expected[4][0], expected[11][0]) == expected[4:11]
+        for sort in sorts:
+            assert await store.get("s", partition, sort) == partition[-1:] + sort
+    seen, after = [], None
+    while page := await store.scan("s", after=after, limit=4):
+        after = (page[-1].partition, page[-1].sort)
+        seen += [(row.partition, row.sort) for row in page]
+    assert sorted(seen) == [(partition, sort) for partition in partitions for sort in sorted(sorts)]
+    assert len(await store.scan("s", partitions[0][:50], b"q")) == 45
+    await delete(store, ("s", partitions[1], sorts[-1]), ("s", partitions[1], sorts[0]))
+    assert await store.get("s", partitions[1], sorts[-1]) is None
+    assert await store.get("s", partitions[2], sorts[-1]) is not None
+    assert await store.clear("s", b"p") == 43

@@ -179,7 +179,7 @@ async def test_a_closed_store_says_so(store: Store) -> None:
     writing = [asyncio.create_task(store.transact(add_one)) for _ in range(5)]
     await asyncio.sleep(0)
     await store.close()
-    assert all(answer == turn + 1 for turn, answer in enumerate(await asyncio.gather(*writing)))
+    assert sorted(await asyncio.gather(*writing)) == [1, 2, 3, 4, 5]
     with pytest.raises(StoreClosed):
         await store.transact(add_one)
     with pytest.raises(StoreError):

@@ -50,9 +50,9 @@ class Store(Reader, Protocol):
         """
         ...
 
-    def watch(self, space: str, callback: Callable[[], None]) -> Callable[[], None]:
-        """Calls `callback` in the loop, at once after each commit that wrote to `space` in this process and within a second when
-        another process did. Answers the function that ends it."""
+    def watch(self, space: str, callback: Callable[[], None], *, local: bool = False) -> Callable[[], None]:
+        """Calls `callback` in the loop, at once after each commit that wrote to `space` in this process and, unless `local`, within
+        a second when another process did. Answers the function that ends it."""
         ...
 
     async def clear(self, space: str, start: bytes = b"", end: bytes | None = None) -> int:

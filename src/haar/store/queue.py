@@ -103,7 +103,7 @@ class Queue:
         `handle` raises, or is cancelled with `run`, is due again after its lease.
         """
         wake = asyncio.Event()
-        unwatch = self.store.watch(self._due, wake.set)
+        unwatch = self.store.watch(self._due, wake.set, local=True)
         working: dict[asyncio.Task[None], Job] = {}
         renewer = asyncio.create_task(self._renew(working, lease))
 

@@ -245,8 +245,8 @@ class SQLiteStore:
             if rows < CLEAR_ROWS:
                 return deleted
 
-    def watch(self, space: str, callback: Callable[[], None]) -> Callable[[], None]:
-        if self._poll is None and not self._closing:
+    def watch(self, space: str, callback: Callable[[], None], *, local: bool = False) -> Callable[[], None]:
+        if not local and self._poll is None and not self._closing:
             self._data_version = self._rows.version()
             self._poll = self._loop.call_later(POLL_SECONDS, self._look_for_others)
         return self._watchers.add(space, callback)
