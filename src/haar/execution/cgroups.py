@@ -126,6 +126,9 @@ class Hierarchy:
         """Makes haar's group and bounds the sum of all environments."""
         for path in self.paths():
             Path(path).mkdir(exist_ok=True)
+        weight, value = ("cpu.shares", "512") if self.version == 1 else ("cpu.weight", "50")  # half of what haar itself has
+        if "cpu" in self.bases:
+            _write(f"{self.bases['cpu']}/{self.name}/{weight}", value)
         if self.version == 1:
             if "memory" in self.bases:
                 _write(f"{self.bases['memory']}/{self.name}/memory.use_hierarchy", "1")

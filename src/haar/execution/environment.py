@@ -85,6 +85,7 @@ class Environment:
         self._done: Callable[[], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._freezer: asyncio.TimerHandle | None = None
+        self._delivered = False
         self._throttled = False
         self._memory_exceeded = False
         self._ending: asyncio.Task[None] | None = None
@@ -133,8 +134,8 @@ class Environment:
             return await result
         self.box.thaw()
         self._timer = loop.call_later(min(WATCH_SECONDS, self.spec.timeout), self._tick, self._began + self.spec.timeout)
-        if self._waiting is not None and self._waiting.deliver(event):
-            self._waiting = None
+        self._delivered = False
+        self._deliver()
         return await result  # a caller who leaves cancels this future, and not the invocation
 
     def retire(self) -> None:
@@ -180,13 +181,15 @@ class Environment:
     # What the Runtime API reports.
 
     def next(self, connection: Connection) -> None:
+        if self.state == "busy" and self._delivered:
+            connection.refuse()
+            return
         self._waiting = connection
         if not self._ready.done():
             self.state = "idle"
             self._ready.set_result(None)
-        elif self.state == "busy" and self._event is not None:
-            connection.deliver(self._event)  # it was asked before it was ready
-            self._waiting = None
+        elif self.state == "busy":
+            self._deliver()  # it was asked before it was ready
         elif self.state == "finishing":
             self._rest()
 
@@ -225,6 +228,11 @@ class Environment:
             self._waiting = None
 
     # What happens by itself.
+
+    def _deliver(self) -> None:
+        if self._waiting is not None and self._event is not None:
+            self._delivered = self._waiting.deliver(self._event)
+            self._waiting = None
 
     def _runs(self, request_id: str) -> bool:
         return self.state == "busy" and self._event is not None and self._event.request_id == request_id

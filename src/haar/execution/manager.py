@@ -90,6 +90,7 @@ class Manager:
     async def start(self) -> None:
         """Makes ready. Where functions cannot run, `invoke` says why; the platform starts all the same."""
         await asyncio.to_thread(clean_directories, self._directory.parent)
+        await asyncio.to_thread(self._packages.trim)
         if self._config.sandbox == "bubblewrap":
             self._refused = await probe.refusal()
             if self._refused is not None:

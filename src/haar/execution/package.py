@@ -17,6 +17,8 @@ UNPACKED_BYTES = 262_144_000
 ENTRIES = 200_000
 CHUNK = 1 << 20
 REMEMBERED = 2000
+KEPT_BYTES = 8 << 30
+"""What the unpacked code may take on disk; the longest unused goes when haar starts."""
 
 
 class BadPackage(Exception):
@@ -52,6 +54,20 @@ class Packages:
         name = "layers-" + hashlib.sha256("\n".join(hashes).encode()).hexdigest()
         return await self._once(name, lambda: self._merge(name, hashes))
 
+    def trim(self) -> None:
+        """Removes what is half made, and the longest unused beyond the bound. Only while no environment is there."""
+        trees = []
+        for path in self._directory.glob("*"):
+            if path.name.endswith(".partial"):
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.is_dir() and not path.is_symlink():
+                trees.append((path.stat().st_mtime, path))
+        left = KEPT_BYTES
+        for _, path in sorted(trees, reverse=True):
+            left -= sum(entry.lstat().st_size for entry in path.rglob("*"))
+            if left < 0:
+                shutil.rmtree(path, ignore_errors=True)
+
     async def _once(self, key: str, make: Callable[[], Awaitable[Tree]]) -> Tree:
         if (tree := self._trees.get(key)) is not None:
             return tree
@@ -69,6 +85,7 @@ class Packages:
         if not target.is_dir():
             archive = await self._fetch(code_sha256)
             await asyncio.to_thread(into_place, target, lambda partial: unpack(archive, partial))
+        os.utime(target)
         return await asyncio.to_thread(_count, target)
 
     async def _merge(self, name: str, hashes: Sequence[str]) -> Tree:
@@ -81,6 +98,7 @@ class Packages:
                     link_tree(tree.path, partial)
 
             await asyncio.to_thread(into_place, target, merge)
+        os.utime(target)
         return await asyncio.to_thread(_count, target)
 
 

@@ -190,6 +190,11 @@ class Connection(asyncio.Protocol):
             head = f"HTTP/1.1 {status} {STATUS[status]}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             self._transport.write(head.encode() + body)
 
+    def refuse(self) -> None:
+        """The runtime asks for work while it has some."""
+        self._waiting = False
+        self._refuse(403, "State transition is not allowed", "InvalidStateTransition")
+
     def _refuse(self, status: int, message: str, kind: str) -> None:
         self.answer(status, f'{{"errorMessage":"{message}","errorType":"{kind}"}}\n'.encode())
 

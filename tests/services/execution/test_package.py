@@ -120,3 +120,17 @@ def test_a_linked_tree_is_the_same_files(tmp_path: Path) -> None:
     link_tree(source, target)
     assert (target / "a/b").samefile(source / "a/b")
     assert (target / "l").readlink() == Path("a/b")
+
+
+async def test_the_longest_unused_code_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fetch(code_sha256: str) -> bytes:
+        return archive((code_sha256, bytes(1000), FILE))
+
+    packages = Packages(tmp_path, fetch)
+    trees = [(await packages.code(name)).path for name in ("AAAA", "BBBB", "CCCC")]
+    for age, tree in zip((10, 30, 20), trees, strict=True):
+        os.utime(tree, (1_700_000_000 - age, 1_700_000_000 - age))
+    (tmp_path / "half.1.partial").mkdir()
+    monkeypatch.setattr(package, "KEPT_BYTES", 2500)
+    packages.trim()
+    assert sorted(tmp_path.iterdir()) == sorted([trees[0], trees[2]])
