@@ -13,6 +13,7 @@ from haar.services.dynamodb.images import SIZE_BYTES, Image, Key, size_of, value
 from haar.services.dynamodb.limits import BATCH_GET_BYTES
 from haar.services.dynamodb.prepare import PREPARED, Prepared
 from haar.services.dynamodb.tables import Table, Tables, table_name
+from haar.services.dynamodb.throughput import Throughput
 from haar.services.dynamodb.writes import Write
 from haar.services.service import Context, Demand, Input, Output
 from haar.store.contract import Transaction
@@ -59,6 +60,8 @@ async def batch_get_item(ctx: Context, input: Input) -> Output:
         if request[PREPARED].nested:
             table.check_paths(request[PREPARED].nested)
         wants.append((given, table, request, _distinct([(key, table.key(key)) for key in request["Keys"]])))
+    meter = ctx.host.get(Throughput)
+    throttled = meter.throttled({given: table for given, table, _, _ in wants}, reads=True)
     responses: dict[str, Any] = {}
     unprocessed: dict[str, Any] = {}
     consumed = []
@@ -70,7 +73,7 @@ async def batch_get_item(ctx: Context, input: Input) -> Output:
         found: list[Any] = []
         left: list[Any] = []
         for key, (partition, sort) in keys:
-            if total >= BATCH_GET_BYTES:
+            if total >= BATCH_GET_BYTES or given in throttled:
                 left.append(key)
                 continue
             data = await ctx.store.get(table.space, partition, sort)
@@ -84,6 +87,7 @@ async def batch_get_item(ctx: Context, input: Input) -> Output:
             if data is not None:
                 found.append(orjson.Fragment(data[SIZE_BYTES:]) if project is None else project.project(values_of(data)))
         responses[given] = found
+        meter.spend(cost)
         consumed.append(cost)
         if left:
             unprocessed[given] = {**{name: value for name, value in request.items() if name != PREPARED}, "Keys": left}
@@ -102,26 +106,36 @@ def _distinct(keys: list[tuple[Any, Key]]) -> list[tuple[Any, Key]]:
 @service.operation("BatchWriteItem", _write_demands)
 async def batch_write_item(ctx: Context, input: Input) -> Output:
     detail = wanted(input)
+    meter = ctx.host.get(Throughput)
     planned: list[tuple[str, Table, list[tuple[Write, Any]]]] = []
     for given, requests in input["RequestItems"].items():
         table = await ctx.host.get(Tables).live(ctx.region, table_name(ctx, given))
-        plan = [_write(table, request, detail is not None) for request in requests]
+        plan = [_write(table, request, detail is not None or meter.enforced) for request in requests]
         _distinct([(None, write.key) for write, _ in plan])
         planned.append((given, table, plan))
+
+    throttled = meter.throttled({given: table for given, table, _ in planned}, reads=False)
+    planned = [each for each in planned if each[0] not in throttled]
 
     async def run(tx: Transaction) -> list[list[writes.Outcome]]:
         return [[await writes.perform(tx, write) for write, _ in plan] for _, _, plan in planned]
 
     outcomes = await ctx.store.transact(run)
-    output: dict[str, Any] = {"UnprocessedItems": {}}
-    if detail is not None:
+    unprocessed = {
+        given: [{kind: value for kind, value in request.items() if kind != PREPARED} for request in input["RequestItems"][given]]
+        for given in throttled
+    }
+    output: dict[str, Any] = {"UnprocessedItems": unprocessed}
+    if detail is not None or meter.enforced:
         consumed = []
         for (_, table, plan), done in zip(planned, outcomes, strict=True):
             cost = Consumed(table)
             for (write, _), outcome in zip(plan, done, strict=True):
                 cost.add_write(write.key, outcome.old, outcome.new)
+            meter.spend(cost)
             consumed.append(cost)
-        output["ConsumedCapacity"] = shown_all(consumed, detail)
+        if detail is not None:
+            output["ConsumedCapacity"] = shown_all(consumed, detail)
     if input.get("ReturnItemCollectionMetrics") == "SIZE":
         metrics = {given: [found for _, item in plan if (found := collection_metrics(table, item))] for given, table, plan in planned}
         output["ItemCollectionMetrics"] = {given: found for given, found in metrics.items() if found}

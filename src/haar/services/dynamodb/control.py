@@ -48,8 +48,6 @@ def new_table(ctx: Context, input: Input) -> TableRecord:
     schema.check_billing(billing, throughput)
     defined = schema.definitions(input.get("AttributeDefinitions") or [])
     keys = schema.key_schema(input.get("KeySchema") or [])
-    if not keys or not defined:
-        raise errors.invalid("KeySchema and AttributeDefinitions must be specified")
     schema.check_table_keys(keys, defined)
     local, others = input.get("LocalSecondaryIndexes"), input.get("GlobalSecondaryIndexes")
     if local is None and others is None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from haar.wire.errors import ServiceError
+from haar.wire.errors import CommonError, ServiceError
 
 
 def validation(message: str) -> ServiceError:
@@ -15,7 +15,7 @@ def invalid(message: str) -> ServiceError:
 
 
 def serialization(message: str) -> ServiceError:
-    return ServiceError("SerializationException", message)
+    return CommonError("Serialization", message)
 
 
 def table_not_found(name: str) -> ServiceError:

@@ -14,6 +14,7 @@ from haar.services.dynamodb.images import SIZE_BYTES, Image, size_of, values_of
 from haar.services.dynamodb.limits import ITEM_BYTES
 from haar.services.dynamodb.prepare import PREPARED, Prepared
 from haar.services.dynamodb.tables import Table, Tables
+from haar.services.dynamodb.throughput import Throughput
 from haar.services.dynamodb.values import Item, value_size
 from haar.services.dynamodb.writes import Outcome, Write
 from haar.services.service import Context, Input, Output
@@ -26,6 +27,8 @@ async def get_item(ctx: Context, input: Input) -> Output:
     prepared: Prepared = input[PREPARED]
     if prepared.nested:
         table.check_paths(prepared.nested)
+    meter = ctx.host.get(Throughput)
+    meter.admit(table, reads=True)
     data = await ctx.host.store.get(table.space, partition, sort)
     output: dict[str, Any] = {}
     if data is not None:
@@ -34,9 +37,12 @@ async def get_item(ctx: Context, input: Input) -> Output:
             output["Item"] = orjson.Fragment(data[SIZE_BYTES:])
         else:
             output["Item"] = projection.project(values_of(data))
-    if (detail := wanted(input)) is not None:
-        size = 0 if data is None else size_of(data)
-        output["ConsumedCapacity"] = Consumed(table, read_units(size, bool(input.get("ConsistentRead")))).shown(detail)
+    detail = wanted(input)
+    if detail is not None or meter.enforced:
+        consumed = Consumed(table, read_units(0 if data is None else size_of(data), bool(input.get("ConsistentRead"))))
+        meter.spend(consumed)
+        if detail is not None:
+            output["ConsumedCapacity"] = consumed.shown(detail)
     return output
 
 
@@ -75,7 +81,16 @@ async def update_item(ctx: Context, input: Input) -> Output:
 
 async def run(ctx: Context, write: Write) -> Outcome:
     """One write in a transaction of its own."""
-    return await ctx.host.store.transact(lambda tx: writes.perform(tx, write))
+    meter = ctx.host.get(Throughput)
+    if not meter.enforced:
+        return await ctx.host.store.transact(lambda tx: writes.perform(tx, write))
+    meter.admit_write(write.table)
+    write.needs_old = True
+    outcome = await ctx.host.store.transact(lambda tx: writes.perform(tx, write))
+    consumed = Consumed(write.table)
+    consumed.add_write(write.key, outcome.old, outcome.new)
+    meter.spend(consumed)
+    return outcome
 
 
 def put_write(table: Table, input: Input) -> Write:

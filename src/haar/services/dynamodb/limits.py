@@ -55,3 +55,16 @@ COUNT_ROWS = 20_000
 """Tables of up to this many items are counted when they are described; larger ones by a sweep in the background."""
 COUNT_SECONDS = 300.0
 """The least time between two sweeps over one large table."""
+
+STREAM_SECONDS = 86_400.0
+"""How long stream records, and streams that have ended, can be read."""
+STREAM_RECORDS = 1000
+"""Records in one answer of GetRecords."""
+STREAM_BYTES = MB
+STREAM_SHARDS = {"embedded": 1, "distributed": 4}
+"""Shards of a stream. Writers of one shard wait for each other: on one machine they do so anyway."""
+ITERATOR_SECONDS = 900.0
+LIST_STREAMS = 100
+TRIM_SECONDS = 30.0
+"""How often stream records that are too old are looked for."""
+TRIM_ROWS = 500

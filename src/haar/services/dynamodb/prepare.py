@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from haar.services.dynamodb import errors, legacy, shapes, values
+from haar.services.dynamodb import errors, legacy, shapes, values, wording
 from haar.services.dynamodb.expressions import projections
 from haar.services.dynamodb.expressions.conditions import Compiled
 from haar.services.dynamodb.expressions.keyconditions import KeyCondition, key_conditions
@@ -86,29 +86,27 @@ def _worded(operation: str, error: ServiceError) -> ServiceError:
 
 def _check_constraints(operation: str, input: Input) -> None:
     name = input.get("TableName")
-    problem = None
-    if (
-        name is not None
-        and not (NAME_LENGTHS[0] <= len(name) <= NAME_LENGTHS[1] and TABLE_NAME.fullmatch(name))
-        and not name.startswith("arn:")
-    ):
+    problems: list[str] = []
+    if name is None:
+        if operation in CONTROL_PLANE:
+            raise errors.validation("The parameter 'TableName' is required but was not present in the request")
+    elif not (NAME_LENGTHS[0] <= len(name) <= NAME_LENGTHS[1] and TABLE_NAME.fullmatch(name)) and not name.startswith("arn:"):
         if operation in CONTROL_PLANE and not NAME_LENGTHS[0] <= len(name) <= NAME_LENGTHS[1]:
             raise errors.validation(SHORT_WORDS)
-        problem = _name_problem("tableName", name)
-    elif name is None and operation in CONTROL_PLANE:
-        raise errors.validation("The parameter 'TableName' is required but was not present in the request")
+        problems = _name_problem("tableName", name)
+    if operation == "CreateTable":
+        # The model no longer says so, since a table can also be made from another one's.
+        missing = [member for member in ("AttributeDefinitions", "KeySchema") if input.get(member) is None]
+        problems += [f"Value null at '{m[0].lower()}{m[1:]}' failed to satisfy constraint: Member must not be null" for m in missing]
     try:
         load("dynamodb", OPAQUE).validate(operation, input)
     except CommonError as error:
-        if problem is None or error.code != "Validation" or error.message is None:
+        if error.code != "Validation":
             raise
-        more = [each for each in re.split("; (?=Value )", error.message.partition(": ")[2]) if "at 'tableName'" not in each]
-        problems = [*problem, *more]
-        raise errors.validation(
-            f"{len(problems)} validation error{'s' if len(problems) > 1 else ''} detected: {'; '.join(problems)}"
-        ) from None
-    if problem:
-        raise errors.validation(f"{len(problem)} validation error{'s' if len(problem) > 1 else ''} detected: {'; '.join(problem)}")
+        found = wording.problems_of(error)
+        problems += [each for each in found if not problems or "at 'tableName'" not in each]
+    if problems:
+        raise errors.validation(wording.joined(problems))
 
 
 def _name_problem(member: str, name: str) -> list[str]:

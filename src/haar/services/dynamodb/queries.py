@@ -14,6 +14,7 @@ from haar.services.dynamodb.prepare import PREPARED, Prepared
 from haar.services.dynamodb.ranges import query_span, start_key
 from haar.services.dynamodb.reads import Page, Span, read_page
 from haar.services.dynamodb.tables import Index, Table, Tables
+from haar.services.dynamodb.throughput import Throughput
 from haar.services.dynamodb.values import Item
 from haar.services.service import Context, Input, Output
 
@@ -88,9 +89,11 @@ async def _answer(ctx: Context, input: Input, table: Table, index: Index | None,
         _check_projected(index, projection.heads)
     if prepared.nested:
         table.check_paths(prepared.nested)
+    meter = ctx.host.get(Throughput)
+    meter.admit(table, reads=True, index=None if index is None else index.name)
     page = await read_page(ctx.store, span, input.get("Limit"), prepared.condition)
     detail = wanted(input)
-    if detail is not None:
+    if detail is not None or meter.enforced:
         units = read_units(page.size, consistent)
         if index is None:
             consumed.own += units
@@ -106,6 +109,7 @@ async def _answer(ctx: Context, input: Input, table: Table, index: Index | None,
     if page.last is not None:
         item = values_of(page.last_row)
         output["LastEvaluatedKey"] = {name: item[name] for name in (table.key_names if index is None else index.key_names)}
+    meter.spend(consumed)
     if detail is not None:
         output["ConsumedCapacity"] = consumed.shown(detail)
     return output

@@ -8,6 +8,8 @@ CLEARING = "dynamodb/clear"
 """Queue of spaces to be emptied."""
 INDEXING = "dynamodb/indexing"
 """Queue of indexes to be filled or taken away."""
+STREAMS = "dynamodb/streams"
+"""partition = region, sort = table name, zero byte, label: `StreamInfo`. It stays for a day after its stream has ended."""
 TOKENS = "dynamodb/tokens"
 """partition = a stretch of ten minutes, sort = region and client request token: what a transaction was asked to do, and when."""
 
@@ -38,10 +40,33 @@ class IndexRecord(msgspec.Struct):
 
 
 class StreamRecord(msgspec.Struct):
+    """The stream that a table has, or had last."""
+
     view: str
     label: str
     """The ISO 8601 time that names the stream in its ARN."""
     enabled: bool = True
+    space: str = ""
+    """The space of its records; unique for ever."""
+    shards: int = 1
+
+
+class StreamInfo(msgspec.Struct):
+    """What is known of a stream even when its table is gone."""
+
+    table: str
+    label: str
+    view: str
+    space: str
+    shards: int
+    key_schema: list[tuple[str, str]]
+    created: float
+    settled: float
+    """From when on every writer knows of it."""
+    closed: float | None = None
+    """When it was disabled or its table was deleted."""
+    policy: str | None = None
+    policy_revision: str = ""
 
 
 class TableRecord(msgspec.Struct):
@@ -72,6 +97,11 @@ class TableRecord(msgspec.Struct):
     policy: str | None = None
     """The resource policy (JSON)."""
     policy_revision: str = ""
+
+
+def stream_place(region: str, table: str, label: str) -> tuple[str, bytes, bytes]:
+    """Where a `StreamInfo` is."""
+    return STREAMS, region.encode(), f"{table}\0{label}".encode()
 
 
 _ENCODER = msgspec.msgpack.Encoder()

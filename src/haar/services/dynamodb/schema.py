@@ -61,8 +61,6 @@ def check_table_keys(schema: Schema, defined: dict[str, str]) -> None:
 
 def _check_defined(schema: Schema, defined: dict[str, str]) -> None:
     names = [name for name, _ in schema]
-    if len(names) > len(defined) and not any(name in defined for name in names):
-        raise errors.invalid(f"Some index key attributes are not defined in AttributeDefinitions. {_shown(names, defined)}")
     if len(names) > len(defined):
         raise errors.validation("Invalid KeySchema: Some index key attribute have no definition")
     if any(name not in defined for name in names):

@@ -16,7 +16,7 @@ def check_readable(input: Mapping[str, Any]) -> None:
         try:
             values.check(value)
         except ServiceError as error:
-            if error.code == "SerializationException":
+            if error.code == "Serialization":
                 raise
 
 

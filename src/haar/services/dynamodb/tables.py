@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from haar.services.dynamodb import errors, keys, records
+from haar.services.dynamodb import changes, errors, keys, records
 from haar.services.dynamodb.images import Image, Key
 from haar.services.dynamodb.keys import KeyPart, ended, hashed, scalar
 from haar.services.dynamodb.limits import PARTITION_KEY_BYTES, SORT_KEY_BYTES
@@ -218,6 +218,7 @@ class Tables:
     """The compiled tables of a platform: `host.get(Tables)`."""
 
     def __init__(self, host: "Host") -> None:
+        self._host = host
         self._account = host.account
         self._store = host.store
         self._cached: Cached[Table | None] = Cached(host.store, [records.TABLES], self._load)
@@ -228,7 +229,7 @@ class Tables:
         return None if data is None else self.compile(records.decode(data))
 
     def compile(self, record: TableRecord) -> Table:
-        return Table(record, self._account)
+        return Table(record, self._account, changes.hook(self._host, record))
 
     def peek(self, region: str, name: str) -> Table | None:
         """The table if it is in memory; no I/O."""

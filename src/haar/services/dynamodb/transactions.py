@@ -16,6 +16,7 @@ from haar.services.dynamodb.images import SIZE_BYTES, Image, Key, size_of, value
 from haar.services.dynamodb.limits import TOKEN_SECONDS, TRANSACTION_BYTES
 from haar.services.dynamodb.prepare import PREPARED
 from haar.services.dynamodb.tables import Table, Tables, table_name
+from haar.services.dynamodb.throughput import Throughput
 from haar.services.dynamodb.writes import Outcome, Write
 from haar.services.service import Context, Demand, Host, Input, Output
 from haar.store.contract import Transaction
@@ -84,6 +85,9 @@ async def transact_write_items(ctx: Context, input: Input) -> Output:
     actions = [await _action(ctx, given) for given in input["TransactItems"]]
     _check_distinct([(each.table.space, each.write.key) for each in actions if each.write is not None])
     now = ctx.now()
+    meter = ctx.host.get(Throughput)
+    for table in {action.table.space: action.table for action in actions}.values():
+        meter.admit_write(table)
 
     async def run(tx: Transaction) -> list[Outcome] | None:
         if token is not None and await _seen(tx, ctx.region, token, digest, now):
@@ -169,7 +173,8 @@ def _check_distinct(keys: list[tuple[str, Key]]) -> None:
 async def _write_output(ctx: Context, input: Input, actions: list[Action], outcomes: list[Outcome] | None) -> Output:
     output: dict[str, Any] = {}
     detail = wanted(input)
-    if detail is not None:
+    meter = ctx.host.get(Throughput)
+    if detail is not None or meter.enforced:
         consumed: dict[str, Consumed] = {}
         for at, action in enumerate(actions):
             write = action.write
@@ -181,7 +186,10 @@ async def _write_output(ctx: Context, input: Input, actions: list[Action], outco
                 # The same request once more: it only reads.
                 data = await ctx.store.get(action.table.space, write.key.partition, write.key.sort)
                 cost.own += UNITS * read_units(0 if data is None else size_of(data), consistent=True)
-        output["ConsumedCapacity"] = shown_all(consumed.values(), detail)
+        for cost in consumed.values():
+            meter.spend(cost)
+        if detail is not None:
+            output["ConsumedCapacity"] = shown_all(consumed.values(), detail)
     if input.get("ReturnItemCollectionMetrics") == "SIZE":
         metrics: dict[str, list[Any]] = {}
         for action in actions:
@@ -250,6 +258,10 @@ async def transact_get_items(ctx: Context, input: Input) -> Output:
     if any(each is not NO_REASON for each in reasons):
         raise cancelled(reasons)
 
+    meter = ctx.host.get(Throughput)
+    for table in {table.space: table for table, _, _ in wants}.values():
+        meter.admit(table, reads=True)
+
     async def run(tx: Transaction) -> list[bytes | None]:
         return [await tx.get(table.space, *key) for table, key, _ in wants if key is not None]
 
@@ -266,6 +278,8 @@ async def transact_get_items(ctx: Context, input: Input) -> Output:
             responses.append({})
         else:
             responses.append({"Item": orjson.Fragment(data[SIZE_BYTES:]) if project is None else project.project(values_of(data))})
+    for cost in consumed.values():
+        meter.spend(cost)
     output: dict[str, Any] = {"Responses": responses}
     if (detail := wanted(input)) is not None:
         output["ConsumedCapacity"] = shown_all(consumed.values(), detail)

@@ -1,0 +1,94 @@
+"""Provisioned throughput, when the platform is told to enforce it: a bucket of units for each table and index, in this process.
+
+A bucket fills at the provisioned rate and holds five minutes of it, as DynamoDB's burst capacity does. A request is let in while there is
+something in the bucket, and then takes what it cost, even below nothing.
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/burst-adaptive-capacity.html
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from haar.services.dynamodb.capacity import Consumed
+from haar.services.dynamodb.records import Throughput as Provisioned
+from haar.services.dynamodb.tables import Table
+from haar.wire.errors import ServiceError
+
+if TYPE_CHECKING:
+    from haar.services.service import Host
+
+BURST_SECONDS = 300.0
+BUCKETS = 20_000
+MESSAGE = (
+    "The level of configured provisioned throughput for the table was exceeded. "
+    "Consider increasing your provisioning level with the UpdateTable API."
+)
+
+
+class Throughput:
+    """The buckets of a platform: `host.get(Throughput)`."""
+
+    def __init__(self, host: "Host") -> None:
+        self._clock = host.clock
+        self.enforced = host.config.enforce_throughput
+        self._buckets: dict[tuple[str, bool], tuple[float, float]] = {}
+        """(space, reads) -> (units, when)"""
+
+    def admit(self, table: Table, reads: bool, index: str | None = None) -> None:
+        """Raises ProvisionedThroughputExceededException when nothing is left for one more read or write."""
+        if not self.enforced or table.record.billing != "PROVISIONED":
+            return
+        if index is not None and not table.index[index].local:
+            space, provisioned = table.index[index].space, table.index[index].record.throughput
+        else:
+            space, provisioned = table.space, table.record.throughput
+        if self._left(space, reads, provisioned) <= 0:
+            raise ServiceError("ProvisionedThroughputExceededException", MESSAGE)
+
+    def admit_write(self, table: Table) -> None:
+        """The same for a write, which needs a place in every global index as well."""
+        self.admit(table, reads=False)
+        for index in table.indexes if self.enforced else ():
+            self.admit(table, reads=False, index=index.name)
+
+    def throttled(self, tables: Mapping[str, Table], reads: bool) -> frozenset[str]:
+        """Which of a batch's tables have nothing left; raises when that is all of them."""
+        if not self.enforced:
+            return frozenset()
+        found = {}
+        for name, table in tables.items():
+            try:
+                if reads:
+                    self.admit(table, reads=True)
+                else:
+                    self.admit_write(table)
+            except ServiceError as error:
+                found[name] = error
+        if found and len(found) == len(tables):
+            raise next(iter(found.values()))
+        return frozenset(found)
+
+    def spend(self, consumed: Consumed) -> None:
+        """Takes what a request cost; local indexes are the table's."""
+        table, reads = consumed.table, consumed.reads
+        if not self.enforced or table.record.billing != "PROVISIONED":
+            return
+        own = consumed.own
+        for name, units in consumed.indexes.items():
+            index = table.index[name]
+            if index.local:
+                own += units
+            else:
+                self._take(index.space, reads, index.record.throughput, units)
+        self._take(table.space, reads, table.record.throughput, own)
+
+    def _left(self, space: str, reads: bool, provisioned: Provisioned) -> float:
+        rate = provisioned.read if reads else provisioned.write
+        now = self._clock.now()
+        left, when = self._buckets.get((space, reads), (rate * BURST_SECONDS, now))
+        return min(rate * BURST_SECONDS, left + (now - when) * rate)
+
+    def _take(self, space: str, reads: bool, provisioned: Provisioned, units: float) -> None:
+        left = self._left(space, reads, provisioned) - units
+        if len(self._buckets) >= BUCKETS:
+            self._buckets.pop(next(iter(self._buckets)))
+        self._buckets[(space, reads)] = (left, self._clock.now())

@@ -1,0 +1,49 @@
+"""AWS's wording of constraint errors where it differs from the order of the model: members of enumerations, and which error comes first."""
+
+import re
+
+from haar.wire.errors import ServiceError
+
+_ENUMS = (
+    "INDEXES, TOTAL, NONE",
+    "SIZE, NONE",
+    "ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW",
+    "OR, AND",
+    "IN, NULL, BETWEEN, LT, NOT_CONTAINS, EQ, GT, NOT_NULL, NE, LE, BEGINS_WITH, GE, CONTAINS",
+    "SPECIFIC_ATTRIBUTES, COUNT, ALL_ATTRIBUTES, ALL_PROJECTED_ATTRIBUTES",
+    "B, N, S",
+    "ALL, INCLUDE, KEYS_ONLY",
+)
+_BY_MEMBERS = {frozenset(text.split(", ")): text for text in _ENUMS}
+_MEMBERS = (
+    "returnConsumedCapacity",
+    "attributesToGet",
+    "tableName",
+    "returnItemCollectionMetrics",
+    "returnValues",
+    "item",
+    "key",
+    "conditionalOperator",
+    "expected",
+)
+_ENUM = re.compile(r"(?<=enum value set: \[)[A-Z_, ]+(?=\])")
+_MEMBER = re.compile(r" at '([a-zA-Z]+)")
+_BETWEEN = re.compile(r"; (?=Value )")
+
+
+def problems_of(error: ServiceError) -> list[str]:
+    """The single problems that a constraint error tells, in AWS's words and order."""
+    text = (error.message or "").partition(": ")[2]
+    text = _ENUM.sub(lambda found: _BY_MEMBERS.get(frozenset(found[0].split(", ")), found[0]), text)
+    return _BETWEEN.split(text)
+
+
+def joined(problems: list[str]) -> str:
+    """`2 validation errors detected: …`"""
+    ordered = sorted(problems, key=_rank)
+    return f"{len(ordered)} validation error{'s' if len(ordered) > 1 else ''} detected: {'; '.join(ordered)}"
+
+
+def _rank(problem: str) -> int:
+    found = _MEMBER.search(problem)
+    return _MEMBERS.index(found[1]) if found is not None and found[1] in _MEMBERS else len(_MEMBERS)

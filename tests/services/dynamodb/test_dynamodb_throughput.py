@@ -1,0 +1,42 @@
+"""Provisioned throughput, where the platform is told to enforce it."""
+
+import pytest
+from tests.services.dynamodb.conftest import refusal
+
+S = lambda text: {"S": text}
+
+
+@pytest.fixture
+def slow(fresh_platform):
+    """A client and a table of one read and one write unit a second."""
+    client = fresh_platform(environment={"HAAR_ENFORCE_THROUGHPUT": "1"}).client("dynamodb")
+    for name, billing in (
+        ("slow", {"ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}),
+        ("quick", {"BillingMode": "PAY_PER_REQUEST"}),
+    ):
+        key = {
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        }
+        client.create_table(TableName=name, **key, **billing)
+    return client
+
+
+def test_bursts_end(slow):
+    large = {"x": S("x" * 390_000)}
+    put = lambda name, key: slow.put_item(TableName=name, Item={"id": S(key), **large})
+    put("slow", "1")
+    code, message = refusal(put, name="slow", key="2")
+    assert code == "ProvisionedThroughputExceededException"
+    assert message.startswith("The level of configured provisioned throughput for the table was exceeded. Consider increasing")
+    for at in range(3):
+        put("quick", str(at))
+    for _ in range(7):
+        slow.get_item(TableName="slow", Key={"id": S("1")})
+    assert refusal(slow.get_item, TableName="slow", Key={"id": S("1")})[0] == "ProvisionedThroughputExceededException"
+    assert refusal(slow.scan, TableName="slow")[0] == "ProvisionedThroughputExceededException"
+    batch = {name: [{"PutRequest": {"Item": {"id": S("b")}}}] for name in ("slow", "quick")}
+    assert slow.batch_write_item(RequestItems=batch)["UnprocessedItems"] == {"slow": batch["slow"]}
+    keys = {name: {"Keys": [{"id": S("b")}]} for name in ("slow", "quick")}
+    answer = slow.batch_get_item(RequestItems=keys)
+    assert answer["UnprocessedKeys"] == {"slow": keys["slow"]} and answer["Responses"]["quick"] == [{"id": S("b")}]
