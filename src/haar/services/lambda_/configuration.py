@@ -56,7 +56,6 @@ async def _update(context: Context, name: FunctionName, input: Input, apply: Cal
 
 @service.operation("UpdateFunctionCode", on_function("lambda:UpdateFunctionCode", qualified=False))
 async def update_function_code(context: Context, input: Input) -> Output:
-    packages.check_request_size(context)
     name = named(context, input).at("")
     function = await _existing(context, name, input)
     check({key: input[key] for key in ("PublishTo",) if key in input})

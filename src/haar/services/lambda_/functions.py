@@ -57,7 +57,6 @@ async def check_role(context: Context, role: str) -> None:
 
 @service.operation("CreateFunction", configures("lambda:CreateFunction"))
 async def create_function(context: Context, input: Input) -> Output:
-    packages.check_request_size(context)
     name = named(context, input).at("")
     _check_new(input, name)
     check(input)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from haar.services.lambda_.errors import invalid
-from haar.services.service import Context, Host
+from haar.services.service import Host
 from haar.store.contract import Reader, Transaction
 from haar.wire.errors import ServiceError
 
@@ -17,7 +17,6 @@ CODE = "lambda.code"
 REFERENCES = "lambda.coderefs"
 GARBAGE = "lambda.codegarbage"
 
-MAX_REQUEST_BYTES = 70_167_211
 MAX_ZIPPED = 52_428_800
 MAX_UNZIPPED = 262_144_000
 CHUNK = 262_144
@@ -53,13 +52,6 @@ def check_zip(data: bytes) -> None:
         raise invalid("Uploaded file must be a non-empty zip")
     if sum(entry.file_size for entry in entries) >= MAX_UNZIPPED:
         raise invalid(f"Unzipped size must be smaller than {MAX_UNZIPPED} bytes")
-
-
-def check_request_size(context: Context) -> None:
-    length = context.headers.get("content-length", "0")
-    if length.isdigit() and int(length) > MAX_REQUEST_BYTES:
-        message = f"Request must be smaller than {MAX_REQUEST_BYTES} bytes for the {context.operation} operation"
-        raise ServiceError("RequestEntityTooLargeException", message, 413)
 
 
 async def keep(host: Host, data: bytes) -> Package:
