@@ -41,7 +41,8 @@ def compile_pattern(source: str) -> re.Pattern[str]:
     text = _SURROGATES.sub(lambda found: f"\\U{_point(found[1], found[2]):08x}", text)
     text = _properties(text).replace(r"\z", r"\Z")
     try:
-        return re.compile(text)
+        # Java's word characters and digits are those of ASCII.
+        return re.compile(text, re.ASCII)
     except re.error:
         return re.compile(r"[\s\S]*")
 

@@ -165,6 +165,18 @@ async def test_roles_of_services(host: Host) -> None:
     assert await public.role_principal(host, arn, "fn") is None
 
 
+async def test_a_service_acts_for_somebody(host: Host) -> None:
+    """A trust policy may say for whom the service may take the role on: the guard against the confused deputy."""
+    condition = {"ArnLike": {"aws:SourceArn": f"arn:aws:lambda:*:{ACCOUNT}:function:mine"}, "StringEquals": {"aws:SourceAccount": ACCOUNT}}
+    document = trust({"Service": "lambda.amazonaws.com"}, Condition=condition)
+    arn = (await call(host, "CreateRole", RoleName="runs", AssumeRolePolicyDocument=document))["Role"]["Arn"]
+    mine, other = (f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{name}" for name in ("mine", "other"))
+    assert await public.role_trusts(host, arn, "lambda.amazonaws.com", source_arn=mine)
+    assert not await public.role_trusts(host, arn, "lambda.amazonaws.com", source_arn=other)
+    assert not await public.role_trusts(host, arn, "lambda.amazonaws.com")
+    assert await public.assume_role_for_service(host, arn, "lambda.amazonaws.com", "mine", source_arn=mine)
+
+
 async def test_a_namesake_inherits_nothing(host: Host) -> None:
     ada = await a_user(host)
     for operation, more in (("DeleteAccessKey", {"AccessKeyId": ada.access_key_id}), ("DeleteUser", {})):

@@ -19,7 +19,7 @@ from haar.services.service import Demand, Host
 from haar.store.cache import Cached
 from haar.wire.errors import CommonError
 
-DECISION_BOUND = 100_000
+DECISION_BOUND = 50_000
 """Decisions remembered; all are dropped when there are more."""
 
 PRINCIPAL_TYPES = {"root": "Account", "user": "User", "assumed-role": "AssumedRole", "federated-user": "FederatedUser"}

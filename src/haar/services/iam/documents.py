@@ -6,7 +6,7 @@ from haar.policy.validate import validate_identity_policy, validate_trust_policy
 from haar.services.iam import errors
 from haar.services.service import Host
 
-COMPILED_BOUND = 5000
+COMPILED_BOUND = 1000
 """Compiled policies kept: by name and text."""
 
 WHITE_SPACE = str.maketrans("", "", " \t\r\n")

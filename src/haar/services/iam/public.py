@@ -57,15 +57,18 @@ def note_use(host: Host, principal: Principal, service: str, region: str) -> Non
     host.get(Uses).note(principal, service, region)
 
 
-async def assume_role_for_service(host: Host, role_arn: str, service: str, session_name: str, seconds: int = 3600) -> SessionKeys:
-    """Credentials of a role that a service takes on itself (Lambda's execution role). Raises ServiceError("AccessDenied") when the trust
-    policy does not let `service` (`lambda.amazonaws.com`) assume it, ServiceError("NoSuchEntity") when there is no such role."""
-    return await taken.assume(host, role_arn, service, session_name, seconds)
+async def assume_role_for_service(
+    host: Host, role_arn: str, service: str, session_name: str, seconds: int = 3600, *, source_arn: str = ""
+) -> SessionKeys:
+    """Credentials of a role that a service takes on itself (Lambda's execution role). `source_arn` is aws:SourceArn: on whose behalf
+    (the function). Raises ServiceError("AccessDenied") when the trust policy does not let `service` (`lambda.amazonaws.com`) assume it,
+    ServiceError("NoSuchEntity") when there is no such role."""
+    return await taken.assume(host, role_arn, service, session_name, seconds, source_arn)
 
 
-async def role_trusts(host: Host, role_arn: str, service: str) -> bool:
+async def role_trusts(host: Host, role_arn: str, service: str, *, source_arn: str = "") -> bool:
     """Whether the role exists and its trust policy lets the service assume it (CreateFunction's check)."""
-    return await taken.trusts(host, role_arn, service)
+    return await taken.trusts(host, role_arn, service, source_arn)
 
 
 async def role_principal(host: Host, role_arn: str, session_name: str) -> Principal | None:

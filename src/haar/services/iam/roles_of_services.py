@@ -61,29 +61,32 @@ def session_principal(account: str, role: Role | AssumableRole, session_name: st
     )
 
 
-async def trusts(host: Host, role_arn: str, service: str) -> bool:
+async def trusts(host: Host, role_arn: str, service: str, source_arn: str = "") -> bool:
     role = await find_role(host, role_arn)
-    return role is not None and await _trusts(host, role, service)
+    return role is not None and await _trusts(host, role, service, source_arn)
 
 
-async def _trusts(host: Host, role: Role, service: str) -> bool:
+async def _trusts(host: Host, role: Role, service: str, source_arn: str) -> bool:
+    context = {"aws:PrincipalIsAWSService": ("true",), "aws:PrincipalServiceName": (service,), "aws:SourceAccount": (host.account,)}
+    if source_arn:
+        context["aws:SourceArn"] = (source_arn,)
     request = AccessRequest(
         action=ASSUME,
         resource=role.arn(host.account),
         principal_arn=service,
         principal_account="",
         principal_kind="service",
-        context={"aws:PrincipalIsAWSService": ("true",), "aws:PrincipalServiceName": (service,), "aws:SourceAccount": (host.account,)},
+        context=context,
     )
     document = await shown(host.store, host.account, role)
     return evaluate(request, identity=(), resource=host.get(Compiler).policy(document, role.name)).allowed
 
 
-async def assume(host: Host, role_arn: str, service: str, session_name: str, seconds: int) -> SessionKeys:
+async def assume(host: Host, role_arn: str, service: str, session_name: str, seconds: int, source_arn: str = "") -> SessionKeys:
     role = await find_role(host, role_arn)
     if role is None:
         raise errors.not_found("role", role_arn.rpartition("/")[2])
-    if not await _trusts(host, role, service):
+    if not await _trusts(host, role, service, source_arn):
         raise ServiceError("AccessDenied", f"{service} is not authorized to perform: {ASSUME} on resource: {role_arn}", 403)
     return issue_session(host, session_principal(host.account, role, session_name), seconds)
 
