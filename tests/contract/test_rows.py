@@ -119,6 +119,14 @@ async def test_clear_goes_through_one_large_partition(store: Store) -> None:
     assert [row.partition for row in await store.scan("s")] == [b"q"]
 
 
+async def test_clear_deletes_large_values(store: Store) -> None:
+    for number in range(12):
+        await put(store, ("s", b"p%d" % (number % 3), b"%d" % number, bytes(400_000)))
+    assert await store.clear("s", b"p1") == 8
+    assert [row.sort for row in await store.scan("s")] == [b"0", b"3", b"6", b"9"]
+    assert await store.clear("s") == 4
+
+
 async def test_what_one_wrote_the_other_reads(store: Store, other: Store) -> None:
     assert await other.get("s", b"p") is None
     await put(store, ("s", b"p", b"", b"1"))

@@ -104,13 +104,16 @@ class PostgreSQLStore:
     @classmethod
     async def open(cls, url: str) -> "PostgreSQLStore":
         """Connects to `postgresql://…` and makes the tables where they are not there. DataError says what is wrong."""
+        pools: list[Any] = []
         try:
-            readers = await _pool(url, READERS, "read committed")
-            writers = await _pool(url, WRITERS, "serializable")
-            await _prepare(readers)
+            for size, isolation in ((READERS, "read committed"), (WRITERS, "serializable")):
+                pools.append(await _pool(url, size, isolation))
+            await _prepare(pools[0])
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+            for pool in pools:
+                pool.terminate()
             raise DataError(f"the store {_shown(url)} cannot be used: {error or type(error).__name__}") from error
-        return cls(readers, writers)
+        return cls(*pools)
 
     async def get(self, space: str, partition: bytes, sort: bytes = b"") -> bytes | None:
         return await self._read(lambda connection: _get(connection, space, partition, sort))

@@ -24,8 +24,6 @@ from haar.store.watching import Watchers
 
 T = TypeVar("T")
 
-CLEAR_ROWS = 500
-"""Rows that `clear` deletes in one transaction."""
 BUSY_SECONDS = 10.0
 """How long a write waits for another process's."""
 BUSY_PAUSE = 0.005
@@ -229,11 +227,11 @@ class SQLiteStore:
         return result
 
     async def clear(self, space: str, start: bytes = b"", end: bytes | None = None) -> int:
-        deleted = 0
-        while True:
+        deleted, more = 0, True
+        while more:
             group = await self._join()
             try:
-                rows = self._rows.delete_slice(space, start, end, CLEAR_ROWS)
+                rows, more = self._rows.delete_slice(space, start, end)
             except BaseException as error:
                 self._undo(group, error)
                 raise
@@ -242,8 +240,7 @@ class SQLiteStore:
                 group.spaces.add(space)
                 await group.durable()
             deleted += rows
-            if rows < CLEAR_ROWS:
-                return deleted
+        return deleted
 
     def watch(self, space: str, callback: Callable[[], None], *, local: bool = False) -> Callable[[], None]:
         if not local and self._poll is None and not self._closing:

@@ -15,8 +15,13 @@ PUT = "INSERT INTO rows VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE SET value = exc
 DELETE = "DELETE FROM rows WHERE space = ? AND partition = ? AND sort = ?"
 RANGE = "SELECT sort, value FROM rows WHERE space = ? AND partition = ? AND sort >= ?"
 SCAN = "SELECT partition, sort, value FROM rows WHERE space = ?"
-KEYS = "SELECT partition, sort FROM rows WHERE space = ? AND partition >= ?"
+KEYS = "SELECT partition, sort, length(value) FROM rows WHERE space = ? AND partition >= ?"
 DELETE_TO = "DELETE FROM rows WHERE space = ? AND partition >= ? AND (partition, sort) <= (?, ?)"
+
+SLICE_ROWS = 250
+"""Rows deleted in one go, ..."""
+SLICE_BYTES = 1_000_000
+"""... and bytes of theirs: about a millisecond of the loop's time."""
 
 
 class Rows:
@@ -93,22 +98,28 @@ class Rows:
         except apsw.Error as error:
             raise self._failure(error) from error
 
-    def delete_slice(self, space: str, start: bytes, end: bytes | None, limit: int) -> int:
-        """Deletes the first `limit` rows with start <= partition < end; how many there were."""
+    def delete_slice(self, space: str, start: bytes, end: bytes | None) -> tuple[int, bool]:
+        """Deletes the first rows with start <= partition < end; how many, and whether there may be more."""
         if not self._connection.in_transaction:
             raise StoreError(f"{self._file}: an earlier error ended the transaction")
         number = self._find(space)
         if number is None:
-            return 0
+            return 0, False
         statement = KEYS
         values: list[Any] = [number, start]
         if end is not None:
             statement += " AND partition < ?"
             values.append(end)
-        keys = self._all(statement + " ORDER BY partition, sort LIMIT ?", [*values, limit])
-        if keys:
-            self._all(DELETE_TO, [number, start, *keys[-1]])
-        return len(keys)
+        found = self._all(statement + " ORDER BY partition, sort LIMIT ?", [*values, SLICE_ROWS])
+        count = size = 0
+        for _, _, length in found:
+            size += length
+            count += 1
+            if size > SLICE_BYTES:
+                break
+        if count:
+            self._all(DELETE_TO, [number, start, *found[count - 1][:2]])
+        return count, count < len(found) or count == SLICE_ROWS
 
     def version(self) -> int:
         """Moves with every commit of another connection."""

@@ -1,0 +1,132 @@
+"""PostgreSQL goes, comes back, refuses: the store says so, and goes on when it can."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from tests.support.postgresql import running_postgresql
+
+from haar.store.contract import Transaction
+from haar.store.errors import DataError, StoreError
+from haar.store.postgresql import PostgreSQLStore
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with running_postgresql() as url:
+        yield url
+
+
+@pytest.fixture
+async def url(server: str) -> AsyncIterator[str]:
+    schema = "t" + uuid.uuid4().hex
+    connection = await asyncpg.connect(server)
+    await connection.execute(f"CREATE SCHEMA {schema}")
+    yield f"{server}&search_path={schema}"
+    await connection.execute(f"DROP SCHEMA {schema} CASCADE")
+    await connection.close()
+
+
+async def execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
+
+
+async def add_one(tx: Transaction) -> int:
+    found = int(await tx.get("counter", b"c") or b"0") + 1
+    tx.put("counter", b"c", b"", b"%d" % found)
+    return found
+
+
+async def test_connections_that_break_are_replaced_and_nothing_is_lost_or_done_twice(url: str) -> None:
+    store = await PostgreSQLStore.open(url)
+    acknowledged: list[int] = []
+    stop = False
+    failed = 0
+
+    async def count() -> None:
+        nonlocal failed
+        while not stop:
+            try:
+                acknowledged.append(await store.transact(add_one))
+            except StoreError:
+                failed += 1
+                await asyncio.sleep(0.01)
+
+    counting = [asyncio.create_task(count()) for _ in range(4)]
+    for _ in range(5):
+        await asyncio.sleep(0.1)
+        await execute(url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'haar'")
+    await asyncio.sleep(0.1)
+    stop = True
+    await asyncio.gather(*counting)
+    assert failed
+    assert len(acknowledged) == len(set(acknowledged))
+    assert max(acknowledged) <= int(await store.get("counter", b"c") or b"0") <= len(acknowledged) + failed
+    await store.close()
+
+
+async def test_many_starting_at_once_share_the_tables(url: str) -> None:
+    stores = await asyncio.gather(*(PostgreSQLStore.open(url) for _ in range(4)))
+    assert sorted(await asyncio.gather(*(store.transact(add_one) for store in stores))) == [1, 2, 3, 4]
+    for store in stores:
+        await store.close()
+
+
+async def test_a_newer_schema_is_refused(url: str) -> None:
+    store = await PostgreSQLStore.open(url)
+    await store.close()
+    await execute(url, "UPDATE haar_meta SET value = '99' WHERE name = 'version'")
+    with pytest.raises(DataError, match=r"newer haar .schema 99"):
+        await PostgreSQLStore.open(url)
+
+
+async def test_a_server_that_is_not_there_is_named_without_its_password() -> None:
+    with pytest.raises(DataError, match="postgresql://me@/postgres") as error:
+        await PostgreSQLStore.open("postgresql://me:secret@/postgres?host=/nowhere")
+    assert "secret" not in str(error.value)
+
+
+async def test_an_error_of_the_callers_own_is_passed_on(url: str) -> None:
+    store = await PostgreSQLStore.open(url)
+
+    async def fn(tx: Transaction) -> None:
+        await tx.get("s", b"p")
+        raise KeyError("mine")
+
+    with pytest.raises(KeyError, match="mine"):
+        await store.transact(fn)
+    with pytest.raises(StoreError, match="pg_dump"):
+        await store.backup(Path("backup"))
+    await store.close()
+
+
+async def test_a_conflict_that_the_caller_swallows_is_not_committed(url: str) -> None:
+    """A read that fails ends the transaction, whatever `fn` makes of it."""
+    one, other = await PostgreSQLStore.open(url), await PostgreSQLStore.open(url)
+    runs = 0
+
+    async def fn(tx: Transaction) -> int:
+        nonlocal runs
+        runs += 1
+        seen = int(await tx.get("counter", b"c") or b"0")
+        if runs == 1:
+            await other.transact(add_one)
+        try:
+            await tx.range("counter", b"c")
+        except Exception:
+            seen = -1
+        tx.put("counter", b"c", b"", b"%d" % (seen + 1))
+        return seen
+
+    assert await one.transact(fn) == 1
+    assert await one.get("counter", b"c") == b"2"
+    assert runs == 2
+    await one.close()
+    await other.close()
