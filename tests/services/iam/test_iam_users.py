@@ -36,6 +36,7 @@ def test_nobody(iam: Any, name: str, call: str) -> None:
 def test_root_asks_for_itself(iam: Any, platform: Any) -> None:
     user = iam.get_user()["User"]
     assert (user["Arn"], user["UserId"]) == (f"arn:aws:iam::{platform.account}:root", platform.account)
+    assert [key["AccessKeyId"] for key in iam.list_access_keys()["AccessKeyMetadata"]] == [platform.described["access_key_id"]]
     assert refused(iam.create_login_profile, Password="abc-DEF-123") == (
         "ValidationError",
         "Must specify userName when calling with non-User credentials",

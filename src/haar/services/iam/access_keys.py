@@ -1,11 +1,14 @@
 """Access keys: at most two a user."""
 
+from typing import Any
+
 from haar.services.iam import errors, shapes
 from haar.services.iam.demands import on, on_access_key
 from haar.services.iam.entities import change, decode, encode, need
 from haar.services.iam.keys import key_id, secret
 from haar.services.iam.paging import page
 from haar.services.iam.records import KEYS, USED, AccessKey, Used, User
+from haar.services.iam.root import find_root
 from haar.services.iam.service import service
 from haar.services.iam.users import caller_name
 from haar.services.service import Context, Input, Output
@@ -37,9 +40,16 @@ async def _keys(reader: Reader, user: User) -> list[AccessKey]:
 
 @service.operation("ListAccessKeys", on(User))
 async def list_access_keys(ctx: Context, input: Input) -> Output:
+    if "UserName" not in input and ctx.principal.kind == "root":
+        return {"AccessKeyMetadata": await _root_keys(ctx), "IsTruncated": False}
     user = await need(ctx.store, User, caller_name(ctx, input))
     keys, more = page(await _keys(ctx.store, user), input, lambda key: key.id)
     return {"AccessKeyMetadata": [shapes.access_key(key) for key in keys], **more}
+
+
+async def _root_keys(ctx: Context) -> list[dict[str, Any]]:
+    root = await find_root(ctx.host)
+    return [] if root is None else [{"AccessKeyId": root.id, "Status": "Active", "CreateDate": shapes.when(root.created)}]
 
 
 @service.operation("UpdateAccessKey", on(User))
