@@ -376,3 +376,22 @@ def test_who_may_what_is_decided_by_the_path(api: Api, client: Callable[..., Any
     iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
     iam.delete_user_policy(UserName=name, PolicyName="p")
     iam.delete_user(UserName=name)
+
+
+def test_documentation_parts_and_versions(api: Api):
+    gateway, which = api.gateway, {"restApiId": api.id}
+    part = gateway.create_documentation_part(**which, location={"type": "API"}, properties='{"description": "d"}')
+    assert part["location"] == {"type": "API"} and part["properties"] == '{"description": "d"}'
+    assert [one["id"] for one in gateway.get_documentation_parts(**which)["items"]] == [part["id"]]
+    one = which | {"documentationPartId": part["id"]}
+    changed = gateway.update_documentation_part(**one, patchOperations=[{"op": "replace", "path": "/properties", "value": "{}"}])
+    assert changed["properties"] == "{}"
+    wrong = refused(gateway.update_documentation_part, **one, patchOperations=[{"op": "replace", "path": "/no", "value": "{}"}])
+    assert wrong[1] == "Invalid patch path  '/no' specified for op 'replace'. Must be one of: [/properties]"
+    gateway.delete_documentation_part(**one)
+    gone = ("NotFoundException", "Invalid Documentation part identifier specified", 404)
+    assert refused(gateway.get_documentation_part, **one) == refused(gateway.delete_documentation_part, **one) == gone
+    made = gateway.create_documentation_version(**which, documentationVersion="v1", description="d")
+    assert made["version"] == "v1" and gateway.get_documentation_versions(**which)["items"][0]["description"] == "d"
+    gateway.delete_documentation_version(**which, documentationVersion="v1")
+    assert refused(gateway.get_documentation_version, **which, documentationVersion="v1")[0] == "NotFoundException"

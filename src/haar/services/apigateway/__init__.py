@@ -5,6 +5,7 @@ from haar.services.apigateway import (
     apikeys,
     authorizers,
     deployments,
+    documentation,
     gatewayresponses,
     integrations,
     methods,
@@ -14,18 +15,22 @@ from haar.services.apigateway import (
     stages,
     tags,
     testing,
+    usage,
     usageplans,
 )
 from haar.services.apigateway.dataplane.route import ApiRoute
+from haar.services.apigateway.dataplane.usage import save_usage
 from haar.services.apigateway.face import service
 
 service.routes.append(ApiRoute())
+service.background.append(save_usage)
 
 __all__ = [
     "account",
     "apikeys",
     "authorizers",
     "deployments",
+    "documentation",
     "gatewayresponses",
     "integrations",
     "methods",
@@ -36,5 +41,6 @@ __all__ = [
     "stages",
     "tags",
     "testing",
+    "usage",
     "usageplans",
 ]

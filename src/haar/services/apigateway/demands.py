@@ -8,7 +8,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonap
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote
 
-from haar.services.apigateway.records import ACCOUNT, Doc, get_doc, load_draft
+from haar.services.apigateway.records import ACCOUNT, Doc, get_doc, load_api
 from haar.services.service import Context, Demand, Demands, Input
 
 Check = Callable[[Context, Input], Awaitable[Sequence[Demand]]]
@@ -79,8 +79,8 @@ def _requested(input: Input) -> dict[str, Sequence[str]]:
 async def _tags(ctx: Context, input: Input) -> Doc:
     """The tags of the API, key or plan that the call is about (aws:ResourceTag)."""
     if api_id := input.get("restApiId"):
-        draft = await load_draft(ctx.store, api_id, ctx.region)
-        return draft.api.get("tags", {}) if draft else {}
+        api = await load_api(ctx.store, api_id, ctx.region)
+        return api.get("tags", {}) if api else {}
     for member, kind in (("apiKey", "key"), ("usagePlanId", "plan")):
         if found := input.get(member):
             doc = await get_doc(ctx.store, ACCOUNT, ctx.region, f"{kind}/{found}")

@@ -67,7 +67,15 @@ class Draft(msgspec.Struct):
         return found  # type: ignore[no-any-return]
 
 
+class _Head(msgspec.Struct):
+    """A draft without its parts, which are not even read."""
+
+    region: str
+    api: Doc
+
+
 _decode = msgspec.json.Decoder(Draft).decode
+_decode_head = msgspec.json.Decoder(_Head).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -85,6 +93,13 @@ async def load_draft(reader: Reader, api_id: str, region: str) -> Draft | None:
         return None
     draft = _decode(value)
     return draft if draft.region == region else None
+
+
+async def load_api(reader: Reader, api_id: str, region: str) -> Doc | None:
+    """The RestApi alone."""
+    value = await reader.get(DRAFTS, api_id.encode())
+    head = None if value is None else _decode_head(value)
+    return head.api if head is not None and head.region == region else None
 
 
 async def read_draft(ctx: Context, api_id: str) -> Draft:

@@ -22,8 +22,8 @@ from haar.services.apigateway.records import (
     Draft,
     change_draft,
     encode_draft,
+    load_api,
     load_draft,
-    read_draft,
 )
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
@@ -153,16 +153,19 @@ def _clone(source: Draft, fresh: Draft) -> Draft:
 
 @service.operation("GetRestApi", on("GET", "/restapis/{restApiId}"))
 async def get_rest_api(ctx: Context, input: Input) -> Output:
-    return show((await read_draft(ctx, input["restApiId"])).api, whole=True)
+    api = await load_api(ctx.store, input["restApiId"], ctx.region)
+    if api is None:
+        raise errors.no_api(ctx.account, input["restApiId"])
+    return show(api, whole=True)
 
 
 @service.operation("GetRestApis", on("GET", "/restapis"))
 async def get_rest_apis(ctx: Context, input: Input) -> Output:
     found = []
     for api_id, _ in await ctx.store.range(INDEX, ctx.region.encode()):
-        draft = await load_draft(ctx.store, api_id.decode(), ctx.region)
-        if draft is not None:
-            found.append(draft.api)
+        api = await load_api(ctx.store, api_id.decode(), ctx.region)
+        if api is not None:
+            found.append(api)
     return page(sorted(found, key=_age), input, _age)
 
 

@@ -3,6 +3,7 @@
 import re
 
 from haar.services.apigateway import errors
+from haar.services.apigateway.dataplane.authorizers import Verdicts
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
 from haar.services.apigateway.patch import Entries, Rules, Value, apply, boolean, integer, number, one_of, text_or_none
@@ -204,6 +205,19 @@ async def update_stage(ctx: Context, input: Input) -> Output:
         return stage
 
     return await in_api(ctx, api_id, run)
+
+
+async def _check_stage(ctx: Context, input: Input) -> None:
+    await read_draft(ctx, input["restApiId"])
+    if await get_doc(ctx.store, LIVE, input["restApiId"], f"stage/{input['stageName']}") is None:
+        raise errors.no_stage()
+
+
+@service.operation("FlushStageAuthorizersCache", on("DELETE", STAGE + "/cache/authorizers"))
+async def flush_stage_authorizers_cache(ctx: Context, input: Input) -> Output:
+    await _check_stage(ctx, input)
+    ctx.host.get(Verdicts).forget(input["restApiId"], input["stageName"])
+    return {}
 
 
 @service.operation("DeleteStage", on("DELETE", STAGE))

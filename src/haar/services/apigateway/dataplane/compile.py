@@ -4,7 +4,6 @@ import base64
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from haar.services.apigateway.dataplane.bodies import Bodies
 from haar.services.apigateway.dataplane.call import Call
@@ -67,6 +66,13 @@ class Live:
     variables: dict[str, str]
     compiled: Compiled
     settings: Mapping[str, Doc]
+    canary: "Live | None" = None
+    percent: float = 0.0
+    """How much of the traffic goes to the canary."""
+
+    def chosen(self, chance: int) -> "Live":
+        """The stage or its canary; `chance` is one of 0…65535."""
+        return self if self.canary is None or chance * 100 >= self.percent * 65536 else self.canary
 
     def arn(self, path: str) -> str:
         return f"arn:aws:execute-api:{self.region}:{self.account}:{self.api_id}/{path}"
@@ -140,7 +146,15 @@ class Plane:
         compiled = await self._deployment(api_id, deployment_id)
         if compiled is None:
             return False
-        return make_live(self._host, api_id, stage, compiled)
+        live = make_live(self._host, api_id, stage, compiled)
+        settings = stage.get("canarySettings", {})
+        if settings.get("deploymentId") and settings.get("percentTraffic"):
+            other = await self._deployment(api_id, settings["deploymentId"])
+            if other is not None:
+                variables = stage.get("variables", {}) | settings.get("stageVariableOverrides", {})
+                changed = stage | {"deploymentId": settings["deploymentId"], "variables": variables}
+                live.canary, live.percent = make_live(self._host, api_id, changed, other), settings["percentTraffic"]
+        return live
 
     async def _deployment(self, api_id: str, deployment_id: str) -> Compiled | None:
         known = self._compiled.get((api_id, deployment_id))
@@ -177,6 +191,3 @@ def trace_id(host: Host, received: str | None) -> str:
     if received and "Root=" in received:
         return received
     return f"Root=1-{int(host.clock.now()):08x}-{host.ids.bytes(12).hex()}"
-
-
-Values = Mapping[str, Any]

@@ -4,9 +4,10 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from haar.services.apigateway.dataplane.answers import bad_key, throttled
+from haar.services.apigateway.dataplane.answers import bad_key, quota_exceeded, throttled
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint
+from haar.services.apigateway.dataplane.usage import Usage
 from haar.services.apigateway.records import ACCOUNT, Doc, docs
 from haar.services.service import Host
 from haar.store.cache import Cached
@@ -111,4 +112,6 @@ async def check_key(call: Call, endpoint: Endpoint, value: str | None) -> None:
         raise throttled()
     if not keys.buckets.take(name, plan.get("throttle", {}), call.now):
         raise throttled()
+    if not await call.host.get(Usage).take(live.region, plan, grant.key["id"], call.now):
+        raise quota_exceeded()
     call.api_key = grant.key

@@ -35,7 +35,7 @@ def locate(request: Request) -> Address | None:
     path = request.path
     host = request.headers.get("host", "")
     if ".execute-api." in host:
-        name = host.partition(":")[0]
+        name = host.partition(":")[0].lower()
         api_id, _, rest = name.partition(".execute-api.")
         region = rest.partition(".")[0]
         stage, slash, tail = path[1:].partition("/")
@@ -65,6 +65,8 @@ class ApiRoute:
         live = await host.get(Plane).live(address.api_id, address.stage)
         if live is None or (address.region and address.region != live.region):
             return _plain(forbidden(), identifiers)
+        if live.canary is not None:
+            live = live.chosen(int.from_bytes(host.ids.bytes(2)))
         domain = address.domain or f"{live.api_id}.execute-api.{live.region}.localhost"
         trace = trace_id(host, request.headers.get("x-amzn-trace-id"))
         call = Call(host, live, request, address.path, request_id, extended, trace, domain, host.clock.now())
