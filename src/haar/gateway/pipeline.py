@@ -51,6 +51,8 @@ class Gateway:
         self.host = host
         self.router = Router(services)
         self._credentials = Credentials(host)
+        # SQLite answers without waiting; a client of PostgreSQL needs a task, for its time-outs.
+        self._reads_at_once = not host.config.store
         self._new_id = RequestIds(host).next
         self._now = host.clock.now
 
@@ -69,7 +71,7 @@ class Gateway:
         request_id = self._new_id()
         if service is None:
             return _nobody(request, request_id)
-        if not service.eager:
+        if not (service.eager and self._reads_at_once):
             await into_task()
         response = await self.call(service, request, request_id)
         if "origin" in request.headers:

@@ -1,13 +1,29 @@
 """Tables for the black-box tests of DynamoDB."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import botocore.exceptions
 import pytest
+from tests.support.platform import RunningPlatform
+from tests.support.postgresql import running_postgresql
 
 WAIT_SECONDS = 60.0
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+    """The platform of these tests; on PostgreSQL with HAAR_TEST_STORE=postgresql."""
+    with ExitStack() as stack:
+        flags = []
+        if os.environ.get("HAAR_TEST_STORE") == "postgresql":
+            flags = ["--store", stack.enter_context(running_postgresql())]
+        running = RunningPlatform(tmp_path_factory.mktemp("haar"), *flags).start()
+        yield running
+        running.stop()
 
 
 def eventually(work: Callable[[], Any], seconds: float = WAIT_SECONDS) -> Any:
