@@ -1,4 +1,4 @@
-# ruff: noqa: E501 - messages are as long as they are
+
 """Streams: one record a change, in order, with the images asked for."""
 
 import re

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from haar.services.dynamodb import errors, records, schema
+from haar.services.dynamodb import errors, records, schema, streams
 from haar.services.dynamodb.access import nowhere, on_table
 from haar.services.dynamodb.counts import Count, Counts
 from haar.services.dynamodb.describe import describe
@@ -35,6 +35,8 @@ async def create_table(ctx: Context, input: Input) -> Output:
         place = records.place(ctx.region, record.name)
         if await tx.get(*place) is not None:
             raise errors.table_exists(record.name)
+        if (stream := input.get("StreamSpecification")) is not None and stream["StreamEnabled"]:
+            await streams.open_stream(ctx.host, tx, record, stream["StreamViewType"], ctx.now())
         tx.put(*place, records.encode(record))
 
     await ctx.store.transact(create)
@@ -46,6 +48,7 @@ def new_table(ctx: Context, input: Input) -> TableRecord:
     billing = input.get("BillingMode", "PROVISIONED")
     throughput = input.get("ProvisionedThroughput")
     schema.check_billing(billing, throughput)
+    streams.check_created(input.get("StreamSpecification"))
     defined = schema.definitions(input.get("AttributeDefinitions") or [])
     keys = schema.key_schema(input.get("KeySchema") or [])
     schema.check_table_keys(keys, defined)
@@ -132,6 +135,7 @@ async def delete_table(ctx: Context, input: Input) -> Output:
             raise errors.validation(
                 "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
             )
+        await streams.close_stream(ctx.host, tx, record)
         tx.delete(*place)
         for space in (record.space, *(index.space for index in record.indexes)):
             clearing(ctx.host).put(tx, space, space.encode(), ctx.now() + SETTLE_SECONDS)

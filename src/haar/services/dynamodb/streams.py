@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, NoReturn
+from zlib import crc32
 
 import msgspec
 
@@ -113,7 +114,8 @@ class Streams:
         self._cached: Cached[StreamInfo | None] = Cached(host.store, [records.STREAMS], self._load)
 
     async def _load(self, key: str) -> StreamInfo | None:
-        data = await self._host.store.get(*records.stream_place(*key.split("/", 2)))  # type: ignore[call-arg]
+        region, table, label = key.split("/", 2)
+        data = await self._host.store.get(*records.stream_place(region, table, label))
         return None if data is None else decode(data)
 
     async def find(self, region: str, table: str, label: str) -> StreamInfo | None:
@@ -163,8 +165,9 @@ async def trim_all(host: Host) -> None:
 
 
 async def _trim(host: Host, info: StreamInfo, shard: int, before: float) -> None:
-    while await host.store.transact(lambda tx: shards.trim(tx, info, shard, before, TRIM_ROWS)) == TRIM_ROWS:
-        await asyncio.sleep(0)
+    trimmed = TRIM_ROWS
+    while trimmed == TRIM_ROWS:
+        trimmed = await host.store.transact(lambda tx: shards.trim(tx, info, shard, before, TRIM_ROWS))
 
 
 async def _forget(host: Host, region: bytes, sort: bytes, info: StreamInfo) -> None:
@@ -174,3 +177,8 @@ async def _forget(host: Host, region: bytes, sort: bytes, info: StreamInfo) -> N
         tx.delete(records.STREAMS, region, sort)
 
     await host.store.transact(delete)
+
+
+def mark(info: StreamInfo, shard: int) -> str:
+    """Eight hex digits that tell a stream's shards apart."""
+    return f"{crc32(f'{info.space}/{shard}'.encode()):08x}"

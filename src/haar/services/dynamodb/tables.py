@@ -114,7 +114,7 @@ class Table:
             self.check_index_keys(item)
         return Key(partition, sort)
 
-    def check_index_keys(self, item: Item) -> None:
+    def check_index_keys(self, item: Item, updating: bool = False) -> None:
         """Raises ValidationException when an attribute that an index is keyed by has a value that it cannot have."""
         for index in self.indexes:
             for part in index.parts:
@@ -123,12 +123,14 @@ class Table:
                     continue
                 content = value.get(part.kind)
                 if content is None:
+                    if updating:
+                        raise errors.validation("The update expression attempted to update the secondary index key to unsupported type")
                     raise errors.invalid(
                         f"Type mismatch for Index Key {part.name} Expected: {part.kind} Actual: {kind_of(value)} IndexName: {index.name}"
                     )
                 if content == "":
                     raise errors.validation(
-                        "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
+                        f"One or more parameter values are not valid. {_UPDATED if updating else _SPECIFIED} "
                         f"The AttributeValue for a key attribute cannot contain an empty {_EMPTY[part.kind]} value. "
                         f"IndexName: {index.name}, IndexKey: {part.name}"
                     )
@@ -164,6 +166,8 @@ class Table:
         return f"{self.arn}/index/{name}"
 
 
+_SPECIFIED = "A value specified for a secondary index key is not supported."
+_UPDATED = "The update expression attempted to update a secondary index key to a value that is not supported."
 _EMPTY = {"S": "string", "B": "binary", "N": "number"}
 
 

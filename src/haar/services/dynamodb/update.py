@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from haar.services.dynamodb import errors, records, schema
+from haar.services.dynamodb import errors, records, schema, streams
 from haar.services.dynamodb.access import on_table
 from haar.services.dynamodb.control import set_encryption
 from haar.services.dynamodb.counts import Counts
@@ -45,6 +45,7 @@ async def update_table(ctx: Context, input: Input) -> Output:
             raise errors.table_not_found(input["TableName"])
         before, record = records.decode(data), records.decode(data)
         work = _change(ctx, input, record)
+        await streams.change(ctx.host, tx, record, input.get("StreamSpecification"))
         tx.put(*place, records.encode(record))
         for each in work:
             put_indexing(ctx.host, tx, each)
@@ -65,6 +66,7 @@ def _check(input: Input) -> None:
         if input.get("BillingMode") == "PAY_PER_REQUEST":
             raise errors.invalid("Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
         schema.check_units(throughput)
+    _check_stream(input)
     seen: set[str] = set()
     for each in input.get("GlobalSecondaryIndexUpdates") or ():
         kinds = [kind for kind in ("Create", "Update", "Delete") if each.get(kind) is not None]
@@ -77,6 +79,17 @@ def _check(input: Input) -> None:
         if name in seen:
             raise errors.invalid(f"Only one global secondary index update per index is allowed simultaneously. Index: {name}")
         seen.add(name)
+
+
+def _check_stream(input: Input) -> None:
+    stream = input.get("StreamSpecification")
+    if stream is None:
+        return
+    streams.check_updated(stream)
+    if input.get("ProvisionedThroughput") is not None:
+        raise errors.invalid("You cannot modify stream status while updating table IOPS")
+    if any(each.get("Create") or each.get("Delete") for each in input.get("GlobalSecondaryIndexUpdates") or ()):
+        raise errors.invalid("You cannot create or delete index while changing stream status")
 
 
 def _change(ctx: Context, input: Input, record: TableRecord) -> list[Indexing]:

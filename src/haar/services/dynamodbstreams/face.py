@@ -1,0 +1,5 @@
+"""The service object, apart so that every module can register operations with it."""
+
+from haar.services.service import Service
+
+service = Service("dynamodbstreams", signing_name="dynamodb", prefix="dynamodb", opaque=frozenset({"AttributeValue"}))
