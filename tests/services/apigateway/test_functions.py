@@ -220,6 +220,14 @@ def test_a_token_authorizer(guarded: Callable[..., Api]):
     assert (denied.status_code, denied.json()) == (403, {"message": "User is not authorized to access this resource with an explicit deny"})
     assert call("elsewhere").json() == {"message": "User is not authorized to access this resource"}
     assert call("broken").status_code == call("malformed").status_code == 500
+    (authorizer,) = api.gateway.get_authorizers(restApiId=api.id)["items"]
+    which = {"restApiId": api.id, "authorizerId": authorizer["id"]}
+    tested = api.gateway.test_invoke_authorizer(**which, headers={"X-Token": "me"})
+    assert tested["clientStatus"] == 200 and tested["principalId"] == "user-me" and tested["authorization"]["n"] == ["5"]
+    assert json.loads(tested["policy"])["Statement"][0]["Effect"] == "Allow" and "Execution log for request" in tested["log"]
+    assert api.gateway.test_invoke_authorizer(**which, headers={"X-Token": "nobody"})["clientStatus"] == 401
+    api.gateway.flush_stage_authorizers_cache(restApiId=api.id, stageName="v1")
+    assert call("me").json()["requestContext"]["authorizer"]["at"] != said["at"], "the verdicts are forgotten"
 
 
 def test_a_request_authorizer(guarded: Callable[..., Api]):

@@ -3,7 +3,9 @@
 from urllib.parse import quote
 
 from haar.services.apigateway import errors
+from haar.services.apigateway.authorizers import AUTHORIZER
 from haar.services.apigateway.dataplane.answers import Refused
+from haar.services.apigateway.dataplane.authorizers import consult
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Compiled, Endpoint, Live, compile_draft, extended_id, trace_id
 from haar.services.apigateway.dataplane.log import ExecutionLog, pairs, shorten
@@ -12,11 +14,12 @@ from haar.services.apigateway.dataplane.routing import ANY, Node
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
 from haar.services.apigateway.methods import METHOD
-from haar.services.apigateway.records import read_parts
+from haar.services.apigateway.records import load_draft, read_parts
 from haar.services.service import Context, Input, Output
 from haar.wire.http import Request, Response
 
 STAGE = "test-invoke-stage"
+AUTHORIZER_STAGE = "ESTestInvoke-stage"
 SOURCE_IP = "test-invoke-source-ip"
 DOMAIN = "testPrefix.testDomainName"
 
@@ -75,13 +78,49 @@ async def test_invoke_method(ctx: Context, input: Input) -> Output:
     }
 
 
-def _call(ctx: Context, input: Input, compiled: Compiled, request: Request) -> Call:
+def _call(ctx: Context, input: Input, compiled: Compiled, request: Request, stage: str = STAGE) -> Call:
     host, request_id = ctx.host, ctx.host.ids.uuid()
-    live = Live(input["restApiId"], ctx.region, ctx.account, STAGE, "", input.get("stageVariables", {}), compiled, {})
+    live = Live(input["restApiId"], ctx.region, ctx.account, stage, "", input.get("stageVariables", {}), compiled, {})
     call = Call(host, live, request, request.path, request_id, extended_id(host), trace_id(host, None), DOMAIN, ctx.now())
     call.tested, call.principal, call.log = True, ctx.principal, ExecutionLog(host.clock, request_id)
     call.api_key = {"id": "test-invoke-api-key-id", "value": "test-invoke-api-key"}
     return call
+
+
+@service.operation("TestInvokeAuthorizer", on("POST", AUTHORIZER))
+async def test_invoke_authorizer(ctx: Context, input: Input) -> Output:
+    draft = await load_draft(ctx.store, input["restApiId"], ctx.region)
+    authorizer = None if draft is None else draft.authorizers.get(input["authorizerId"])
+    if draft is None or authorizer is None:
+        raise errors.no_authorizer()
+    if authorizer["type"] not in ("TOKEN", "REQUEST"):
+        raise errors.bad_request("haar has no user pools: only TOKEN and REQUEST authorizers can be tested")
+    request = _request(input | {"httpMethod": "GET"}, "/", ctx)
+    call = _call(ctx, input, compile_draft(draft), request, AUTHORIZER_STAGE)
+    call.endpoint = Endpoint(draft.api["rootResourceId"], "/", "GET", {}, _nowhere)
+    method_arn, began = call.live.arn(f"{AUTHORIZER_STAGE}/GET/"), ctx.now()
+    assert call.log is not None
+    call.say(f"Starting authorizer: {authorizer['id']} for request: {call.request_id}")
+    try:
+        verdict = await consult(call, authorizer, method_arn)
+    except Refused as refused:
+        call.say(refused.why or "Unauthorized request: " + call.request_id)
+        return {"clientStatus": refused.status, "log": call.log.text(), "latency": int((ctx.now() - began) * 1000)}
+    call.say(f"Using valid authorizer policy for principal: {verdict.context['principalId']}")
+    call.say(f"Successfully completed authorizer execution. Policy: {verdict.document}")
+    return {
+        "clientStatus": 200,
+        "log": call.log.text(),
+        "latency": int((ctx.now() - began) * 1000),
+        "principalId": verdict.context["principalId"],
+        "policy": verdict.document,
+        "authorization": {name: [value] for name, value in verdict.context.items() if name != "principalId"},
+    }
+
+
+async def _nowhere(call: Call) -> Response:
+    """Behind an authorizer that is only tested, there is nothing."""
+    raise Refused("RESOURCE_NOT_FOUND", "Not Found", "NotFoundException")
 
 
 async def _run(call: Call, endpoint: Endpoint) -> Response:

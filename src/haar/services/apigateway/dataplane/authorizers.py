@@ -38,6 +38,8 @@ class Verdict:
     """What an authorizer answered."""
 
     policy: Policy
+    document: str
+    """The policy as the authorizer wrote it, JSON."""
     context: Mapping[str, Any]
     usage_key: str | None
     until: float
@@ -90,6 +92,11 @@ async def run_authorizer(call: Call, endpoint: Endpoint, authorizer: Doc) -> str
     _decide(call, verdict, method_arn)
     call.authorizer = verdict.context
     return verdict.usage_key
+
+
+async def consult(call: Call, authorizer: Doc, method_arn: str) -> Verdict:
+    """What the authorizer says of a call, asked anew (TestInvokeAuthorizer). Raises Refused."""
+    return await _ask(call, authorizer, _event(call, authorizer, _identity(call, authorizer), method_arn), 0)
 
 
 def _identity(call: Call, authorizer: Doc) -> tuple[str, ...]:
@@ -161,12 +168,13 @@ def _verdict(payload: bytes, until: float) -> Verdict:
             raise misconfigured("Execution failed due to configuration error: Invalid JSON in response")
         if any(isinstance(value, dict | list) for value in context.values()):
             raise misconfigured("Execution failed due to configuration error: Invalid context in authorizer's response")
-        policy = compile_policy(orjson.dumps(document).decode(), "authorizer")
+        written = orjson.dumps(document).decode()
+        policy = compile_policy(written, "authorizer")
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError, PolicyError):
         raise misconfigured("Execution failed due to configuration error: Invalid JSON in response") from None
     texts = {name: plain(value) for name, value in context.items() if value is not None}
     usage = answer.get("usageIdentifierKey")
-    return Verdict(policy, {"principalId": principal, **texts}, usage if isinstance(usage, str) else None, until)
+    return Verdict(policy, written, {"principalId": principal, **texts}, usage if isinstance(usage, str) else None, until)
 
 
 def _decide(call: Call, verdict: Verdict, method_arn: str) -> None:
