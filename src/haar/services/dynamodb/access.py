@@ -4,12 +4,13 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondy
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from haar.services.dynamodb.prepare import PREPARED, Prepared
 from haar.services.dynamodb.tables import Table, Tables, table_arn, table_name
 from haar.services.dynamodb.values import Item
-from haar.services.service import Context, Demand, Input
+from haar.services.service import Context, Demand, Demands, Input
 
 Demanding = Callable[[Context, Input], "Awaitable[Sequence[Demand]]"]
 Pairs = Callable[[], "Mapping[str, Sequence[str]]"]
@@ -41,12 +42,15 @@ class Conditions(Mapping[str, Sequence[str]]):
 
 async def demand(ctx: Context, action: str, name: str, conditions: Pairs | None = None, index: str | None = None) -> Demand:
     """One action on one table or index, with the table's tags and resource policy."""
-    arn = table_arn(ctx.region, ctx.account, name)
-    resource = arn if index is None else f"{arn}/index/{index}"
-    made = Demand(f"dynamodb:{action}", resource)
+    table = await ctx.host.get(Tables).find(ctx.region, name)
+    return _demand(ctx, table, action, name, conditions, index)
+
+
+def _demand(ctx: Context, table: Table | None, action: str, name: str, conditions: Pairs | None, index: str | None) -> Demand:
+    arn = table.arn if table is not None else table_arn(ctx.region, ctx.account, name)
+    made = Demand(f"dynamodb:{action}", arn if index is None else f"{arn}/index/{index}")
     if conditions is not None:
         made.conditions = Conditions(conditions)
-    table = await ctx.host.get(Tables).find(ctx.region, name)
     if table is not None and (table.record.policy or table.record.tags):
         made.resource_policy = table.record.policy
         made.tags = table.record.tags
@@ -63,24 +67,32 @@ def on_table(action: str) -> Demanding:
     return demands
 
 
-def on_item(action: str) -> Demanding:
+def on_item(action: str) -> Demands:
     """The same for operations on one item."""
-
-    async def demands(ctx: Context, input: Input) -> Sequence[Demand]:
-        name = input["TableName"] = table_name(ctx, input["TableName"])
-        return (await demand(ctx, action, name, lambda: item_conditions(ctx, name, input)),)
-
-    return demands
+    return _on_named(action, item_conditions)
 
 
-def on_source(action: str) -> Demanding:
+def on_source(action: str) -> Demands:
     """Query and Scan: on the table, or on the index that is read."""
+    return _on_named(action, source_conditions)
 
-    async def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+
+def _on_named(action: str, keys: Callable[[Context, str, Input], Mapping[str, Sequence[str]]]) -> Demands:
+    """Ready at once when the table is in memory: every request of a hot path comes through here."""
+
+    def demands(ctx: Context, input: Input) -> Sequence[Demand] | Awaitable[Sequence[Demand]]:
         name = input["TableName"] = table_name(ctx, input["TableName"])
-        return (await demand(ctx, action, name, lambda: source_conditions(ctx, name, input), input.get("IndexName")),)
+        conditions = partial(keys, ctx, name, input)
+        table = ctx.host.get(Tables).peek(ctx.region, name)
+        if table is None:
+            return _found(ctx, action, name, conditions, input.get("IndexName"))
+        return (_demand(ctx, table, action, name, conditions, input.get("IndexName")),)
 
     return demands
+
+
+async def _found(ctx: Context, action: str, name: str, conditions: Pairs, index: str | None) -> Sequence[Demand]:
+    return (await demand(ctx, action, name, conditions, index),)
 
 
 def nowhere(action: str) -> Callable[[Context, Input], Sequence[Demand]]:

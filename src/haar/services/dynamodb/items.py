@@ -9,6 +9,7 @@ from haar.services.dynamodb.access import on_item
 from haar.services.dynamodb.capacity import Consumed, read_units, wanted
 from haar.services.dynamodb.collections import collection_metrics
 from haar.services.dynamodb.expressions.projections import projector
+from haar.services.dynamodb.expressions.updates import Compiled as Update
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.images import SIZE_BYTES, Image, size_of, values_of
 from haar.services.dynamodb.limits import ITEM_BYTES
@@ -127,7 +128,7 @@ def update_write(table: Table, input: Input) -> Write:
         if update is None and old is not None:
             return old
         if table.indexes:
-            table.check_index_keys({name: after[name] for name in heads if name in after})
+            table.check_index_keys({name: after[name] for name in heads if name in after}, updating=isinstance(update, Update))
         if old is None:
             return _sized(Image.of(after))
         size = old.size - _sizes(before, heads) + _sizes(after, heads)
