@@ -15,6 +15,7 @@ from rich.table import Table
 
 from benchmarks import functions, peers, tables
 
+WIDTH = 160
 RESULTS = Path(__file__).with_name("results")
 PEERS = {"haar": peers.haar, "dynalite": peers.dynalite, "ministack": peers.ministack, "moto": peers.moto}
 WITH_FUNCTIONS = ("haar", "ministack")
@@ -55,7 +56,7 @@ def main() -> int:
             report["functions"] = {t.name: functions.measure(t, asked.seconds, say) for t in targets if t.name in WITH_FUNCTIONS}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "latest.json").write_text(json.dumps(report, indent=2))
-    show(report, Console())
+    show(report, Console(width=WIDTH))
     return 0
 
 
