@@ -73,8 +73,8 @@ async def test_connections_that_break_are_replaced_and_nothing_is_lost_or_done_t
 
 
 async def test_many_starting_at_once_share_the_tables(url: str) -> None:
-    stores = await asyncio.gather(*(PostgreSQLStore.open(url) for _ in range(4)))
-    assert sorted(await asyncio.gather(*(store.transact(add_one) for store in stores))) == [1, 2, 3, 4]
+    stores = await asyncio.gather(*(PostgreSQLStore.open(url) for _ in range(6)))
+    assert sorted(await asyncio.gather(*(store.transact(add_one) for store in stores))) == [1, 2, 3, 4, 5, 6]
     for store in stores:
         await store.close()
 

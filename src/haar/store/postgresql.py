@@ -6,7 +6,6 @@ Everything is in one table. `transact` is a SERIALIZABLE transaction, run again 
 
 import asyncio
 import contextlib
-import logging
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from haar.store import postgresql_rows as sql
 from haar.store.contract import Row, Transaction
 from haar.store.errors import DataError, StoreBusy, StoreClosed, StoreError, StoreFull
 from haar.store.overlay import Missing, Overlay, merge_range, merge_scan
-from haar.store.postgresql_changes import Changes
+from haar.store.postgresql_changes import FAILURES, Changes
 from haar.store.watching import Watchers
 
 T = TypeVar("T")
@@ -36,8 +35,6 @@ CLEAR_ROWS = 500
 
 CONFLICTS = frozenset(("40001", "40P01", "25P02"))
 """Serialisation failure, deadlock, and a statement after one of these was swallowed by `fn`."""
-
-log = logging.getLogger(__name__)
 
 Connection = Any
 
@@ -84,7 +81,7 @@ class _Tx:
                 self.connection = await self._store._writers.acquire()
                 await self.connection.execute("BEGIN")
             return await read(self.connection)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except FAILURES as error:
             self.failed = error
             raise
 
@@ -109,7 +106,7 @@ class PostgreSQLStore:
             for size, isolation in ((READERS, "read committed"), (WRITERS, "serializable")):
                 pools.append(await _pool(url, size, isolation))
             await _prepare(pools[0])
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, ValueError) as error:
+        except (*FAILURES, ValueError) as error:
             for pool in pools:
                 pool.terminate()
             raise DataError(f"the store {_shown(url)} cannot be used: {error or type(error).__name__}") from error
@@ -244,7 +241,7 @@ class PostgreSQLStore:
                     raise _translate(error) from error
                 if loop.time() >= deadline:
                     raise StoreBusy(f"transactions kept conflicting for {CONFLICT_SECONDS:g} seconds: {error}") from error
-            except (asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except FAILURES as error:
                 raise _translate(error) from error
             await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - spreads those that conflict
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
@@ -254,9 +251,10 @@ class PostgreSQLStore:
         try:
             if connection.is_in_transaction():
                 await connection.execute("ROLLBACK")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            log.warning("a transaction could not be rolled back, its connection is given up: %s", error)
-            connection.terminate()
+        except FAILURES:
+            # It broke, and why is being told already. What is gone rolls back by itself.
+            with contextlib.suppress(asyncpg.InterfaceError):
+                connection.terminate()
         finally:
             await self._writers.release(connection)
 
@@ -317,7 +315,8 @@ async def _tune(connection: Connection) -> None:
 async def _prepare(pool: Any) -> None:
     async with pool.acquire() as connection:
         for statement in sql.SCHEMA:
-            with contextlib.suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError):  # another node makes it at this moment
+            # Another node may make it at this moment: which of these errors it is depends on how far that one is.
+            with contextlib.suppress(asyncpg.UniqueViolationError, asyncpg.DuplicateTableError, asyncpg.DuplicateObjectError):
                 await connection.execute(statement)
         await connection.execute("INSERT INTO haar_meta VALUES('version', $1) ON CONFLICT DO NOTHING", str(sql.VERSION))
         version = int(await connection.fetchval("SELECT value FROM haar_meta WHERE name = 'version'"))

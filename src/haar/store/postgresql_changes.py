@@ -26,6 +26,9 @@ KEEP_SECONDS = 600
 PRUNE_POLLS = 120
 """Polls between two such deletions."""
 
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""What asyncpg raises: of the database, of a connection's state (two classes), of the network."""
+
 log = logging.getLogger(__name__)
 
 
@@ -88,7 +91,7 @@ class Changes:
                 if turn % PRUNE_POLLS == 0:
                     await self._prune()
                 turn += 1
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except FAILURES as error:
                 log.error("other gateways' writes could not be looked for: %s", error)
                 # What happened meanwhile is unknown.
                 self._watchers.tell_all()
