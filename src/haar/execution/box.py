@@ -90,6 +90,8 @@ class Wanted:
     code: Tree | None = None
     """None: it is put in later (`fill`), and so are layers."""
     layers: Tree | None = None
+    sdk: bool = False
+    """Whether boto3 is imported while the runtime waits."""
 
 
 @dataclass(slots=True)
@@ -186,7 +188,9 @@ class Boxes:
 
     def _inner(self, wanted: Wanted, slot: int, directory: Path) -> Inner:
         runtime = wanted.runtime
-        kind = runtime.kind if runtime.kind == "python" or wanted.code is None else "command"
+        kind: str = runtime.kind if runtime.kind == "python" or wanted.code is None else "command"
+        if kind == "python" and wanted.sdk:
+            kind = "python+sdk"
         mounts = self._mounts(wanted, directory)
         if self._bubblewrap is not None:
             program = python_command(kind, self.port, runtime_command(runtime, "/var/runtime", wanted.memory_mb))

@@ -71,6 +71,12 @@ class Group:
     def unthrottle(self) -> None:
         self._cpu("-1" if self.version == 1 else "max")
 
+    def weigh(self, *, waiting: bool) -> None:
+        """What waits for a function imports only what the processor has no other use for."""
+        if "cpu" in self.directories:
+            name, values = ("cpu.shares", ("2", "1024")) if self.version == 1 else ("cpu.weight", ("1", "100"))
+            _write(f"{self.directories['cpu']}/{name}", values[0 if waiting else 1])
+
     def _cpu(self, quota: str) -> bool:
         if "cpu" not in self.directories:
             return False

@@ -109,7 +109,7 @@ class Manager:
         self._standby = Standby(self._boxes)
         self._sweeper = asyncio.ensure_future(self._sweep())
         self._spawner.closed = self._restart
-        self._standby.want(runtimes.resolve(runtimes.DEFAULT))
+        self._standby.want(runtimes.resolve(runtimes.DEFAULT), sdk=False)
 
     def _restart(self) -> None:
         """The nursery has died, and all environments with it: another takes its place."""

@@ -82,6 +82,7 @@ class Connection(asyncio.Protocol):
         self._posted = Posted()
         self._header_bytes = 0
         self._waiting = False
+        self._owed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]
@@ -158,18 +159,26 @@ class Connection(asyncio.Protocol):
             message = f"Exceeded maximum allowed payload size ({STREAMED_BYTES if posted.streamed else RESPONSE_BYTES} bytes)."
             return self._refuse(413, message, "RequestEntityTooLarge")
         # The caller comes first: its task, woken by now, runs before this.
-        asyncio.get_running_loop().call_soon(self.answer, 202, ACCEPTED)
+        self._owed = True
+        asyncio.get_running_loop().call_soon(self._pay)
         return None
 
     def _release(self) -> None:
         if self._receiver.posting is self:
             self._receiver.posting = None
 
+    def _pay(self) -> None:
+        """Sends the answer that was put off; before any other on this connection."""
+        if self._owed:
+            self._owed = False
+            self.answer(202, ACCEPTED)
+
     def deliver(self, event: Event) -> bool:
         """Gives the waiting runtime its next event; False when it is gone."""
         if self._transport is None or not self._waiting:
             return False
         self._waiting = False
+        self._pay()
         lines = [
             "HTTP/1.1 200 OK",
             "Content-Type: application/json",
@@ -196,6 +205,7 @@ class Connection(asyncio.Protocol):
         self._refuse(403, "State transition is not allowed", "InvalidStateTransition")
 
     def _refuse(self, status: int, message: str, kind: str) -> None:
+        self._pay()
         self.answer(status, f'{{"errorMessage":"{message}","errorType":"{kind}"}}\n'.encode())
 
 

@@ -16,6 +16,8 @@ ENTRIES = 2000
 BEFORE_START = ("LD_", "NODE_", "PYTHON", "MALLOC_", "GLIBC_", "AWS_LAMBDA_EXEC_WRAPPER", "UV_", "SSL_", "OPENSSL_")
 """A function that sets such variables needs its interpreter started with them."""
 SMALL = 50
+REFILL_SECONDS = 0.2
+"""The function that took a box starts first; the next box is made when it runs."""
 
 Key = tuple[str, int]
 """The kind, and for Node.js the memory size: its heap is bounded when it starts."""
@@ -49,6 +51,7 @@ class Standby:
         else:
             self._boxes.fill(box, code, layers)
         if box.group is not None:
+            box.group.weigh(waiting=False)
             box.group.set_memory(spec.memory_mb, spec.ephemeral_mb)
         return box
 
@@ -57,22 +60,27 @@ class Standby:
             return False
         return not any(name.startswith(BEFORE_START) for name, _ in spec.environment)
 
-    def want(self, runtime: Runtime, memory_mb: int = MEMORY_MB) -> None:
-        """Sees to it that a box waits for the next function of this kind."""
+    def want(self, runtime: Runtime, memory_mb: int = MEMORY_MB, *, sdk: bool = True) -> None:
+        """Sees to it that a box waits for the next function of this kind; with `sdk`, the AWS SDK is imported in it."""
         wanted = key(runtime, memory_mb)
         if self._stopped or runtime.kind not in KINDS or wanted in self._opening or not self._boxes.isolated:
             return
         if (waiting := self._ready.pop(wanted, None)) is not None:
             self._ready[wanted] = waiting
             return
-        task = self._opening[wanted] = asyncio.ensure_future(self._open(wanted, runtime))
+        task = self._opening[wanted] = asyncio.ensure_future(self._open(wanted, runtime, sdk))
         task.add_done_callback(lambda _: self._opening.pop(wanted, None))
 
-    async def _open(self, wanted: Key, runtime: Runtime) -> None:
+    async def _open(self, wanted: Key, runtime: Runtime, sdk: bool) -> None:
+        await asyncio.sleep(REFILL_SECONDS)
+        if self._stopped:
+            return
         try:
-            self._ready[wanted] = await self._boxes.open(Wanted(runtime, wanted[1], EPHEMERAL_MB))
+            self._ready[wanted] = box = await self._boxes.open(Wanted(runtime, wanted[1], EPHEMERAL_MB, sdk=sdk))
         except Unavailable:
             return  # the next function starts its own, and hears why it cannot
+        if box.group is not None:
+            box.group.weigh(waiting=True)
         while len(self._ready) > KEPT:
             self._end(self._ready.pop(next(iter(self._ready))))
 

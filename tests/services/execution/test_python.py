@@ -1,5 +1,6 @@
 """Python functions, as their authors see them."""
 
+import asyncio
 import re
 import uuid
 
@@ -227,3 +228,15 @@ async def test_a_runtime_that_is_not_installed_says_so(functions: Functions) -> 
     told = await functions.failure(functions.make("", runtime="cobol85"))
     assert told["errorType"] == "Runtime.InvalidRuntime"
     assert "cobol85" in told["errorMessage"]
+
+
+async def test_own_files_win_over_what_was_imported_early(functions: Functions) -> None:
+    plain = functions.make("import boto3, random, uuid\ndef handler(event, context): return random.random() < 2")
+    assert await functions.answer(plain) is True
+    await asyncio.sleep(1.0)  # by now a box waits with all of that in it
+    text = "import random, uuid, urllib3, dateutil\ndef handler(event, context): return [random.X, uuid.X, urllib3.X]"
+    files = {"random.py": "X = 1", "uuid.py": "X = 2", "urllib3/__init__.py": "X = 3", "app.py": text}
+    assert await functions.answer(functions.make(files)) == [1, 2, 3]
+    layer = functions.package({"python/urllib3/__init__.py": "X = 'layer'"})
+    spec = functions.make("import urllib3\ndef handler(event, context): return [urllib3.X, urllib3.__file__]", layers=(layer,))
+    assert await functions.answer(spec) == ["layer", "/opt/python/urllib3/__init__.py"]

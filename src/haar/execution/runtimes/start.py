@@ -3,10 +3,10 @@
     start.py KIND PORT COMMAND…
 
 Descriptor 3 is a Unix socket to haar. Listening sockets for the Runtime API (9001) and the platform (PORT) go out over it; then the
-environment variables come in, four bytes of length and NAME=VALUE between NULs. KIND says what follows: `python` goes on in this very
-process (starting a second interpreter would cost more than the sandbox), `node` becomes COMMAND, which reads the variables itself when
-there are some, and `command` becomes COMMAND with the variables, or the package's own `bootstrap`. With PORT 0 haar made the sockets.
-Runs with -I -S -E: the import of `site` is half of a start.
+environment variables come in, four bytes of length and NAME=VALUE between NULs. KIND says what follows: `python` (or `python+sdk`,
+which imports boto3 while it waits) goes on in this very process, since starting a second interpreter would cost more than the sandbox;
+`node` becomes COMMAND, which reads the variables itself when there are some; and `command` becomes COMMAND with the variables, or the
+package's own `bootstrap`. With PORT 0 haar made the sockets. Runs with -I -S -E: the import of `site` is half of a start.
 """
 
 import _socket
@@ -17,6 +17,19 @@ HAAR = 3
 RUNTIME_API = 9001
 BACKLOG = 128
 PROCESSES = 1024
+RUNTIME = "/var/runtime"
+BASIC = ("json", "logging", "traceback", "decimal", "importlib")
+"""What the runtime client itself imports: loaded before a function's code on AWS, too."""
+STANDARD = (
+    "datetime", "random", "http", "inspect", "email.parser", "socket", "ssl", "http.client", "typing", "urllib.request", "zipfile",
+    "importlib.metadata", "uuid", "hashlib", "hmac", "concurrent.futures", "tempfile", "xml.etree.ElementTree",
+)  # fmt: skip
+SDK = ("boto3", "botocore", "s3transfer", "urllib3", "jmespath", "dateutil", "six")
+SDK_STEPS = (
+    "dateutil.tz", "dateutil.parser", "urllib3.util", "urllib3.connection", "urllib3", "botocore.vendored", "botocore.exceptions",
+    "jmespath", "botocore.compat", "botocore.utils", "botocore.auth", "botocore.model", "botocore.httpchecksum", "botocore.httpsession",
+    "botocore.endpoint", "botocore.client", "botocore.session", "s3transfer", "s3transfer.manager", "boto3.session", "boto3",
+)  # fmt: skip
 BEFORE_START = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
 """Variables that a process reads before it can be told of them: such a function gets an interpreter of its own."""
 
@@ -49,18 +62,32 @@ def receive(hand: "_socket.socket") -> "dict[str, str]":
     return dict(entry.split("=", 1) for entry in data.decode("utf-8", "surrogateescape").split("\0") if entry)
 
 
-def preload() -> None:
-    """What every function's runtime needs, while nobody waits yet. Nothing here reads the environment."""
-    import datetime  # noqa: F401
-    import decimal  # noqa: F401
-    import http  # noqa: F401
-    import importlib  # noqa: F401
-    import json  # noqa: F401
-    import logging  # noqa: F401
-    import os  # noqa: F401
-    import random  # noqa: F401
-    import time  # noqa: F401
-    import traceback  # noqa: F401
+def preload(hand: "_socket.socket", modules: "tuple[str, ...]") -> None:
+    """Imports what functions need, while nobody waits; stops as soon as somebody does. Nothing here reads the environment."""
+    for name in modules:
+        try:
+            hand.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+            return
+        except BlockingIOError:
+            __import__(name)
+
+
+def give_way(directories: "list[str]", early: "set[str]") -> None:
+    """Forgets what was imported early and is in the function's own code, too: that comes first, as if nothing had been imported."""
+    import os
+
+    own: set[str] = set()
+    for directory in directories:
+        try:
+            own.update(name.partition(".")[0] for name in os.listdir(directory))  # noqa: PTH208
+        except OSError:
+            continue
+    doomed = own & early
+    if doomed & set(SDK):
+        doomed |= set(SDK)
+    if doomed:
+        for name in [name for name in sys.modules if name.partition(".")[0] in doomed]:
+            del sys.modules[name]
 
 
 def limit() -> None:
@@ -78,7 +105,7 @@ def needs_own_interpreter(variables: "dict[str, str]") -> bool:
     return any(name.startswith(BEFORE_START) for name in variables if name not in ("LD_LIBRARY_PATH", "PYTHONPATH"))
 
 
-def become_python(variables: "dict[str, str]") -> None:
+def become_python(variables: "dict[str, str]", early: "set[str]") -> None:
     import _sitebuiltins
     import builtins
     import os
@@ -96,7 +123,9 @@ def become_python(variables: "dict[str, str]") -> None:
     layers = [f"/opt/python/lib/{version}/site-packages", "/opt/python"]
     layers = [variables.get("_HAAR_OPT", "/opt") + entry[4:] for entry in layers]
     os.environ.pop("_HAAR_OPT", None)
-    sys.path[:] = list(dict.fromkeys([task, *layers, *extra])) + [entry for entry in sys.path if entry] + [runtime]
+    first = list(dict.fromkeys([task, *layers, *extra]))
+    give_way(first, early)
+    sys.path[:] = first + [entry for entry in sys.path if entry and entry != runtime] + [runtime]
     sys.argv = ["/var/runtime/bootstrap.py", variables["_HANDLER"]]
     os.chdir(task)
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
@@ -113,7 +142,7 @@ def main() -> None:
     if port:
         limit()
     if kind == "told":  # a second interpreter, started below with the variables as its environment
-        become_python({name.decode(): value.decode("utf-8", "surrogateescape") for name, value in posix.environ.items()})
+        become_python({name.decode(): value.decode("utf-8", "surrogateescape") for name, value in posix.environ.items()}, set())
         return
     hand = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, HAAR)
     if port:
@@ -121,13 +150,19 @@ def main() -> None:
     if kind == "node":
         posix.set_inheritable(HAAR, True)
         posix.execv(command[0], command)
-    if kind == "python":
-        preload()
+    early: set[str] = set()
+    if kind.startswith("python"):
+        sys.path.append(RUNTIME)
+        preload(hand, BASIC)
+        before = set(sys.modules)
+        preload(hand, STANDARD + SDK_STEPS if kind == "python+sdk" else STANDARD)
+        early = {name.partition(".")[0] for name in set(sys.modules) - before}
+        kind = "python"
     variables = receive(hand)
     hand.close()
     wrapper = variables.get("AWS_LAMBDA_EXEC_WRAPPER")
     if kind == "python" and not wrapper and not needs_own_interpreter(variables):
-        become_python(variables)
+        become_python(variables, early)
         return
     if kind == "python":
         command = [sys.executable, "-S", "-P", sys.argv[0], "told", "0"] if sys.version_info >= (3, 11) else command

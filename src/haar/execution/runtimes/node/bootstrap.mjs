@@ -12,7 +12,7 @@ const EXIT_REJECTION = 128;
 const EXIT_EXCEPTION = 129;
 
 async function main() {
-  receiveVariables();
+  await receiveVariables();
   chdir(process.env.LAMBDA_TASK_ROOT);
   installConsole(process.env.AWS_LAMBDA_LOG_FORMAT, process.env.AWS_LAMBDA_LOG_LEVEL);
   installStreaming();

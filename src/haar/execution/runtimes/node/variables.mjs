@@ -1,25 +1,43 @@
 // What haar sends over descriptor 3 once this process has a function: four bytes of length, then NAME=VALUE between NULs.
-import { closeSync, readSync } from "node:fs";
+import { createRequire } from "node:module";
+import { Socket } from "node:net";
 
 const HAAR = 3;
+const EARLY = ["@smithy/core", "@aws-sdk/core", "@aws-sdk/client-dynamodb", "@aws-sdk/lib-dynamodb"];
 
-function exactly(length) {
-  const data = Buffer.alloc(length);
-  for (let got = 0; got < length; ) {
-    const more = readSync(HAAR, data, got, length - got, null);
-    if (more === 0) process.exit(0); // haar does not want this environment any more
-    got += more;
-  }
-  return data;
-}
-
-export function receiveVariables() {
+export async function receiveVariables() {
   if (process.env.LAMBDA_TASK_ROOT) return; // started with them
-  const entries = exactly(exactly(4).readUInt32BE(0)).toString("utf8").split("\0");
-  closeSync(HAAR);
+  const socket = new Socket({ fd: HAAR, readable: true, writable: false });
+  let received = Buffer.alloc(0);
+  const complete = () => received.length >= 4 && received.length >= 4 + received.readUInt32BE(0);
+  const arrived = new Promise((resolve) => {
+    socket.on("data", (data) => {
+      received = Buffer.concat([received, data]);
+      if (complete()) resolve();
+    });
+    socket.on("close", () => complete() || process.exit(0)); // haar does not want this environment any more
+  });
+  await importEarly(() => received.length > 0);
+  await arrived;
+  socket.destroy();
   for (const name of Object.keys(process.env)) delete process.env[name];
-  for (const entry of entries) {
+  for (const entry of received.toString("utf8", 4).split("\0")) {
     const at = entry.indexOf("=");
     if (at > 0) process.env[entry.slice(0, at)] = entry.slice(at + 1);
+  }
+}
+
+// What most functions import, while nobody waits. A function that brings its own gets its own: modules are known by their path.
+async function importEarly(wanted) {
+  const require = createRequire(import.meta.url);
+  for (const name of EARLY) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    if (wanted()) return;
+    try {
+      require(name);
+    } catch (error) {
+      if (error.code !== "MODULE_NOT_FOUND") throw error; // the SDK is not installed: functions that need it will say so
+      return;
+    }
   }
 }
