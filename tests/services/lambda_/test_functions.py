@@ -116,6 +116,17 @@ def test_the_role_must_trust_lambda(client: Callable[..., Any], function: Make, 
     iam.delete_role(RoleName=name)
 
 
+def test_the_role_may_trust_one_function_only(
+    client: Callable[..., Any], function: Make, name: str, invoke: Any, platform: RunningPlatform
+) -> None:
+    arn = f"arn:aws:lambda:us-east-1:{platform.account}:function:{name}"
+    only = trust({"Service": "lambda.amazonaws.com"}, Condition={"ArnEquals": {"aws:SourceArn": arn}})
+    narrow = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=only)["Role"]["Arn"]
+    assert refused(function, suffix="-other", Role=narrow)[1] == "The role defined for the function cannot be assumed by Lambda."
+    function(Role=narrow)
+    assert invoke({"a": 1})[1] == {"a": 1}
+
+
 def test_what_is_not_there(lambda_: Any, function: Make, name: str, platform: RunningPlatform) -> None:
     arn = f"arn:aws:lambda:us-east-1:{platform.account}:function:{name}"
     gone = ("ResourceNotFoundException", f"Function not found: {arn}", 404)

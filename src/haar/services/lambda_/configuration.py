@@ -94,7 +94,7 @@ async def update_function_configuration(context: Context, input: Input) -> Outpu
     await _existing(context, name, input)
     check(input)
     if "Role" in input:
-        await check_role(context, input["Role"])
+        await check_role(context, name, input["Role"])
     wanted: dict[str, Any] = {key: value for key, value in input.items() if key in CONFIGURED}
     version = await _update(context, name, input, lambda tx, function, settings: change(settings, wanted))
     return in_progress(configuration(name, version))

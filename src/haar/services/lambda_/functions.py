@@ -50,8 +50,8 @@ def package_of(code: Input) -> bytes:
     return bytes(code["ZipFile"])
 
 
-async def check_role(context: Context, role: str) -> None:
-    if not await role_trusts(context.host, role, LAMBDA):
+async def check_role(context: Context, name: FunctionName, role: str) -> None:
+    if not await role_trusts(context.host, role, LAMBDA, source_arn=name.arn):
         raise role_not_assumable()
 
 
@@ -61,7 +61,7 @@ async def create_function(context: Context, input: Input) -> Output:
     _check_new(input, name)
     check(input)
     data = package_of(input["Code"])
-    await check_role(context, input["Role"])
+    await check_role(context, name, input["Role"])
     if await find_function(context.store, name):
         raise conflict(f"Function already exist: {name.name}")
     package = await packages.keep(context.host, data)
