@@ -139,3 +139,35 @@ def test_kills_lose_nothing_and_tear_nothing(fresh_platform):
         running.start()
         assert_all_agrees(running.client("dynamodb"), known, writers)
     assert any(known), "nothing was written"
+
+
+def test_a_backfill_goes_on_after_a_kill(fresh_platform):
+    running = fresh_platform()
+    client = running.client("dynamodb")
+    key = {"AttributeName": "id", "KeyType": "HASH"}
+    client.create_table(
+        TableName="items",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[key],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+    )
+    for at in range(400):
+        client.put_item(TableName="items", Item={"id": S(str(at)), **({"kind": S("k" + str(at % 3))} if at % 4 else {})})
+    create = {"IndexName": "late", "KeySchema": [{"AttributeName": "kind", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}
+    client.update_table(
+        TableName="items",
+        AttributeDefinitions=[{"AttributeName": "kind", "AttributeType": "S"}],
+        GlobalSecondaryIndexUpdates=[{"Create": create}],
+    )
+    status = lambda: client.describe_table(TableName="items")["Table"]["GlobalSecondaryIndexes"][0]["IndexStatus"]
+    for wait in (0.1, 2.5):
+        time.sleep(wait)
+        running.kill()
+        client = running.start().client("dynamodb")
+    end = time.monotonic() + 90
+    while status() != "ACTIVE":
+        assert time.monotonic() < end, "the index was not filled"
+        time.sleep(0.2)
+    text = lambda found: sorted(repr(sorted(item.items())) for item in found)
+    indexed = [item for item in everything(client, TableName="items") if "kind" in item]
+    assert len(indexed) == 300 and text(everything(client, TableName="items", IndexName="late")) == text(indexed)

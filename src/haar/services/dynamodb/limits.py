@@ -46,7 +46,8 @@ LIST_TABLES = 100
 
 READ_CHUNK_ROWS = 100
 """Rows that a page asks the store for at first, and when no estimate is at hand."""
-READ_CHUNK_MOST = 1000
+READ_CHUNK_MOST = 250
+"""Others are let in between two chunks."""
 SETTLE_SECONDS = 2.5
 """How long after a change of a table's schema every writer is sure to know it (metadata is at most a second old elsewhere)."""
 BACKFILL_ROWS = 50
@@ -68,3 +69,10 @@ LIST_STREAMS = 100
 TRIM_SECONDS = 30.0
 """How often stream records that are too old are looked for."""
 TRIM_ROWS = 500
+
+EXPIRY_SECONDS = 5.0
+"""How often items that have expired are looked for."""
+EXPIRY_ROWS = 25
+"""Expired items that are deleted in one transaction."""
+EXPIRY_OLDEST = 1826 * 86_400
+"""Items that expired longer ago, five years, are left alone."""

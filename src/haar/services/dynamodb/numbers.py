@@ -73,6 +73,8 @@ def size(text: str) -> int:
     """Bytes that a canonical number counts for: one, and one for each pair of digits around the decimal point; one more below zero."""
     if text == "0":
         return 1
+    if text.isdigit() and text[-1] != "0":
+        return 1 + (len(text) + 1) // 2
     negative = text[0] == "-"
     whole, _, fraction = text.removeprefix("-").partition(".")
     whole = whole.lstrip("0")

@@ -1,5 +1,6 @@
 """The one way that items are read in order: pages of Query and Scan."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -69,7 +70,7 @@ class Page:
 
 
 async def read_page(reader: Reader, span: Span, limit: int | None, keep: Filter | None = None) -> Page:
-    """Reads until `limit` rows, 1 MB or the end."""
+    """Reads until `limit` rows, 1 MB or the end. Not inside a transaction: it lets others in."""
     page = Page()
     after = span.after
     chunk = READ_CHUNK_ROWS
@@ -92,6 +93,8 @@ async def read_page(reader: Reader, span: Span, limit: int | None, keep: Filter 
             return page
         if len(values) < wanted:
             return page
+        # A page is a moment's work for SQLite, which answers without waiting: others come first now.
+        await asyncio.sleep(0)
         after = places(-1)
         left = PAGE_BYTES - page.most
         chunk = max(1, min(READ_CHUNK_MOST, left * page.scanned // max(page.most, 1) + 1))

@@ -44,6 +44,10 @@ def check(value: Any, depth: int = 1) -> int:
     """Makes one value canonical, in place; answers its size. Raises ValidationException or SerializationException."""
     if type(value) is not dict:
         raise errors.serialization(_found(value))
+    if len(value) == 1:
+        ((kind, content),) = value.items()
+        if kind in TYPES and content is not None:
+            return _CHECKS[kind](value, content, depth)
     kinds = [kind for kind in value if kind in TYPES and value[kind] is not None]
     if len(kinds) != 1:
         _check_several(value, kinds, depth)
