@@ -137,12 +137,12 @@ async def delete_table(ctx: Context, input: Input) -> Output:
             )
         await streams.close_stream(ctx.host, tx, record)
         tx.delete(*place)
-        for space in (record.space, *(index.space for index in record.indexes)):
+        for space in record.spaces:
             clearing(ctx.host).put(tx, space, space.encode(), ctx.now() + SETTLE_SECONDS)
         return record
 
     record = await ctx.store.transact(delete)
     counts = ctx.host.get(Counts)
-    for space in (record.space, *(index.space for index in record.indexes)):
+    for space in record.spaces:
         counts.forget(space)
     return {"TableDescription": describe(record, ctx.account, EMPTY, "DELETING")}

@@ -8,6 +8,8 @@ CLEARING = "dynamodb/clear"
 """Queue of spaces to be emptied."""
 INDEXING = "dynamodb/indexing"
 """Queue of indexes to be filled or taken away."""
+EXPIRING = "dynamodb/expiring"
+"""Queue of tables whose time to live is being switched on or off."""
 STREAMS = "dynamodb/streams"
 """partition = region, sort = table name, zero byte, label: `StreamInfo`. It stays for a day after its stream has ended."""
 TOKENS = "dynamodb/tokens"
@@ -69,6 +71,15 @@ class StreamInfo(msgspec.Struct):
     policy_revision: str = ""
 
 
+class TimeToLive(msgspec.Struct):
+    """The attribute that says when an item expires."""
+
+    attribute: str
+    space: str
+    """The space of (expiry, item) in the order of time; unique for ever."""
+    status: str = "ENABLING"
+
+
 class TableRecord(msgspec.Struct):
     name: str
     region: str
@@ -97,6 +108,13 @@ class TableRecord(msgspec.Struct):
     policy: str | None = None
     """The resource policy (JSON)."""
     policy_revision: str = ""
+    ttl: TimeToLive | None = None
+
+    @property
+    def spaces(self) -> list[str]:
+        """Every space that is emptied when the table is deleted."""
+        spaces = [self.space, *(index.space for index in self.indexes)]
+        return spaces if self.ttl is None else [*spaces, self.ttl.space]
 
 
 def stream_place(region: str, table: str, label: str) -> tuple[str, bytes, bytes]:
