@@ -52,6 +52,7 @@ def test_parameters_stay_encoded_and_parts_are_compared_decoded():
 def test_an_empty_part_is_no_parameter():
     root = tree("/{id}/x")
     assert root.match("//x", "GET") is None
+    assert tree("/{proxy+}").match("//", "GET") is None
 
 
 PART = st.sampled_from(["a", "b", "{p}", "{q+}"])

@@ -389,3 +389,11 @@ def test_a_test_says_what_went_wrong(api: Api):
     assert tested["status"] == 500 and json.loads(tested["body"]) == {"message": "Internal server error"}
     assert "Execution failed due to configuration error: Unable to parse statusCode" in tested["log"]
     assert "Method completed with status: 500" in tested["log"]
+
+
+def test_a_long_template_lets_others_in(api: Api):
+    """What takes many steps is done aside, and comes to the same."""
+    template = "#set($sum = 0)#foreach($a in [1..100])#foreach($b in [1..100])#set($sum = $sum + 1)#end#end$sum"
+    api.mock("/", template=template)
+    api.deploy()
+    assert api.call("/").text == "10000"

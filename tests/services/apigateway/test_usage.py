@@ -105,3 +105,16 @@ def test_a_canary_gets_its_part_and_is_promoted(api: Api):
     )
     assert {api.call("/").text for _ in range(10)} == {"stage new"}
     assert "canarySettings" not in api.gateway.get_stage(restApiId=api.id, stageName="v1")
+
+
+def test_a_stage_slows_its_methods(api: Api):
+    api.mock("/a/{id}")
+    api.mock("/b")
+    api.deploy("v1")
+    slow = [
+        {"op": "replace", "path": "/~1a~1{id}/GET/throttling/burstLimit", "value": "2"},
+        {"op": "replace", "path": "/~1a~1{id}/GET/throttling/rateLimit", "value": "0.001"},
+    ]
+    api.gateway.update_stage(restApiId=api.id, stageName="v1", patchOperations=slow)
+    assert [api.call(f"/a/{at}").status_code for at in range(3)] == [200, 200, 429]
+    assert [api.call("/b").status_code for _ in range(3)] == [200, 200, 200]

@@ -1,5 +1,6 @@
 """Integrations that map: what they send to an endpoint, and what they make of its answer."""
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from haar.services.apigateway.dataplane.mapping import Incoming, Outgoing, Reque
 from haar.services.apigateway.dataplane.tools import failed, override, variables
 from haar.services.apigateway.patterns import compile_pattern
 from haar.services.apigateway.records import Doc
-from haar.services.apigateway.vtl import Template, TemplateError
+from haar.services.apigateway.vtl import Template, TemplateError, TooManySteps
+from haar.services.apigateway.vtl.nodes import QUICK_STEPS
 from haar.wire.http import Response
 
 JSON = "application/json"
@@ -30,16 +32,20 @@ class Mapped:
         except TemplateError as error:
             self._problem = error
 
-    def render(self, call: Call, body: str, extra: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
-        """What it prints, and its variables afterwards (for overrides)."""
+    async def render(self, call: Call, body: str) -> tuple[str, dict[str, Any]]:
+        """What it prints, and its variables afterwards (for overrides). What takes long is done in a thread: others are let in."""
         template = self._template
         if template is None:
             raise failed(self._problem)
         if template.constant is not None:
             return template.constant, {}
-        values = variables(call, body, extra)
+        values = variables(call, body)
         try:
-            return template.render(values), values
+            try:
+                return template.render(values, QUICK_STEPS), values
+            except TooManySteps:
+                values = variables(call, body)
+                return await asyncio.to_thread(template.render, values), values
         except TemplateError as error:
             raise failed(error) from None
 
@@ -53,7 +59,7 @@ class RequestPart:
         self._mapping = RequestMapping(integration.get("requestParameters", {}))
         self._handling = integration.get("contentHandling")
 
-    def make(self, call: Call) -> Outgoing:
+    async def make(self, call: Call) -> Outgoing:
         """Raises Refused: 415 for a content type without a template, 500 for a template that fails."""
         out = Outgoing()
         self._mapping.apply(call, out)
@@ -65,7 +71,7 @@ class RequestPart:
                 raise unsupported_media_type()
             out.body = self._content(call)
             return out
-        text, values = template.render(call, call.body_text)
+        text, values = await template.render(call, call.body_text)
         out.body = text.encode("utf-8", "surrogatepass")
         changed = override(values, "requestOverride")
         for name, value in (changed.get("header") or {}).items():
@@ -104,12 +110,12 @@ class Answer:
         self._templates = [(name, Mapped(one)) for name, one in response.get("responseTemplates", {}).items() if one]
         self._handling = response.get("contentHandling")
 
-    def make(self, call: Call, incoming: Incoming) -> Response:
+    async def make(self, call: Call, incoming: Incoming) -> Response:
         headers = self._mapping.apply(call, incoming)
         status, body, content_type = self.status, incoming.body, JSON
         if self._templates:
             content_type, template = self._chosen(call)
-            text, values = template.render(call, body.decode("utf-8", "replace"))
+            text, values = await template.render(call, body.decode("utf-8", "replace"))
             body = text.encode("utf-8", "surrogatepass")
             changed = override(values, "responseOverride")
             status = _status(changed.get("status"), status)
@@ -171,11 +177,11 @@ class ResponsePart:
             )
         return self._default
 
-    def make(self, call: Call, incoming: Incoming, subject: str | None) -> Response:
+    async def make(self, call: Call, incoming: Incoming, subject: str | None) -> Response:
         if call.log is not None:
             call.say(f"Endpoint response headers: {pairs(incoming.headers)}")
             call.say(f"Endpoint response body before transformations: {shorten(incoming.body)}")
-        return self.choose(subject, incoming.status).make(call, incoming)
+        return await self.choose(subject, incoming.status).make(call, incoming)
 
 
 def names(pairs_: Sequence[tuple[str, str]]) -> set[str]:

@@ -83,7 +83,7 @@ class Http:
         self._response = ResponsePart(integration)
 
     async def __call__(self, call: Call) -> Response:
-        out = self._request.make(call)
+        out = await self._request.make(call)
         headers = [("Accept", "application/json"), ("User-Agent", f"AmazonAPIGateway_{call.live.api_id}")]
         headers += [("x-amzn-apigateway-api-id", call.live.api_id), ("X-Amzn-Trace-Id", call.trace_id)]
         if out.body:
@@ -93,4 +93,4 @@ class Http:
             if name.lower() not in given:
                 out.headers[name] = [value]
         incoming = await self._endpoint.ask(call, out)
-        return self._response.make(call, incoming, str(incoming.status))
+        return await self._response.make(call, incoming, str(incoming.status))

@@ -150,7 +150,7 @@ class LambdaCustom:
         self._response = ResponsePart(integration)
 
     async def __call__(self, call: Call) -> Response:
-        out = self._request.make(call)
+        out = await self._request.make(call)
         if call.log is not None:
             call.say(f"Endpoint request URI: {self._function.uri}")
             call.say(f"Endpoint request body after transformations: {shorten(out.body)}")
@@ -161,7 +161,7 @@ class LambdaCustom:
         if result.error is not None:
             headers.append(("X-Amz-Function-Error", result.error))
             call.say(f"Lambda execution failed with status 200 due to customer function error: {subject}.")
-        return self._response.make(call, Incoming(200, headers, result.payload), subject)
+        return await self._response.make(call, Incoming(200, headers, result.payload), subject)
 
 
 def _error_message(payload: bytes) -> str:

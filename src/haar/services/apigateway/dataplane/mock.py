@@ -34,6 +34,6 @@ class Mock:
         self._response = ResponsePart(integration)
 
     async def __call__(self, call: Call) -> Response:
-        body = self._request.make(call).body
+        body = (await self._request.make(call)).body
         status = status_of(body)
-        return self._response.choose(str(status), status).make(call, Incoming(status, (), b""))
+        return await self._response.choose(str(status), status).make(call, Incoming(status, (), b""))

@@ -7,10 +7,11 @@ By host, `http://ID.execute-api.REGION.localhost:PORT/STAGE/…` (or `….amazon
 import logging
 from typing import NamedTuple
 
-from haar.services.apigateway.dataplane.answers import Refused, bad_parameters, forbidden, missing_token, render, too_large
+from haar.services.apigateway.dataplane.answers import Refused, bad_parameters, forbidden, missing_token, render, throttled, too_large
 from haar.services.apigateway.dataplane.authorise import authorise
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint, Live, Plane, extended_id, trace_id
+from haar.services.apigateway.dataplane.keys import Keys
 from haar.services.apigateway.dataplane.mapping import look_up
 from haar.services.service import Host
 from haar.wire.http import Request, Response
@@ -33,9 +34,9 @@ class Address(NamedTuple):
 def locate(request: Request) -> Address | None:
     """The API, stage and path that a request is for; None when it is not for a deployed API. No I/O."""
     path = request.path
-    host = request.headers.get("host", "")
+    host = request.headers.get("host", "").lower()
     if ".execute-api." in host:
-        name = host.partition(":")[0].lower()
+        name = host.partition(":")[0]
         api_id, _, rest = name.partition(".execute-api.")
         region = rest.partition(".")[0]
         stage, slash, tail = path[1:].partition("/")
@@ -95,7 +96,23 @@ async def _run(call: Call) -> Response:
         raise too_large()
     if call.endpoint.authorization != "NONE" or live.compiled.policy is not None or call.endpoint.api_key_required:
         await authorise(call, call.endpoint)
+    if live.settings:
+        _throttle(call, call.endpoint)
     return await execute(call, call.endpoint)
+
+
+def _throttle(call: Call, endpoint: Endpoint) -> None:
+    """Holds a method to the speed that its stage sets."""
+    live, path = call.live, endpoint.resource_path.replace("/", "~1")
+    for name in (f"{path}/{endpoint.http_method}", "*/*"):
+        setting = live.settings.get(name)
+        if setting is None:
+            continue
+        limits = {"rateLimit": setting["throttlingRateLimit"], "burstLimit": setting["throttlingBurstLimit"]}
+        buckets = call.host.get(Keys).buckets
+        if min(limits.values()) >= 0 and not buckets.take(f"{live.api_id}/{live.stage}/{name}", limits, call.now):
+            raise throttled()
+        return
 
 
 async def execute(call: Call, endpoint: Endpoint) -> Response:

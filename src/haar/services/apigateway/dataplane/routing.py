@@ -68,6 +68,6 @@ class Node(Generic[T]):
             name, node = self.parameter
             for found, values in node._candidates(segments, at + 1):
                 yield found, ((name, segment), *values)
-        if self.greedy is not None:
+        if self.greedy is not None and (rest := "/".join(segments[at:])):
             name, node = self.greedy
-            yield node, ((name, "/".join(segments[at:])),)
+            yield node, ((name, rest),)

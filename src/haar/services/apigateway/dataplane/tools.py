@@ -112,11 +112,9 @@ UTIL = Tool(
 )
 
 
-def variables(call: Call, body: str, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def variables(call: Call, body: str) -> dict[str, Any]:
     """The variables of one template. What it overrides is found in `$context` afterwards: see `overrides`."""
     context = Variables(call.context)
-    if extra:
-        context.update(extra)
     context["requestOverride"] = Variables(header={}, querystring={}, path={})
     context["responseOverride"] = Variables(header={})
     return {"input": Input(call, body).tool, "context": context, "stageVariables": Variables(call.live.variables), "util": UTIL}

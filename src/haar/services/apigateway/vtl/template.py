@@ -3,7 +3,7 @@
 from typing import Any
 
 from haar.services.apigateway.vtl.errors import TemplateError
-from haar.services.apigateway.vtl.nodes import Break, State, Stop, Text, render
+from haar.services.apigateway.vtl.nodes import MAX_STEPS, Break, State, Stop, Text, render
 from haar.services.apigateway.vtl.parser import parse
 
 
@@ -17,11 +17,12 @@ class Template:
         if all(isinstance(node, Text) for node in self._nodes):
             self.constant = "".join(node.text for node in self._nodes if isinstance(node, Text))
 
-    def render(self, variables: dict[str, Any]) -> str:
-        """What the template prints; `variables` are changed by it. Raises TemplateError for what does too much."""
+    def render(self, variables: dict[str, Any], steps: int = MAX_STEPS) -> str:
+        """What the template prints; `variables` are changed by it. Raises TemplateError for what does too much, TooManySteps for what
+        takes more than `steps`."""
         if self.constant is not None:
             return self.constant
-        state = State(variables)
+        state = State(variables, steps)
         try:
             render(self._nodes, state)
         except (Stop, Break):
