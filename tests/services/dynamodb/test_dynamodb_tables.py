@@ -164,3 +164,25 @@ def test_tags(table, dynamodb):
 def test_limits_and_endpoints(dynamodb):
     assert dynamodb.describe_limits()["TableMaxReadCapacityUnits"] == 40000
     assert dynamodb.describe_endpoints()["Endpoints"][0]["CachePeriodInMinutes"] == 1440
+
+
+def test_contributor_insights_are_kept(table, dynamodb):
+    items = table("id:S", indexes={"byX": ("x:S",)})
+    assert items.describe_contributor_insights()["ContributorInsightsStatus"] == "DISABLED"
+    assert items.update_contributor_insights(ContributorInsightsAction="ENABLE")["ContributorInsightsStatus"] == "ENABLING"
+    items.update_contributor_insights(ContributorInsightsAction="ENABLE", IndexName="byX", ContributorInsightsMode="THROTTLED_KEYS")
+    shown = items.describe_contributor_insights(IndexName="byX")
+    assert (shown["ContributorInsightsStatus"], shown["ContributorInsightsMode"]) == ("ENABLED", "THROTTLED_KEYS")
+    listed = items.list_contributor_insights()["ContributorInsightsSummaries"]
+    assert [each.get("IndexName") for each in listed] == [None, "byX"]
+    assert refusal(items.describe_contributor_insights, IndexName="nothing")[0] == "ResourceNotFoundException"
+
+
+def test_kinesis_destinations_are_kept_and_say_what_they_are(table):
+    items = table("id:S")
+    arn = "arn:aws:kinesis:us-east-1:123456789012:stream/s"
+    assert items.enable_kinesis_streaming_destination(StreamArn=arn)["DestinationStatus"] == "ENABLING"
+    (found,) = items.describe_kinesis_streaming_destination()["KinesisDataStreamDestinations"]
+    assert found["DestinationStatus"] == "ACTIVE" and "not delivered" in found["DestinationStatusDescription"]
+    items.disable_kinesis_streaming_destination(StreamArn=arn)
+    assert refusal(items.disable_kinesis_streaming_destination, StreamArn=arn)[0] == "ValidationException"

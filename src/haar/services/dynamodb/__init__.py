@@ -5,7 +5,7 @@ way an item changes (row, index entries, `Table.on_change`), `reads.read_page` t
 `batches` and `transactions` are the operations on items; `control`, `update` and `tags` those on tables; `jobs` goes on behind them.
 """
 
-from haar.services.dynamodb import batches, control, items, jobs, queries, streams, tags, transactions, ttl, update  # noqa: F401 - they register
+from haar.services.dynamodb import batches, control, items, jobs, queries, settings, streams, tags, transactions, ttl, update  # noqa: F401
 from haar.services.dynamodb.face import service
 
 service.background += [

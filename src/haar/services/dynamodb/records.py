@@ -80,6 +80,21 @@ class TimeToLive(msgspec.Struct):
     status: str = "ENABLING"
 
 
+class Insights(msgspec.Struct):
+    """Contributor insights of a table or index: a setting."""
+
+    enabled: bool
+    mode: str
+    at: float
+
+
+class Destination(msgspec.Struct):
+    """A Kinesis stream that a table's changes are meant for: a setting."""
+
+    enabled: bool
+    precision: str = "MILLISECOND"
+
+
 class TableRecord(msgspec.Struct):
     name: str
     region: str
@@ -108,6 +123,10 @@ class TableRecord(msgspec.Struct):
     policy: str | None = None
     """The resource policy (JSON)."""
     policy_revision: str = ""
+    insights: dict[str, Insights] = {}
+    """By index name; the table's own under the empty one."""
+    destinations: dict[str, Destination] = {}
+    """By the ARN of the Kinesis stream."""
     ttl: TimeToLive | None = None
 
     @property

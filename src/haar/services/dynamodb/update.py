@@ -102,14 +102,16 @@ def _change(ctx: Context, input: Input, record: TableRecord) -> list[Indexing]:
     record.on_demand = input.get("OnDemandThroughput") or record.on_demand
     record.warm = input.get("WarmThroughput") or record.warm
     updates = input.get("GlobalSecondaryIndexUpdates") or []
-    defined = record.attributes | schema.definitions(input.get("AttributeDefinitions") or [])
+    # A new index's keys are defined in the request, even those that the table has defined before.
+    given = schema.definitions(input.get("AttributeDefinitions") or [])
+    defined = record.attributes | given
     for name, kind in record.attributes.items():
         if defined[name] != kind:
             raise errors.invalid(f"Attribute type of key {name} cannot be changed")
     work = []
     for each in updates:
         if each.get("Create") is not None:
-            work.append(_create(ctx, record, each["Create"], defined))
+            work.append(_create(ctx, record, each["Create"], given))
         elif each.get("Update") is not None:
             _update(ctx, record, each["Update"])
         else:
