@@ -49,6 +49,11 @@ def condition_failed(item: Any = None) -> ServiceError:
     return ServiceError("ConditionalCheckFailedException", "The conditional request failed", **fields)
 
 
+def duplicate_item() -> ServiceError:
+    """As PartiQL's INSERT says it."""
+    return ServiceError("DuplicateItemException", "Duplicate primary key exists in table")
+
+
 def key_mismatch() -> ServiceError:
     return validation("The provided key element does not match the schema")
 

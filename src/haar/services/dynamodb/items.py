@@ -100,7 +100,7 @@ def put_write(table: Table, input: Input) -> Write:
     item: Item = input["Item"]
     key = table.item_key(item)
     image = Image.of(item, prepared.size)
-    return _write(table, input, Write(table, key, lambda old: image, prepared.condition))
+    return _write(table, input, Write(table, key, lambda old: image, prepared.condition, duplicate=prepared.insert))
 
 
 def delete_write(table: Table, input: Input) -> Write:

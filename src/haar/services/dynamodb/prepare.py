@@ -58,6 +58,8 @@ class Prepared:
     legacy_filter: bool = False
     nested: Attributes = ()
     """Attributes that an expression looks into: key attributes cannot be among them."""
+    insert: bool = False
+    """PartiQL's INSERT: there must be no such item."""
 
 
 def check(operation: str, input: Input) -> None:

@@ -1,5 +1,6 @@
 """Query and Scan."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -23,7 +24,7 @@ from haar.services.service import Context, Input, Output
 async def query(ctx: Context, input: Input) -> Output:
     table, index = await source(ctx, input)
     prepared: Prepared = input[PREPARED]
-    _check_source(input, index)
+    check_source(input, index)
     assert prepared.keys is not None
     span = query_span(table, index, prepared.keys, input.get("ExclusiveStartKey"), input.get("ScanIndexForward", True) is False)
     hashes = {table.hash.name} if index is None else {part.name for part in index.hashes}
@@ -32,13 +33,13 @@ async def query(ctx: Context, input: Input) -> Output:
         if name in hashes or name in ranges:
             parameter = "QueryFilter" if prepared.legacy_filter else "Filter Expression"
             raise errors.validation(f"{parameter} can only contain non-primary key attributes: Primary key attribute: {name}")
-    return await _answer(ctx, input, table, index, span)
+    return await answer(ctx, input, table, index, [span])
 
 
 @service.operation("Scan", on_source("Scan"))
 async def scan(ctx: Context, input: Input) -> Output:
     table, index = await source(ctx, input)
-    _check_source(input, index)
+    check_source(input, index)
     segment = input.get("Segment")
     start, end = (b"", None) if segment is None else keys.segment(segment, input["TotalSegments"])
     after = None
@@ -49,7 +50,7 @@ async def scan(ctx: Context, input: Input) -> Output:
                 "The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment. "
                 f"TotalSegments: {input['TotalSegments']} Segment: {segment}"
             )
-    return await _answer(ctx, input, table, index, Span((index or table).space, None, start, end, after=after))
+    return await answer(ctx, input, table, index, [Span((index or table).space, None, start, end, after=after)])
 
 
 async def source(ctx: Context, input: Input) -> tuple[Table, Index | None]:
@@ -68,7 +69,7 @@ async def source(ctx: Context, input: Input) -> tuple[Table, Index | None]:
     return table, index
 
 
-def _check_source(input: Input, index: Index | None) -> None:
+def check_source(input: Input, index: Index | None) -> None:
     if index is None or index.local:
         return
     if input.get("ConsistentRead"):
@@ -79,7 +80,8 @@ def _check_source(input: Input, index: Index | None) -> None:
         )
 
 
-async def _answer(ctx: Context, input: Input, table: Table, index: Index | None, span: Span) -> Output:
+async def answer(ctx: Context, input: Input, table: Table, index: Index | None, spans: Sequence[Span]) -> dict[str, Any]:
+    """Reads the spans, one after the other, as far as one page goes."""
     prepared: Prepared = input[PREPARED]
     consumed = Consumed(table)
     consistent = bool(input.get("ConsistentRead"))
@@ -91,7 +93,11 @@ async def _answer(ctx: Context, input: Input, table: Table, index: Index | None,
         table.check_paths(prepared.nested)
     meter = ctx.host.get(Throughput)
     meter.admit(table, reads=True, index=None if index is None else index.name)
-    page = await read_page(ctx.store, span, input.get("Limit"), prepared.condition)
+    page = Page()
+    for span in spans:
+        await read_page(ctx.store, span, input.get("Limit"), prepared.condition, page)
+        if page.last is not None:
+            break
     detail = wanted(input)
     if detail is not None or meter.enforced:
         units = read_units(page.size, consistent)

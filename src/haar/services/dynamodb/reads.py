@@ -69,9 +69,12 @@ class Page:
         return taken
 
 
-async def read_page(reader: Reader, span: Span, limit: int | None, keep: Filter | None = None) -> Page:
-    """Reads until `limit` rows, 1 MB or the end. Not inside a transaction: it lets others in."""
-    page = Page()
+async def read_page(reader: Reader, span: Span, limit: int | None, keep: Filter | None = None, page: Page | None = None) -> Page:
+    """Reads until `limit` rows, 1 MB or the end. Not inside a transaction: it lets others in.
+
+    Goes on with `page` where an earlier span has begun it.
+    """
+    page = Page() if page is None else page
     after = span.after
     chunk = READ_CHUNK_ROWS
     while True:

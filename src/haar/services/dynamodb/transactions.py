@@ -80,9 +80,13 @@ async def _demands(ctx: Context, groups: dict[tuple[str, str], list[Input]], ope
 
 @service.operation("TransactWriteItems", _write_demands)
 async def transact_write_items(ctx: Context, input: Input) -> Output:
+    return await commit(ctx, input, input["TransactItems"], _digest(input) if input.get("ClientRequestToken") is not None else b"")
+
+
+async def commit(ctx: Context, input: Input, given: Sequence[dict[str, Any]], digest: bytes) -> Output:
+    """Does all of the actions or none; `digest` says what is asked, for the ClientRequestToken."""
     token = input.get("ClientRequestToken")
-    digest = _digest(input) if token is not None else b""
-    actions = [await _action(ctx, given) for given in input["TransactItems"]]
+    actions = [await _action(ctx, each) for each in given]
     _check_distinct([(each.table.space, each.write.key) for each in actions if each.write is not None])
     now = ctx.now()
     meter = ctx.host.get(Throughput)
@@ -151,9 +155,16 @@ async def _attempt(tx: Transaction, action: Action) -> tuple[Outcome | None, dic
     return None, reason(error)
 
 
+_REASONS = {
+    "ConditionalCheckFailedException": "ConditionalCheckFailed",
+    "ValidationException": "ValidationError",
+    "DuplicateItemException": "DuplicateItem",
+}
+
+
 def reason(error: ServiceError) -> dict[str, Any]:
     """A cancellation reason. Errors that no reason can tell are raised again."""
-    code = {"ConditionalCheckFailedException": "ConditionalCheckFailed", "ValidationException": "ValidationError"}.get(error.code)
+    code = _REASONS.get(error.code)
     if code is None:
         raise error
     return {"Code": code, "Message": error.message, **error.fields}

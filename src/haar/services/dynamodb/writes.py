@@ -28,6 +28,8 @@ class Write:
     """Whether the outcome must know the old item although nothing else does."""
     return_old_on_failure: bool = False
     """ReturnValuesOnConditionCheckFailure = ALL_OLD."""
+    duplicate: bool = False
+    """PartiQL's INSERT: its condition fails because there is such an item already."""
     origin: str = ""
     """Which service writes, when it is not a user: `ttl`."""
 
@@ -61,6 +63,8 @@ async def perform(tx: Transaction, write: Write) -> Outcome:
 
 
 def failed(write: Write, old: Image | None) -> ServiceError:
+    if write.duplicate:
+        return errors.duplicate_item()
     return errors.condition_failed(old.fragment if old is not None and write.return_old_on_failure else None)
 
 

@@ -319,14 +319,19 @@ def compile_update(text: str, names: tuple[tuple[str, str], ...]) -> Compiled:
     every = [path for action in actions for path in (action.path, *_operand_paths(action.operand))]
     wrong_name = next((wrong for path in every if (wrong := paths.undefined_name(path, known)) is not None), None)
     resolved = tuple(Action(each.section, paths.resolve(each.path, known), _resolved(each.operand, known)) for each in actions)
+    return compile_actions(resolved, frozenset(name for path in every for name in paths.placeholders(path)), wrong_name)
+
+
+def compile_actions(actions: tuple[Action, ...], names: frozenset[str] = frozenset(), wrong_name: str | None = None) -> Compiled:
+    """An update of actions whose paths are resolved."""
     return Compiled(
-        resolved,
-        frozenset(name for path in every for name in paths.placeholders(path)),
+        actions,
+        names,
         frozenset(name for action in actions for name in _value_names(action.operand)),
         wrong_name,
-        None if wrong_name else paths.clash([action.path for action in resolved]),
-        [] if wrong_name else [(each.path, _operand(each.operand)) for each in resolved if each.section == "SET"],
-        [each for each in resolved if each.section != "SET"],
+        None if wrong_name else paths.clash([action.path for action in actions]),
+        [] if wrong_name else [(each.path, _operand(each.operand)) for each in actions if each.section == "SET"],
+        [each for each in actions if each.section != "SET"],
     )
 
 
