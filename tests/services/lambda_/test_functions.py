@@ -91,7 +91,6 @@ def test_the_code_can_be_fetched(lambda_: Any, function: Make, name: str) -> Non
             "InvalidParameterValueException",
             'have provided exceeded the 4KB limit. String measured: {"BIG":"xxx',
         ),
-        ({"Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:l:1"]}, "InvalidParameterValueException", "Layer version arn:aws:lam"),
         ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:q"}}, "InvalidParameterValueException", "haar does not"),
         ({"LoggingConfig": {"SystemLogLevel": "WARN"}}, "InvalidParameterValueException", "set LogFormat to JSON"),
     ],

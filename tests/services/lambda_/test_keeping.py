@@ -39,7 +39,7 @@ class Executor:
 
 @pytest.fixture
 def context(host: Host, monkeypatch: pytest.MonkeyPatch) -> Context:
-    async def trusted(host: Host, role: str, of: str) -> bool:
+    async def trusted(host: Host, role: str, of: str, **more: Any) -> bool:
         return True
 
     monkeypatch.setattr(functions, "role_trusts", trusted)

@@ -14,6 +14,8 @@ from haar.services.lambda_ import (  # noqa: E402
     eventconfigs,  # noqa: F401
     functions,  # noqa: F401
     invocations,  # noqa: F401
+    layerpermissions,  # noqa: F401
+    layers,  # noqa: F401
     management,  # noqa: F401
     packages,
     permissions,  # noqa: F401

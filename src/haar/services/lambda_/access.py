@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from haar.services.lambda_.directory import Directory
+from haar.services.lambda_.layernames import MAX_LAYERS, using_layer
 from haar.services.lambda_.names import FunctionName, parse_name
 from haar.services.lambda_.records import find_function, find_policy
 from haar.services.service import Context, Demand, Demands, Input
@@ -66,6 +67,9 @@ def configures(action: str) -> Demands:
         wanted = [Demand(action, name.arn, conditions, tags=await tags_of(context, name))]
         if "Tags" in input:
             wanted.append(Demand("lambda:TagResource", name.arn, tag_conditions(input["Tags"])))
+        for arn in input.get("Layers", ())[:MAX_LAYERS]:
+            if (layer := await using_layer(context, arn)) is not None:
+                wanted.append(layer)
         if "Role" in input:
             wanted.append(pass_role(input["Role"], name.arn))
         return wanted

@@ -10,9 +10,10 @@ from haar.services.lambda_ import packages, service
 from haar.services.lambda_.access import configures, named, on_function
 from haar.services.lambda_.errors import no_function, wrong_revision
 from haar.services.lambda_.functions import check_role, holder, package_of
+from haar.services.lambda_.layers import uses
 from haar.services.lambda_.names import LATEST, FunctionName
 from haar.services.lambda_.records import Function, Settings, Version, find_function, put_function
-from haar.services.lambda_.settings import change, check, configuration, in_progress, shown_version
+from haar.services.lambda_.settings import change, check, check_unpacked, configuration, in_progress, shown_version
 from haar.services.lambda_.versions import publish
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
@@ -27,7 +28,7 @@ async def _existing(context: Context, name: FunctionName, input: Input) -> Funct
     return function
 
 
-async def _update(context: Context, name: FunctionName, input: Input, apply: Callable[[Transaction, Function, Settings], None]) -> Version:
+async def _update(context: Context, name: FunctionName, input: Input, apply: Callable[[Settings], None]) -> Version:
     """Applies a change to $LATEST, publishes it if asked to, and ends the environments that have the old one."""
     ids, now = context.host.ids, context.now()
     revision, generation, published = ids.uuid(), ids.text(16), ids.uuid()
@@ -40,7 +41,11 @@ async def _update(context: Context, name: FunctionName, input: Input, apply: Cal
             raise wrong_revision()
         latest = function.latest
         before = copy.deepcopy(latest.settings)
-        apply(tx, function, latest.settings)
+        apply(latest.settings)
+        check_unpacked(latest.settings)
+        held, needed = before.packages(), latest.settings.packages()
+        packages.release_all(tx, held - needed, holder(function, LATEST), now)
+        packages.hold_all(tx, needed - held, holder(function, LATEST))
         latest.modified, latest.revision, latest.updated = now, revision, True
         if latest.settings != before:
             latest.generation = generation
@@ -69,11 +74,8 @@ async def update_function_code(context: Context, input: Input) -> Output:
         return configuration(name, latest)
     package = await packages.keep(context.host, data)
 
-    def apply(tx: Transaction, function: Function, settings: Settings) -> None:
-        if settings.code_sha256 != package.sha256:
-            packages.release(tx, settings.code_sha256, holder(function, LATEST), context.now())
-            packages.hold(tx, package.sha256, holder(function, LATEST))
-        settings.code_sha256, settings.code_size = package
+    def apply(settings: Settings) -> None:
+        settings.code_sha256, settings.code_size, settings.code_unpacked = package
         change(settings, {key: input[key] for key in ("Architectures",) if key in input})
 
     version = await _update(context, name, input, apply)
@@ -96,5 +98,12 @@ async def update_function_configuration(context: Context, input: Input) -> Outpu
     if "Role" in input:
         await check_role(context, name, input["Role"])
     wanted: dict[str, Any] = {key: value for key, value in input.items() if key in CONFIGURED}
-    version = await _update(context, name, input, lambda tx, function, settings: change(settings, wanted))
+    layers = await uses(context, input["Layers"]) if "Layers" in input else None
+
+    def apply(settings: Settings) -> None:
+        change(settings, wanted)
+        if layers is not None:
+            settings.layers = layers
+
+    version = await _update(context, name, input, apply)
     return in_progress(configuration(name, version))

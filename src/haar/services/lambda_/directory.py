@@ -118,6 +118,7 @@ def spec_of(name: FunctionName, function: Function, version: Version) -> Functio
         ephemeral_mb=settings.ephemeral,
         environment=tuple(sorted((settings.environment or {}).items())),
         architecture=settings.architecture,
+        layers=tuple(layer.sha256 for layer in settings.layers),
         log_group=settings.log_group or f"/aws/lambda/{name.name}",
         log_format="JSON" if settings.log_format == "JSON" else "Text",
         reserved_concurrency=function.reserved,

@@ -7,6 +7,7 @@ from haar.services.lambda_ import packages, service
 from haar.services.lambda_.access import LAMBDA, configures, named, on_anything, on_function
 from haar.services.lambda_.codeurls import code_url
 from haar.services.lambda_.errors import conflict, constraint, invalid, no_function, refused, role_not_assumable
+from haar.services.lambda_.layers import uses
 from haar.services.lambda_.names import LATEST, MAX_NAME, FunctionName, is_version
 from haar.services.lambda_.records import (
     FUNCTIONS,
@@ -25,7 +26,7 @@ from haar.services.lambda_.records import (
     put_function,
     version_key,
 )
-from haar.services.lambda_.settings import change, check, configuration, pending, shown_version
+from haar.services.lambda_.settings import change, check, check_unpacked, configuration, pending, shown_version
 from haar.services.lambda_.versions import publish
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Reader, Transaction
@@ -60,6 +61,7 @@ async def create_function(context: Context, input: Input) -> Output:
     name = named(context, input).at("")
     _check_new(input, name)
     check(input)
+    layers = await uses(context, input.get("Layers", ()))
     data = package_of(input["Code"])
     await check_role(context, name, input["Role"])
     if await find_function(context.store, name):
@@ -69,7 +71,9 @@ async def create_function(context: Context, input: Input) -> Output:
     settings = Settings(
         runtime=input["Runtime"], handler=input["Handler"], role=input["Role"], code_sha256=package.sha256, code_size=package.size
     )
+    settings.code_unpacked, settings.layers = package.unpacked, layers
     change(settings, input)
+    check_unpacked(settings)
     latest = Version(settings=settings, modified=now, revision=ids.uuid(), generation=ids.text(16))
     function_id, tags, revision = ids.text(16), dict(input.get("Tags", {})), ids.uuid()
 
@@ -77,7 +81,7 @@ async def create_function(context: Context, input: Input) -> Output:
         if await find_function(tx, name):
             raise conflict(f"Function already exist: {name.name}")
         function = Function(name=name.name, id=function_id, latest=latest, tags=tags)
-        packages.hold(tx, package.sha256, holder(function, LATEST))
+        packages.hold_all(tx, settings.packages(), holder(function, LATEST))
         shown = await publish(tx, name, function, revision, now) if input.get("Publish") else latest
         put_function(tx, name, function)
         return shown
@@ -195,9 +199,9 @@ async def delete_function(context: Context, input: Input) -> Output:
         if name.qualifier:
             await _delete_version(tx, name, function, context.now())
             return
-        packages.release(tx, function.latest.settings.code_sha256, holder(function, LATEST), context.now())
+        packages.release_all(tx, function.latest.settings.packages(), holder(function, LATEST), context.now())
         for version in await versions_of(tx, name):
-            packages.release(tx, version.settings.code_sha256, holder(function, version.version), context.now())
+            packages.release_all(tx, version.settings.packages(), holder(function, version.version), context.now())
         tx.delete(FUNCTIONS, name.region.encode(), name.name.encode())
         for space in PARTS:
             for sort, _ in await tx.range(space, partition(name)):
@@ -216,7 +220,7 @@ async def _delete_version(tx: Transaction, name: FunctionName, function: Functio
     aliases = [decode_alias(value) for _, value in await tx.range("lambda.aliases", partition(name))]
     if using := [alias.name for alias in aliases if name.qualifier in (alias.version, *alias.weights)]:
         raise conflict(f"Unable to delete version because the following aliases reference it: [{', '.join(using)}]")
-    packages.release(tx, version.settings.code_sha256, holder(function, version.version), now)
+    packages.release_all(tx, version.settings.packages(), holder(function, version.version), now)
     tx.delete(VERSIONS, partition(name), version_key(version.version))
     for space in ("lambda.policies", "lambda.eventconfigs"):
         tx.delete(space, partition(name), name.qualifier.encode())

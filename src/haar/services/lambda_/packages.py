@@ -5,7 +5,7 @@ import base64
 import hashlib
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from haar.services.lambda_.errors import invalid
@@ -31,14 +31,15 @@ class Package(NamedTuple):
     sha256: str
     """Base64."""
     size: int
+    unpacked: int
 
 
 def key_of(sha256: str) -> bytes:
     return base64.b64decode(sha256)
 
 
-def check_zip(data: bytes) -> None:
-    """Raises what AWS answers for a package that it would not take."""
+def check_zip(data: bytes) -> int:
+    """Its size when unpacked. Raises what AWS answers for a package that it would not take."""
     if not data:
         raise invalid("Uploaded file must be a non-empty zip")
     if len(data) > MAX_ZIPPED:
@@ -50,13 +51,15 @@ def check_zip(data: bytes) -> None:
         raise invalid("Could not unzip uploaded file. Please check your file, then try to upload again.") from None
     if not any(not entry.is_dir() for entry in entries):
         raise invalid("Uploaded file must be a non-empty zip")
-    if sum(entry.file_size for entry in entries) >= MAX_UNZIPPED:
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked >= MAX_UNZIPPED:
         raise invalid(f"Unzipped size must be smaller than {MAX_UNZIPPED} bytes")
+    return unpacked
 
 
 async def keep(host: Host, data: bytes) -> Package:
     """Checks a package and stores it; it stays for a while, and for as long as a version holds it (`hold`)."""
-    await asyncio.to_thread(check_zip, data)
+    unpacked = await asyncio.to_thread(check_zip, data)
     digest = await asyncio.to_thread(lambda: hashlib.sha256(data).digest())
     count = -(-len(data) // CHUNK)
 
@@ -67,7 +70,7 @@ async def keep(host: Host, data: bytes) -> Package:
     if not await host.store.transact(claim):
         for at in range(0, count, CHUNKS_A_TRANSACTION):
             await host.store.transact(_write(digest, data, range(at, min(at + CHUNKS_A_TRANSACTION, count)), count))
-    return Package(base64.b64encode(digest).decode(), len(data))
+    return Package(base64.b64encode(digest).decode(), len(data), unpacked)
 
 
 def _write(digest: bytes, data: bytes, chunks: Sequence[int], count: int):  # type: ignore[no-untyped-def]
@@ -103,6 +106,16 @@ def hold(tx: Transaction, sha256: str, holder: str) -> None:
 def release(tx: Transaction, sha256: str, holder: str, now: float) -> None:
     tx.delete(REFERENCES, key_of(sha256), holder.encode())
     _condemn(tx, key_of(sha256), now)
+
+
+def hold_all(tx: Transaction, hashes: Iterable[str], holder: str) -> None:
+    for sha256 in hashes:
+        hold(tx, sha256, holder)
+
+
+def release_all(tx: Transaction, hashes: Iterable[str], holder: str, now: float) -> None:
+    for sha256 in hashes:
+        release(tx, sha256, holder, now)
 
 
 def _condemn(tx: Transaction, digest: bytes, now: float) -> None:

@@ -5,8 +5,10 @@ lambda.versions      region/name  number      Version: immutable but for its rev
 lambda.aliases       region/name  alias       Alias
 lambda.policies      region/name  qualifier   Policy ("" for the unqualified function)
 lambda.eventconfigs  region/name  qualifier   EventConfig ($LATEST for the unqualified function)
+lambda.layers        region       name        Layer: how many versions it has had
+lambda.layerversions region/name  number      LayerVersion
 lambda.code          sha-256      chunk       a package in pieces (packages.py)
-lambda.coderefs      sha-256      holder      which versions hold a package
+lambda.coderefs      sha-256      holder      which versions of functions and layers hold a package
 lambda.codegarbage   sha-256                  when a package that nobody may hold is looked at
 """
 
@@ -23,9 +25,20 @@ VERSIONS = "lambda.versions"
 ALIASES = "lambda.aliases"
 POLICIES = "lambda.policies"
 EVENT_CONFIGS = "lambda.eventconfigs"
+LAYERS = "lambda.layers"
+LAYER_VERSIONS = "lambda.layerversions"
 METADATA = (FUNCTIONS, VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS)
 PARTS = (VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS)
 """The spaces that have a partition a function."""
+
+
+class LayerUse(msgspec.Struct, omit_defaults=True):
+    """A layer's version as a function has it: kept for as long as the function is, though the layer be deleted."""
+
+    arn: str
+    sha256: str
+    size: int
+    unpacked: int
 
 
 class Settings(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -37,6 +50,7 @@ class Settings(msgspec.Struct, omit_defaults=True, kw_only=True):
     code_sha256: str
     """Base64."""
     code_size: int
+    code_unpacked: int = 0
     description: str = ""
     timeout: int = 3
     memory: int = 128
@@ -52,6 +66,11 @@ class Settings(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Empty is the function's own, /aws/lambda/NAME."""
     application_level: str = ""
     system_level: str = ""
+    layers: list[LayerUse] = []
+
+    def packages(self) -> set[str]:
+        """The hashes of everything that must be there for this to run."""
+        return {self.code_sha256, *(layer.sha256 for layer in self.layers)}
 
 
 class Version(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -101,6 +120,28 @@ class Policy(msgspec.Struct, omit_defaults=True, kw_only=True):
         return any(statement["Principal"] == "*" or "AWS" in statement["Principal"] for statement in self.statements)
 
 
+class Layer(msgspec.Struct, omit_defaults=True, kw_only=True):
+    next_version: int = 1
+
+
+class LayerVersion(msgspec.Struct, omit_defaults=True, kw_only=True):
+    version: int
+    created: float
+    sha256: str
+    size: int
+    unpacked: int
+    description: str = ""
+    license: str = ""
+    runtimes: list[str] = []
+    architectures: list[str] = []
+    statements: list[dict[str, Any]] = []
+    revision: str = ""
+    """Of its policy."""
+
+    def policy(self) -> str | None:
+        return Policy(statements=self.statements).text() if self.statements else None
+
+
 class EventConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
     modified: float
     retries: int | None = None
@@ -114,6 +155,8 @@ decode_function = msgspec.json.Decoder(Function).decode
 decode_version = msgspec.json.Decoder(Version).decode
 decode_alias = msgspec.json.Decoder(Alias).decode
 decode_policy = msgspec.json.Decoder(Policy).decode
+decode_layer = msgspec.json.Decoder(Layer).decode
+decode_layer_version = msgspec.json.Decoder(LayerVersion).decode
 decode_event_config = msgspec.json.Decoder(EventConfig).decode
 
 

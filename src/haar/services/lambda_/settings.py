@@ -8,6 +8,7 @@ from typing import Any
 from haar.execution.runtimes import UnknownRuntime, resolve
 from haar.services.lambda_.errors import constraint, invalid, refused
 from haar.services.lambda_.names import LATEST, FunctionName
+from haar.services.lambda_.packages import MAX_UNZIPPED
 from haar.services.lambda_.records import Settings, Version, timestamp
 
 MAX_ENVIRONMENT_BYTES = 4096
@@ -56,8 +57,6 @@ def check(input: Mapping[str, Any]) -> None:
     for member, (low, high) in LIMITS.items():
         _check_range(input.get(member), member[0].lower() + member[1:], low, high)
     _check_range(input.get("EphemeralStorage", {}).get("Size"), "ephemeralStorage.size", *EPHEMERAL_LIMITS)
-    for arn in input.get("Layers", ()):
-        raise invalid(f"Layer version {arn} does not exist.")
     if target := input.get("DeadLetterConfig", {}).get("TargetArn"):
         raise refused(f"the service of the dead letter queue {target}; an on-failure destination may be a Lambda function")
     check_environment(input.get("Environment", {}).get("Variables"))
@@ -71,6 +70,15 @@ def _check_range(value: int | None, member: str, low: int, high: int) -> None:
         raise constraint(value, member, f"have value greater than or equal to {low}")
     if value is not None and value > high:
         raise constraint(value, member, f"have value less than or equal to {high}")
+
+
+def check_unpacked(settings: Settings) -> None:
+    """Raises when the function and its layers are too large together."""
+    size = settings.code_unpacked + sum(layer.unpacked for layer in settings.layers)
+    if settings.layers and size > MAX_UNZIPPED:
+        raise invalid(
+            f"Function code combined with layers exceeds the maximum allowed size of {MAX_UNZIPPED} bytes. The actual size is {size} bytes."
+        )
 
 
 def check_environment(variables: Mapping[str, str] | None) -> None:
@@ -157,6 +165,8 @@ def configuration(name: FunctionName, version: Version, *, state: bool = True) -
         shown["Environment"] = {"Variables": settings.environment}
     if settings.kms:
         shown["KMSKeyArn"] = settings.kms
+    if settings.layers:
+        shown["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.size} for layer in settings.layers]
     if settings.vpc:
         shown["VpcConfig"] = {"SubnetIds": [], "SecurityGroupIds": [], "VpcId": "", "Ipv6AllowedForDualStack": False} | settings.vpc
     if state:

@@ -37,7 +37,7 @@ async def publish(
         version.settings.description = description
     function.next_version += 1
     put_version(tx, name, version)
-    packages.hold(tx, version.settings.code_sha256, f"{function.id}/{version.version}")
+    packages.hold_all(tx, version.settings.packages(), f"{function.id}/{version.version}")
     return version
 
 
