@@ -129,6 +129,9 @@ def test_deep_nesting_is_refused_and_harmless(text):
 def test_limits_of_size_and_operators():
     assert "Expression size has exceeded the maximum allowed size; expression size: 4104" in refused(holds, "a = :one" + " " * 4096)
     assert holds(" OR ".join(["a=:one"] * 149 + ["a=:five"]))
+    assert holds(f"a IN ({', '.join([':one'] * 99)}, :five)")
+    many = refused(holds, f"a IN ({', '.join([':one'] * 101)})")
+    assert many.endswith("Incorrect number of operands for operator or function; operator or function: IN, number of operands: 102")
     assert "too many operators" in refused(holds, " OR ".join(["a=:one"] * 151))
 
 

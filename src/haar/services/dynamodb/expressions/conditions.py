@@ -182,8 +182,6 @@ class _Parser:
     def _condition(self, operator: str, operands: tuple[Node, ...]) -> Call:
         self._count()
         self._misused(operands)
-        if operator == "IN" and len(operands) > IN_OPERANDS + 1:
-            self._problem("operators", f"Too many operands for the IN operator; number of operands: {len(operands) - 1}")
         call = Call(operator, operands)
         self.conditions.append(call)
         return call
@@ -346,7 +344,7 @@ def check_call(call: Call, values: Values) -> str | None:
     """What is wrong with a function or comparison and these values, if something is."""
     operator, operands = call.operator, call.operands
     expected = FUNCTIONS.get(operator)
-    if expected is not None and expected != len(operands):
+    if (expected is not None and expected != len(operands)) or (operator == "IN" and len(operands) > IN_OPERANDS + 1):
         return (
             f"Incorrect number of operands for operator or function; operator or function: {operator}, number of operands: {len(operands)}"
         )
