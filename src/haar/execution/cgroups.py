@@ -276,11 +276,20 @@ def _read(file: str) -> str:
         return ""
 
 
-def free_budget_mb(configured: int) -> int:
-    """Memory for all functions together: as configured, or three quarters of what the host has."""
+def budget_mb(configured: int) -> int:
+    """Memory for all functions together: as configured, or three quarters of what the host, or the container that haar is in, has."""
     if configured:
         return configured
+    found = [1 << 30]
     for line in _read("/proc/meminfo").splitlines():
         if line.startswith("MemTotal:"):
-            return int(line.split()[1]) * 3 // 4 // 1024
-    return 1024
+            found = [int(line.split()[1]) << 10]
+    paths, mounts = own_groups(), _mounts()
+    for controller, file in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
+        if controller in paths and controller in mounts:
+            point, root = mounts[controller]
+            path = paths[controller]
+            for directory in {point, f"{point}/{path}", f"{point}/{path.removeprefix(root)}"}:
+                text = _read(f"{directory}/{file}").strip()
+                found += [int(text)] if text.isdigit() else []
+    return max(1, min(found) * 3 // 4 >> 20)

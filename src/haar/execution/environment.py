@@ -27,6 +27,8 @@ FREEZE_SECONDS = 0.05
 RENEW_SECONDS = 900.0
 """An environment whose credentials are this near to their end is replaced."""
 
+ABORTED = "Sandbox.Failure"
+
 State = Literal["starting", "idle", "busy", "finishing", "ended"]
 
 
@@ -124,6 +126,9 @@ class Environment:
         self._done = done
         self._event = event
         failed = self._fault
+        if failed is not None and failed.kind == ABORTED:
+            self._settle()
+            raise Unavailable("the execution environment was ended while it started")
         if failed is None:
             self.state = "busy"
             self._writer.begin()
@@ -157,7 +162,7 @@ class Environment:
             self.state = "ended"
             self._cancel_timer()
             if not self._ready.done():
-                self._fail(Fault("Sandbox.Failure", b"", "the environment was ended while it started"))
+                self._fail(Fault(ABORTED, b"", "the environment was ended while it started"))
             if self._event is not None:
                 self._settle()
                 if self._result is not None and not self._result.done():

@@ -234,3 +234,9 @@ def test_version_2_groups_are_written_as_the_kernel_wants_them(tmp_path: Path) -
     group.thaw()
     assert (group_path / "cgroup.freeze").read_text() == "10"
     group.close()
+
+
+def test_memory_for_all_is_part_of_the_hosts() -> None:
+    host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
+    assert 1 <= cgroups.budget_mb(0) <= host * 3 // 4 + 1
+    assert cgroups.budget_mb(77) == 77
