@@ -36,6 +36,7 @@ class _Known:
     changed: bool = False
     unwatch: Callable[[], None] | None = None
     sweep: "asyncio.Task[None] | None" = None
+    counting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def touch(self) -> None:
         self.changed = True
@@ -66,18 +67,23 @@ class Counts:
                 self.forget(next(iter(self._known)))
             known = self._known[space] = _Known(Count(), 0.0, changed=True)
             known.unwatch = self._host.store.watch(space, known.touch)
-        if known.changed and known.sweep is None:
-            if known.count.items <= COUNT_ROWS:
-                known.changed = False
-                found, whole = await self._count(space, COUNT_ROWS)
-                if whole:
-                    known.count, known.at = found, self._host.clock.now()
-                    return known.count
-                known.changed = True
-                known.count = found if found.items > known.count.items else known.count
-            if self._host.clock.now() - known.at >= COUNT_SECONDS:
-                known.sweep = asyncio.get_running_loop().create_task(self._sweep(space, known))
+        async with known.counting:
+            await self._refresh(space, known)
         return known.count
+
+    async def _refresh(self, space: str, known: _Known) -> None:
+        if not known.changed or known.sweep is not None:
+            return
+        if known.count.items <= COUNT_ROWS:
+            known.changed = False
+            found, whole = await self._count(space, COUNT_ROWS)
+            if whole:
+                known.count, known.at = found, self._host.clock.now()
+                return
+            known.changed = True
+            known.count = found if found.items > known.count.items else known.count
+        if self._host.clock.now() - known.at >= COUNT_SECONDS:
+            known.sweep = asyncio.get_running_loop().create_task(self._sweep(space, known))
 
     async def _sweep(self, space: str, known: _Known) -> None:
         try:
