@@ -7,6 +7,7 @@ way an item changes (row, index entries, `Table.on_change`), `reads.read_page` t
 
 from haar.services.dynamodb import batches, control, items, jobs, queries, settings, streams, tags, transactions, ttl, update  # noqa: F401
 from haar.services.dynamodb.face import service
+from haar.services.dynamodb.partiql import run  # noqa: F401
 
 service.background += [
     jobs.run_clearing,

@@ -33,6 +33,10 @@ PLACEHOLDER_BYTES = 255
 EXPRESSION_VALUES_BYTES = 2 * MB
 CACHED_EXPRESSIONS = 4096
 """Parsed expressions kept in memory."""
+CACHED_STATEMENTS = 2048
+"""Parsed PartiQL statements kept in memory."""
+STATEMENT_PARTITIONS = 50
+"""Partition key values that the IN of a PartiQL statement may have."""
 
 LOCAL_INDEXES = 5
 GLOBAL_INDEXES = 20
@@ -76,3 +80,13 @@ EXPIRY_ROWS = 25
 """Expired items that are deleted in one transaction."""
 EXPIRY_OLDEST = 1826 * 86_400
 """Items that expired longer ago, five years, are left alone."""
+
+COPY_ROWS = 100
+"""Items that a backup or a restore copies in one transaction."""
+COPY_LEASE_SECONDS = 10.0
+"""How long after a crash a copy goes on at the latest."""
+RECOVERY_DAYS = 35
+"""The longest, and default, RecoveryPeriodInDays; also how long the backup of a deleted table is kept."""
+LIST_BACKUPS = 100
+TIDY_SECONDS = 600.0
+"""How often change logs and backups that are too old are looked for."""

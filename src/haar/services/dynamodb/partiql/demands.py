@@ -1,0 +1,86 @@
+"""What statements demand of policies: each by itself, by its own action.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ql-iam.html
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from haar.services.dynamodb import access
+from haar.services.dynamodb.partiql.plan import Plan, plan
+from haar.services.dynamodb.partiql.statements import Bound
+from haar.services.dynamodb.prepare import PREPARED
+from haar.services.dynamodb.tables import Tables, table_name
+from haar.services.dynamodb.values import Item
+from haar.services.service import Context, Demand, Input
+from haar.wire.errors import ServiceError
+
+ACTIONS = {
+    "SELECT": "PartiQLSelect",
+    "EXISTS": "PartiQLSelect",
+    "INSERT": "PartiQLInsert",
+    "UPDATE": "PartiQLUpdate",
+    "DELETE": "PartiQLDelete",
+}
+
+
+async def of_one(ctx: Context, input: Input) -> Sequence[Demand]:
+    return (await _demand(ctx, input[PREPARED], ""),)
+
+
+async def of_batch(ctx: Context, input: Input) -> Sequence[Demand]:
+    return [await _demand(ctx, bound, "") for bound in input[PREPARED] if isinstance(bound, Bound)]
+
+
+async def of_transaction(ctx: Context, input: Input) -> Sequence[Demand]:
+    return [await _demand(ctx, bound, "ExecuteTransaction") for bound in input[PREPARED]]
+
+
+async def _demand(ctx: Context, bound: Bound, enclosing: str) -> Demand:
+    statement = bound.statement
+    name = table_name(ctx, statement.table)
+    return await access.demand(ctx, ACTIONS[statement.kind], name, partial(_conditions, ctx, bound, name, enclosing), statement.index)
+
+
+def _conditions(ctx: Context, bound: Bound, name: str, enclosing: str) -> dict[str, Sequence[str]]:
+    statement = bound.statement
+    keys: dict[str, Sequence[str]] = {}
+    attributes = set(statement.heads)
+    if enclosing:
+        keys["dynamodb:EnclosingOperation"] = [enclosing]
+    if statement.kind == "INSERT":
+        item: Item = bound.inserted().get("M", {})
+        attributes.update(item)
+        keys.update(access.leading_keys(ctx.host.get(Tables).peek(ctx.region, name), [item]))
+    else:
+        made = _plan(ctx, bound, name)
+        if made is not None and made.hashes:
+            leading = next(iter(made.hashes.values()))
+            keys["dynamodb:LeadingKeys"] = sorted({str(next(iter(bound.values[each].values()))) for each in leading})
+        if statement.kind in ("SELECT", "EXISTS"):
+            keys["dynamodb:FullTableScan"] = ["false" if made is not None and made.hashes else "true"]
+    if statement.projection is not None:
+        attributes.update(statement.projection.heads)
+    if statement.update is not None:
+        attributes.update(statement.update.heads)
+    if statement.kind in ("SELECT", "EXISTS"):
+        everything = "ALL_ATTRIBUTES" if statement.index is None else "ALL_PROJECTED_ATTRIBUTES"
+        keys["dynamodb:Select"] = ["SPECIFIC_ATTRIBUTES" if statement.projection is not None else everything]
+    if statement.kind in ("UPDATE", "DELETE"):
+        keys["dynamodb:ReturnValues"] = [statement.returning or "NONE"]
+    keys["dynamodb:Attributes"] = sorted(attributes)
+    return keys
+
+
+def _plan(ctx: Context, bound: Bound, name: str) -> Plan | None:
+    """How the statement finds its items; None when it cannot, which it says once it is allowed."""
+    table = ctx.host.get(Tables).peek(ctx.region, name)
+    if table is None:
+        return None
+    index = bound.statement.index
+    if index is not None and index not in table.index:
+        return None
+    try:
+        return plan(bound, table, None if index is None else table.index[index])
+    except ServiceError:
+        return None
