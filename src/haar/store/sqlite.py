@@ -84,7 +84,7 @@ class _Group:
 class _Tx:
     """One run of one `fn`: reads see its own writes, which are kept aside until it ends."""
 
-    __slots__ = ("_dirty", "_rows", "behind", "overlay")
+    __slots__ = ("__weakref__", "_dirty", "_rows", "behind", "overlay")
 
     def __init__(self, rows: Rows, dirty: list[_Group]) -> None:
         self._rows = rows

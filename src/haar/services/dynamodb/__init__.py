@@ -2,10 +2,26 @@
 
 Where things are: `prepare` checks requests, `access` says what they demand, `tables` holds compiled tables. `writes.perform` is the one
 way an item changes (row, index entries, `Table.on_change`), `reads.read_page` the one way items are read in order. `items`, `queries`,
-`batches` and `transactions` are the operations on items; `control`, `update` and `tags` those on tables; `jobs` goes on behind them.
+`batches` and `transactions` are the operations on items, and `partiql` runs statements as these; `control`, `update` and `tags` are those
+on tables; `jobs` goes on behind them.
 """
 
-from haar.services.dynamodb import batches, control, items, jobs, queries, settings, streams, tags, transactions, ttl, update  # noqa: F401
+from haar.services.dynamodb import (  # noqa: F401 - they register
+    backups,
+    batches,
+    control,
+    items,
+    jobs,
+    queries,
+    recovery,
+    restores,
+    settings,
+    streams,
+    tags,
+    transactions,
+    ttl,
+    update,
+)
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.partiql import run  # noqa: F401
 
@@ -16,6 +32,8 @@ service.background += [
     streams.run_trimming,
     ttl.run_switching,
     ttl.run_expiring,
+    restores.run_copying,
+    recovery.run_tidying,
 ]
 
 __all__ = ["service"]

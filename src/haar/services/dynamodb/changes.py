@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from haar.services.dynamodb import expiries, shards
+from haar.services.dynamodb import expiries, history, shards
 from haar.services.dynamodb.images import Image, Key
 from haar.store.contract import Transaction
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def hook(host: "Host", record: "TableRecord") -> "ChangeHook | None":
     """The table's change hook, None when nothing follows from a change."""
-    found = [each for each in (shards.recorder(host, record), expiries.keeper(record)) if each is not None]
+    found = [each for each in (shards.recorder(host, record), expiries.keeper(record), history.logger(host, record)) if each is not None]
     if len(found) < 2:
         return found[0] if found else None
     hooks = tuple(found)

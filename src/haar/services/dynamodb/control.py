@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from haar.services.dynamodb import errors, records, schema, streams
+from haar.services.dynamodb import backups, errors, records, schema, streams
 from haar.services.dynamodb.access import nowhere, on_table
 from haar.services.dynamodb.counts import Count, Counts
 from haar.services.dynamodb.describe import describe
 from haar.services.dynamodb.face import service
+from haar.services.dynamodb.history import log_spaces
 from haar.services.dynamodb.jobs import clearing
 from haar.services.dynamodb.limits import LIST_TABLES, SETTLE_SECONDS
 from haar.services.dynamodb.records import TableRecord
@@ -125,19 +126,28 @@ async def list_tables(ctx: Context, input: Input) -> Output:
 async def delete_table(ctx: Context, input: Input) -> Output:
     name = input["TableName"]
     place = records.place(ctx.region, name)
+    known = await ctx.host.get(Tables).find(ctx.region, name)
+    recoverable = known is not None and known.record.history is not None
+    count = await ctx.host.get(Counts).of(known.record) if known is not None and recoverable else EMPTY
 
     async def delete(tx: Transaction) -> TableRecord:
         data = await tx.get(*place)
         if data is None:
             raise errors.table_not_found(name)
         record = records.decode(data)
+        if record.status == "CREATING":
+            raise errors.in_use(f"Attempt to change a resource which is still in use: Table is being created: {name}")
         if record.protected:
             raise errors.validation(
                 "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
             )
         await streams.close_stream(ctx.host, tx, record)
         tx.delete(*place)
-        for space in record.spaces:
+        spaces = [*record.spaces, *log_spaces(record.space, record.history, ctx.now())]
+        if record.history is not None and record.history.days is not None:
+            backups.keep_deleted(ctx.host, tx, record, count)
+            spaces.remove(record.space)
+        for space in spaces:
             clearing(ctx.host).put(tx, space, space.encode(), ctx.now() + SETTLE_SECONDS)
         return record
 

@@ -40,7 +40,7 @@ def describe(record: TableRecord, account: str, count: Count, status: str | None
             out["BillingModeSummary"]["LastUpdateToPayPerRequestDateTime"] = moment(record.billing_changed)
     _add_settings(record, arn, out)
     for local, member in ((True, "LocalSecondaryIndexes"), (False, "GlobalSecondaryIndexes")):
-        indexes = [_index(index, arn, count, record.billing, status) for index in record.indexes if index.local is local]
+        indexes = [_index(index, arn, count, record.billing, status or record.status) for index in record.indexes if index.local is local]
         if indexes and shown != "DELETING":
             out[member] = indexes
     return out
@@ -53,6 +53,11 @@ def _add_settings(record: TableRecord, arn: str, out: dict[str, Any]) -> None:
         out["TableClassSummary"] = {"TableClass": record.table_class}
     if record.sse is not None:
         out["SSEDescription"] = {"Status": "ENABLED", **record.sse}
+    if record.restored is not None:
+        restored = record.restored
+        out["RestoreSummary"] = {"SourceTableArn": restored.table_arn, "RestoreDateTime": moment(restored.at), "RestoreInProgress": True}
+        if restored.backup_arn is not None:
+            out["RestoreSummary"]["SourceBackupArn"] = restored.backup_arn
     if record.stream is not None:
         stream = record.stream
         if stream.enabled:

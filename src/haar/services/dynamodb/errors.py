@@ -60,3 +60,16 @@ def key_mismatch() -> ServiceError:
 
 def access_denied(message: str) -> ServiceError:
     return ServiceError("AccessDeniedException", message)
+
+
+def no_table(name: str) -> ServiceError:
+    """As the operations on backups say it."""
+    return ServiceError("TableNotFoundException", f"Table not found: {name}")
+
+
+def backup_not_found(arn: str) -> ServiceError:
+    return ServiceError("BackupNotFoundException", f"Backup not found: {arn}")
+
+
+def backup_in_use(message: str) -> ServiceError:
+    return ServiceError("BackupInUseException", message)

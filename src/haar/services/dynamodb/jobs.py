@@ -48,11 +48,20 @@ def put_indexing(host: Host, tx: Transaction, work: Indexing) -> None:
     )
 
 
+def copied_space(space: str) -> bytes:
+    """The space of items that a space (of items, or of their change log) belongs to: as copies name what they read."""
+    return space.partition("@")[0].encode()
+
+
 async def run_clearing(host: Host) -> None:
     queue = clearing(host)
 
     async def clear(job: Job) -> None:
-        await host.store.clear(job.body.decode())
+        space = job.body.decode()
+        if await host.store.range(records.COPIED, copied_space(space), limit=1):
+            await queue.again(job, host.clock.now() + SETTLE_SECONDS)
+            return
+        await host.store.clear(space)
         await queue.finish(job)
 
     await queue.run(clear, workers=WORKERS)

@@ -8,6 +8,12 @@ CLEARING = "dynamodb/clear"
 """Queue of spaces to be emptied."""
 INDEXING = "dynamodb/indexing"
 """Queue of indexes to be filled or taken away."""
+BACKUPS = "dynamodb/backups"
+"""partition = region, sort = the backup's id (which begins with the time): `haar.services.dynamodb.backups.Backup`."""
+COPYING = "dynamodb/copying"
+"""Queue of backups and restores under way."""
+COPIED = "dynamodb/copied"
+"""partition = a space that is being copied, sort = the copy's id: neither it nor its change log is emptied meanwhile."""
 EXPIRING = "dynamodb/expiring"
 """Queue of tables whose time to live is being switched on or off."""
 STREAMS = "dynamodb/streams"
@@ -95,6 +101,25 @@ class Destination(msgspec.Struct):
     precision: str = "MILLISECOND"
 
 
+class History(msgspec.Struct):
+    """The log of what a table's items were before each change: for point-in-time recovery, and while a backup is made."""
+
+    first_day: int
+    """The oldest day (since the epoch) that there may be a log of."""
+    since: float
+    """From when on every change is logged."""
+    days: int | None = None
+    """RecoveryPeriodInDays; None when point-in-time recovery is off."""
+
+
+class Restored(msgspec.Struct):
+    """Where a table that is being restored comes from."""
+
+    at: float
+    table_arn: str
+    backup_arn: str | None = None
+
+
 class TableRecord(msgspec.Struct):
     name: str
     region: str
@@ -128,6 +153,9 @@ class TableRecord(msgspec.Struct):
     destinations: dict[str, Destination] = {}
     """By the ARN of the Kinesis stream."""
     ttl: TimeToLive | None = None
+    history: History | None = None
+    restored: Restored | None = None
+    """Only while it is CREATING."""
 
     @property
     def spaces(self) -> list[str]:

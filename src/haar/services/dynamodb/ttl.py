@@ -44,11 +44,8 @@ def _queue(host: Host) -> Queue:
 @service.operation("DescribeTimeToLive", on_table("DescribeTimeToLive"))
 async def describe_time_to_live(ctx: Context, input: Input) -> Output:
     table = await ctx.host.get(Tables).find(ctx.region, input["TableName"])
-    if table is None:
+    if table is None or table.record.status == "CREATING":
         raise errors.table_not_found(input["TableName"])
-    if table.record.status in ("CREATING", "DELETING"):
-        status = table.record.status
-        raise errors.validation(f"Cannot describe time to live while table is in {status} state: Current table state is {status}")
     ttl = table.record.ttl
     if ttl is None:
         return {"TimeToLiveDescription": {"TimeToLiveStatus": "DISABLED"}}
@@ -62,11 +59,9 @@ async def update_time_to_live(ctx: Context, input: Input) -> Output:
 
     async def update(tx: Transaction) -> None:
         data = await tx.get(*place)
-        if data is None:
+        record = None if data is None else records.decode(data)
+        if record is None or record.status == "CREATING":
             raise errors.table_not_found(name)
-        record = records.decode(data)
-        if record.status in ("CREATING", "DELETING"):
-            raise errors.in_use(f"Table is being {'created' if record.status == 'CREATING' else 'deleted'}: {name}")
         _switch(ctx, record, wanted)
         assert record.ttl is not None
         tx.put(*place, records.encode(record))
