@@ -9,6 +9,7 @@ from inspect import isawaitable
 from haar.auth.principal import Credential
 from haar.auth.sigv4 import authenticate
 from haar.gateway import cors
+from haar.gateway.compression import opened, pack
 from haar.gateway.eager import into_task
 from haar.gateway.routing import Router
 from haar.policy.messages import access_denied_message
@@ -84,7 +85,7 @@ class Gateway:
         operation = None
         try:
             operation = codec.identify(request)
-            input = codec.parse(operation, request)
+            input = codec.parse(operation, opened(request) if "content-encoding" in request.headers else request)
             caller = await authenticate(request, self._credentials, self._now(), service=service.signing_name)
             built = service.operations.get(operation)
             if built is None:
@@ -108,7 +109,10 @@ class Gateway:
                 await authorise(context, demand)
             note_use(self.host, caller.principal, service.signing_name, caller.region)
             output = await built.handler(context, input)
-            return codec.serialise(operation, output, request_id)
+            response = codec.serialise(operation, output, request_id)
+            if codec.protocol == "json" and "gzip" in request.headers.get("accept-encoding", ""):
+                pack(response)
+            return response
         except ServiceError as error:
             return codec.serialise_error(error, request_id, operation)
         except StoreError as error:
