@@ -10,7 +10,7 @@ from haar.services.dynamodb import access
 from haar.services.dynamodb.partiql.plan import Plan, plan
 from haar.services.dynamodb.partiql.statements import Bound
 from haar.services.dynamodb.prepare import PREPARED
-from haar.services.dynamodb.tables import Tables, table_name
+from haar.services.dynamodb.tables import Table, Tables, table_name
 from haar.services.dynamodb.values import Item
 from haar.services.service import Context, Demand, Input
 from haar.wire.errors import ServiceError
@@ -39,10 +39,12 @@ async def of_transaction(ctx: Context, input: Input) -> Sequence[Demand]:
 async def _demand(ctx: Context, bound: Bound, enclosing: str) -> Demand:
     statement = bound.statement
     name = table_name(ctx, statement.table)
-    return await access.demand(ctx, ACTIONS[statement.kind], name, partial(_conditions, ctx, bound, name, enclosing), statement.index)
+    # The very table that is asked about: conditions on keys hold even if it is replaced meanwhile.
+    table = await ctx.host.get(Tables).find(ctx.region, name)
+    return await access.demand(ctx, ACTIONS[statement.kind], name, partial(_conditions, bound, table, enclosing), statement.index)
 
 
-def _conditions(ctx: Context, bound: Bound, name: str, enclosing: str) -> dict[str, Sequence[str]]:
+def _conditions(bound: Bound, table: Table | None, enclosing: str) -> dict[str, Sequence[str]]:
     statement = bound.statement
     keys: dict[str, Sequence[str]] = {}
     attributes = set(statement.heads)
@@ -51,9 +53,9 @@ def _conditions(ctx: Context, bound: Bound, name: str, enclosing: str) -> dict[s
     if statement.kind == "INSERT":
         item: Item = bound.inserted().get("M", {})
         attributes.update(item)
-        keys.update(access.leading_keys(ctx.host.get(Tables).peek(ctx.region, name), [item]))
+        keys.update(access.leading_keys(table, [item]))
     else:
-        made = _plan(ctx, bound, name)
+        made = _plan(bound, table)
         if made is not None and made.hashes:
             leading = next(iter(made.hashes.values()))
             keys["dynamodb:LeadingKeys"] = sorted({str(next(iter(bound.values[each].values()))) for each in leading})
@@ -72,9 +74,8 @@ def _conditions(ctx: Context, bound: Bound, name: str, enclosing: str) -> dict[s
     return keys
 
 
-def _plan(ctx: Context, bound: Bound, name: str) -> Plan | None:
+def _plan(bound: Bound, table: Table | None) -> Plan | None:
     """How the statement finds its items; None when it cannot, which it says once it is allowed."""
-    table = ctx.host.get(Tables).peek(ctx.region, name)
     if table is None:
         return None
     index = bound.statement.index
