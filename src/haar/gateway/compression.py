@@ -1,6 +1,6 @@
 """Compressed requests and answers of AWS's API.
 
-A request is signed as it is sent, so it is opened after the signature's copy of it is kept; an answer's `x-amz-crc32` is that of what is sent.
+A request is signed as it is sent: what is opened is a copy. An answer's `x-amz-crc32` is that of what is sent.
 https://docs.aws.amazon.com/sdkref/latest/guide/feature-compression.html
 """
 
