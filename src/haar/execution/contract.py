@@ -95,6 +95,22 @@ class Surroundings(Protocol):
         ...
 
 
+class Flow(Protocol):
+    """Where a streamed response comes from: stopped while its reader is slow."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Takes a response while the function still writes it. Never called when the function does not stream."""
+
+    def begin(self, content_type: str, flow: Flow) -> None: ...
+
+    def write(self, data: bytes) -> None: ...
+
+
 class Executor(Protocol):
     async def start(self) -> None: ...
 
@@ -111,8 +127,12 @@ class Executor(Protocol):
         invoked_arn: str,
         client_context: str | None = None,
         trace_id: str | None = None,
+        sink: Sink | None = None,
     ) -> InvocationResult:
-        """Runs one invocation in a free environment of this spec, or in a new one. Raises Throttled, Unavailable."""
+        """Runs one invocation in a free environment of this spec, or in a new one. Raises Throttled, Unavailable.
+
+        With a `sink`, what the function streams goes there and the result's payload is empty; the result is the stream's end.
+        """
         ...
 
     async def retire(self, arn: str) -> None:

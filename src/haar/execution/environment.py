@@ -11,9 +11,9 @@ from typing import Literal
 from haar.clock import Clock
 from haar.execution import report
 from haar.execution.box import Box, Boxes
-from haar.execution.contract import FunctionSpec, InvocationResult, Listener, SessionKeys, Surroundings, Unavailable
+from haar.execution.contract import FunctionSpec, InvocationResult, Listener, SessionKeys, Sink, Surroundings, Unavailable
 from haar.execution.output import LogWriter, Pump
-from haar.execution.runtime_api import RESPONSE_BYTES, Connection, Event, Posted
+from haar.execution.runtime_api import PREFIX, Connection, Event, Posted
 from haar.execution.runtimes import Runtime
 from haar.execution.spawner import Exit
 
@@ -198,11 +198,19 @@ class Environment:
         elif self.state == "finishing":
             self._rest()
 
+    def stream(self, connection: Connection, path: str, content_type: str) -> Sink | None:
+        event = self._event
+        if event is None or event.sink is None or self.state != "busy" or path != f"{PREFIX}invocation/{event.request_id}/response":
+            return None
+        sink, event.sink = event.sink, None
+        sink.begin(content_type, connection)
+        return sink
+
     def responded(self, request_id: str, posted: Posted) -> bool:
         if not self._runs(request_id):
             return False
         if posted.too_large:
-            message = f"Response payload size exceeded maximum allowed payload size ({RESPONSE_BYTES} bytes)."
+            message = f"Response payload size exceeded maximum allowed payload size ({posted.limit} bytes)."
             kind = "Function.ResponseSizeTooLarge"
             self._finish(error_object(kind, message), kind, "error")
         elif kind := posted.headers.get("lambda-runtime-function-error-type", ""):

@@ -14,7 +14,7 @@ from haar.clock import Clock, Ids
 from haar.config import Config
 from haar.execution import cgroups, probe, runtimes
 from haar.execution.box import Box, Boxes, Wanted
-from haar.execution.contract import FunctionSpec, InvocationResult, SessionKeys, Surroundings, Throttled, Unavailable
+from haar.execution.contract import FunctionSpec, InvocationResult, SessionKeys, Sink, Surroundings, Throttled, Unavailable
 from haar.execution.environment import INIT_SECONDS, Environment
 from haar.execution.output import LogWriter, stream_name
 from haar.execution.package import BadPackage, Packages, Tree
@@ -144,6 +144,7 @@ class Manager:
         invoked_arn: str,
         client_context: str | None = None,
         trace_id: str | None = None,
+        sink: Sink | None = None,
     ) -> InvocationResult:
         if self._boxes is None or self._stopping:
             raise Unavailable(self._refused or "haar is not running functions now")
@@ -166,7 +167,7 @@ class Manager:
                 return found
             environment = found
         deadline = int((self._clock.now() + spec.timeout) * 1000)
-        event_ = Event(request_id, event, deadline, invoked_arn, trace_id, client_context)
+        event_ = Event(request_id, event, deadline, invoked_arn, trace_id, client_context, sink)
         return await environment.invoke(event_, lambda: self._done(spec.arn))
 
     def _done(self, arn: str) -> None:

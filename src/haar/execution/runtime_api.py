@@ -6,10 +6,15 @@ from typing import Protocol
 
 import httptools
 
+from haar.execution.contract import Sink
+
 PREFIX = "/2018-06-01/runtime/"
 RESPONSE_BYTES = 6_291_556
 """6 MB and what AWS adds for the envelope."""
 STREAMED_BYTES = 20 << 20
+"""Of a streamed response that is gathered for a caller who wants it whole."""
+SINK_BYTES = 200 << 20
+"""Of one that is handed on while it comes."""
 HEADER_BYTES = 1_300_000
 """The X-Ray cause of an error may have one megabyte."""
 CONNECTIONS = 16
@@ -29,6 +34,8 @@ class Event:
     invoked_arn: str
     trace_id: str | None = None
     client_context: str | None = None
+    sink: Sink | None = None
+    """Where a streamed response goes; None when it is gathered."""
 
 
 @dataclass(slots=True)
@@ -40,14 +47,20 @@ class Posted:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytearray = field(default_factory=bytearray)
     size: int = 0
+    content_type: str = ""
+    sink: Sink | None = None
 
     @property
     def streamed(self) -> bool:
         return self.headers.get("lambda-runtime-function-response-mode", "").lower() == "streaming"
 
     @property
+    def limit(self) -> int:
+        return SINK_BYTES if self.sink is not None else STREAMED_BYTES if self.streamed else RESPONSE_BYTES
+
+    @property
     def too_large(self) -> bool:
-        return self.size > (STREAMED_BYTES if self.streamed else RESPONSE_BYTES)
+        return self.size > self.limit
 
 
 class Receiver(Protocol):
@@ -55,6 +68,10 @@ class Receiver(Protocol):
 
     def next(self, connection: "Connection") -> None:
         """The runtime waits; `connection.deliver` gives it an event, now or later."""
+        ...
+
+    def stream(self, connection: "Connection", path: str, content_type: str) -> Sink | None:
+        """Where the streamed response that begins goes; None when it is gathered."""
         ...
 
     def responded(self, request_id: str, posted: Posted) -> bool:
@@ -115,6 +132,8 @@ class Connection(asyncio.Protocol):
         self._count(len(name) + len(value))
         if (lower := name.lower()).startswith(OURS):
             self._posted.headers[lower.decode("latin-1")] = value.decode("utf-8", "replace")
+        elif lower == b"content-type":
+            self._posted.content_type = value.decode("latin-1")
 
     def _count(self, length: int) -> None:
         self._header_bytes += length
@@ -122,10 +141,18 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def on_headers_complete(self) -> None:
-        self._posted.method = self._parser.get_method().decode()
+        posted = self._posted
+        posted.method = self._parser.get_method().decode()
+        if posted.method == "POST" and posted.streamed:
+            posted.sink = self._receiver.stream(self, posted.path, posted.content_type)
 
     def on_body(self, data: bytes) -> None:
         posted = self._posted
+        if posted.sink is not None:
+            posted.size += len(data)
+            if not posted.too_large:
+                posted.sink.write(data)
+            return
         if not posted.size:
             self._receiver.posting = self
         posted.size += len(data)
@@ -136,7 +163,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         posted = self._posted
-        if posted.size and self._receiver.posting is not self:
+        if posted.size and posted.sink is None and self._receiver.posting is not self:
             return self._refuse(403, "State transition is not allowed", "InvalidStateTransition")
         self._release()
         path = posted.path.removeprefix(PREFIX)
@@ -156,12 +183,20 @@ class Connection(asyncio.Protocol):
         if not known:
             return self._refuse(400, "Invalid request ID", "InvalidRequestID")
         if posted.too_large:
-            message = f"Exceeded maximum allowed payload size ({STREAMED_BYTES if posted.streamed else RESPONSE_BYTES} bytes)."
+            message = f"Exceeded maximum allowed payload size ({posted.limit} bytes)."
             return self._refuse(413, message, "RequestEntityTooLarge")
         # The caller comes first: its task, woken by now, runs before this.
         self._owed = True
         asyncio.get_running_loop().call_soon(self._pay)
         return None
+
+    def pause(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
 
     def _release(self) -> None:
         if self._receiver.posting is self:

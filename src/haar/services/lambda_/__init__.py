@@ -19,9 +19,12 @@ from haar.services.lambda_ import (  # noqa: E402
     management,  # noqa: F401
     packages,
     permissions,  # noqa: F401
+    streaming,  # noqa: F401
     tags,  # noqa: F401
+    urlroute,
+    urls,  # noqa: F401
     versions,  # noqa: F401
 )
 
-service.routes.append(codeurls.CodeRoute())
+service.routes += [codeurls.CodeRoute(), urlroute.FunctionUrlRoute()]
 service.background += [asynchronous.run, packages.sweep]

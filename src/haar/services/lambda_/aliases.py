@@ -12,6 +12,7 @@ from haar.services.lambda_.records import (
     POLICIES,
     Alias,
     decode_alias,
+    delete_url,
     find_alias,
     find_function,
     find_version,
@@ -117,6 +118,7 @@ async def delete_alias(context: Context, input: Input) -> Output:
     async def write(tx: Transaction) -> None:
         if await find_function(tx, name) is None:
             raise no_function(name.arn)
+        await delete_url(tx, name.at(input["Name"]))
         for space in (ALIASES, POLICIES, EVENT_CONFIGS):
             tx.delete(space, partition(name), input["Name"].encode())
 

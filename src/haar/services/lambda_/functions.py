@@ -12,6 +12,7 @@ from haar.services.lambda_.names import LATEST, MAX_NAME, FunctionName, is_versi
 from haar.services.lambda_.records import (
     FUNCTIONS,
     PARTS,
+    URLS,
     VERSIONS,
     Function,
     Settings,
@@ -19,6 +20,7 @@ from haar.services.lambda_.records import (
     decode_alias,
     decode_function,
     decode_version,
+    delete_url,
     find_alias,
     find_function,
     find_version,
@@ -203,6 +205,8 @@ async def delete_function(context: Context, input: Input) -> Output:
         for version in await versions_of(tx, name):
             packages.release_all(tx, version.settings.packages(), holder(function, version.version), context.now())
         tx.delete(FUNCTIONS, name.region.encode(), name.name.encode())
+        for sort, _ in await tx.range(URLS, partition(name)):
+            await delete_url(tx, name.at(sort.decode()))
         for space in PARTS:
             for sort, _ in await tx.range(space, partition(name)):
                 tx.delete(space, partition(name), sort)

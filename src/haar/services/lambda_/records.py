@@ -5,6 +5,8 @@ lambda.versions      region/name  number      Version: immutable but for its rev
 lambda.aliases       region/name  alias       Alias
 lambda.policies      region/name  qualifier   Policy ("" for the unqualified function)
 lambda.eventconfigs  region/name  qualifier   EventConfig ($LATEST for the unqualified function)
+lambda.urls          region/name  qualifier   UrlConfig ("" for the unqualified function)
+lambda.urlids        url id                   region/name and qualifier
 lambda.layers        region       name        Layer: how many versions it has had
 lambda.layerversions region/name  number      LayerVersion
 lambda.code          sha-256      chunk       a package in pieces (packages.py)
@@ -25,10 +27,12 @@ VERSIONS = "lambda.versions"
 ALIASES = "lambda.aliases"
 POLICIES = "lambda.policies"
 EVENT_CONFIGS = "lambda.eventconfigs"
+URLS = "lambda.urls"
+URL_IDS = "lambda.urlids"
 LAYERS = "lambda.layers"
 LAYER_VERSIONS = "lambda.layerversions"
 METADATA = (FUNCTIONS, VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS)
-PARTS = (VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS)
+PARTS = (VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS, URLS)
 """The spaces that have a partition a function."""
 
 
@@ -142,6 +146,15 @@ class LayerVersion(msgspec.Struct, omit_defaults=True, kw_only=True):
         return Policy(statements=self.statements).text() if self.statements else None
 
 
+class UrlConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
+    id: str
+    auth: str
+    mode: str = "BUFFERED"
+    cors: dict[str, Any] | None = None
+    created: float
+    modified: float
+
+
 class EventConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
     modified: float
     retries: int | None = None
@@ -157,6 +170,7 @@ decode_alias = msgspec.json.Decoder(Alias).decode
 decode_policy = msgspec.json.Decoder(Policy).decode
 decode_layer = msgspec.json.Decoder(Layer).decode
 decode_layer_version = msgspec.json.Decoder(LayerVersion).decode
+decode_url_config = msgspec.json.Decoder(UrlConfig).decode
 decode_event_config = msgspec.json.Decoder(EventConfig).decode
 
 
@@ -193,6 +207,21 @@ async def find_policy(reader: Reader, name: FunctionName, qualifier: str) -> Pol
 async def find_event_config(reader: Reader, name: FunctionName, qualifier: str) -> EventConfig | None:
     found = await reader.get(EVENT_CONFIGS, partition(name), qualifier.encode())
     return None if found is None else decode_event_config(found)
+
+
+async def find_url(reader: Reader, name: FunctionName) -> UrlConfig | None:
+    found = await reader.get(URLS, partition(name), name.qualifier.encode())
+    return None if found is None else decode_url_config(found)
+
+
+async def delete_url(tx: Transaction, name: FunctionName) -> bool:
+    """Deletes the URL of this name and qualifier; whether there was one."""
+    config = await find_url(tx, name)
+    if config is None:
+        return False
+    tx.delete(URLS, partition(name), name.qualifier.encode())
+    tx.delete(URL_IDS, config.id.encode())
+    return True
 
 
 def put_function(tx: Transaction, name: FunctionName, function: Function) -> None:

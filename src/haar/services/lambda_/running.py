@@ -4,7 +4,7 @@ import base64
 import binascii
 import random
 
-from haar.execution.contract import FunctionSpec, InvocationResult, Throttled, Unavailable
+from haar.execution.contract import FunctionSpec, InvocationResult, Sink, Throttled, Unavailable
 from haar.services.lambda_.directory import Target
 from haar.services.lambda_.errors import invalid, throttled, unavailable
 from haar.services.service import Host
@@ -17,20 +17,40 @@ async def run(
     host: Host, target: Target, payload: bytes, request_id: str, client_context: str | None = None, trace_id: str | None = None
 ) -> tuple[FunctionSpec, InvocationResult]:
     """Runs one invocation. Raises TooManyRequestsException, ServiceException."""
+    spec = choose(target)
+    return spec, await execute(host, target, spec, payload, request_id, client_context=client_context, trace_id=trace_id)
+
+
+def choose(target: Target) -> FunctionSpec:
+    """The version for one invocation."""
+    return target.specs[0][1] if len(target.specs) == 1 else target.choose(random.random())  # noqa: S311 - a share, not a secret
+
+
+async def execute(
+    host: Host,
+    target: Target,
+    spec: FunctionSpec,
+    payload: bytes,
+    request_id: str,
+    *,
+    client_context: str | None = None,
+    trace_id: str | None = None,
+    sink: Sink | None = None,
+) -> InvocationResult:
+    """Runs the chosen version once; what it streams goes to the sink. Raises as `run`."""
     if target.reserved == 0:
         raise throttled(RESERVED)
     if host.executor is None:
         raise unavailable("Functions cannot run: the platform has not started its executor.")
-    spec = target.specs[0][1] if len(target.specs) == 1 else target.choose(random.random())  # noqa: S311 - a share, not a secret
+    more = {} if sink is None else {"sink": sink}
     try:
-        result = await host.executor.invoke(
-            spec, payload or b"{}", request_id=request_id, invoked_arn=target.arn, client_context=client_context, trace_id=trace_id
+        return await host.executor.invoke(
+            spec, payload or b"{}", request_id=request_id, invoked_arn=target.arn, client_context=client_context, trace_id=trace_id, **more
         )
     except Throttled as error:
         raise throttled(error.reason) from None
     except Unavailable as error:
         raise unavailable(str(error)) from None
-    return spec, result
 
 
 def decode_client_context(header: str | None) -> str | None:
