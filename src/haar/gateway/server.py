@@ -28,6 +28,8 @@ MAX_WAITING = 16
 READ_SECONDS = 60.0
 IDLE_SECONDS = 120.0
 SWEEP_SECONDS = 5.0
+LINGER_SECONDS = 10.0
+"""How long what a refused client is still sending is read and dropped: hanging up at once would take the refusal from it."""
 WRITE_HIGH = 1024 * 1024
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -131,18 +133,20 @@ class Connection(asyncio.Protocol):
     """One client. Callbacks of the parser gather a request; complete ones are answered in order."""
 
     __slots__ = (
-        "_body", "_busy", "_head_size", "_pairs", "_resume", "_server", "_since", "_size", "_transport", "_url", "_waiting",
-        "client", "closing", "environment", "parser", "secure",
+        "_arriving", "_body", "_busy", "_head_size", "_lingering", "_pairs", "_resume", "_server", "_since", "_size", "_transport", "_url",
+        "_waiting", "client", "closing", "environment", "parser", "secure",
     )  # fmt: skip
 
     def __init__(self, server: Server, environment: str | None) -> None:
         self._server = server
         self.environment = environment
         self._transport: asyncio.Transport | None = None
-        self._waiting: deque[tuple[Request, bool]] = deque()
+        self._waiting: deque[tuple[Request, bool, bool]] = deque()
         self._busy = False
         self._resume: asyncio.Event | None = None
         self._since = 0.0
+        self._arriving = False
+        self._lingering = False
         self.closing = False
         self.client = ""
         self.secure = False
@@ -173,6 +177,8 @@ class Connection(asyncio.Protocol):
             self._resume.set()
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -210,6 +216,7 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._begin()
+        self._arriving = True
         if not self._busy:
             self._since = asyncio.get_running_loop().time()
 
@@ -240,6 +247,7 @@ class Connection(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
+        self._arriving = False
         if self.closing:
             return
         path, _, query = self._url.decode("latin-1").partition("?")
@@ -253,20 +261,22 @@ class Connection(asyncio.Protocol):
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         request = Request(self.parser.get_method().decode(), path, query, pairs, headers, body, self.client, self.secure, self.environment)
         keep = self.parser.should_keep_alive()
+        old = self.parser.get_http_version() == "1.0"
         if self._busy:
-            self._waiting.append((request, keep))
+            self._waiting.append((request, keep, old))
             if len(self._waiting) >= MAX_WAITING and self._transport is not None:
                 self._transport.pause_reading()
         else:
-            self._answer(request, keep)
+            self._answer(request, keep, old)
 
     # answering
 
-    def _answer(self, request: Request, keep: bool) -> None:
+    def _answer(self, request: Request, keep: bool, old: bool) -> None:
+        """`old` is HTTP/1.0: it must be told that the connection stays, and knows no chunks."""
         self._busy = True
-        drive(self._server.handler(request), lambda response, error: self._answered(request, keep, response, error))
+        drive(self._server.handler(request), lambda response, error: self._answered(request, keep, old, response, error))
 
-    def _answered(self, request: Request, keep: bool, response: Response | None, error: BaseException | None) -> None:
+    def _answered(self, request: Request, keep: bool, old: bool, response: Response | None, error: BaseException | None) -> None:
         if response is None:
             log.error("unhandled error answering %s %s", request.method, request.path, exc_info=error)
             response = Response(500, [("Content-Type", "application/json")], b'{"message":"Internal Server Error"}')
@@ -275,19 +285,21 @@ class Connection(asyncio.Protocol):
             self._busy = False
             return
         if isinstance(response.body, bytes):
+            if old and keep:
+                response.headers.append(("Connection", "keep-alive"))
             self._write(request, response, response.body, keep)
             self._next(keep)
         else:
-            asyncio.get_running_loop().create_task(self._stream(response, response.body, keep))
+            asyncio.get_running_loop().create_task(self._stream(response, response.body, keep and not old, chunked=not old))
 
-    def _write(self, request: Request, response: Response, body: bytes, keep: bool) -> None:
+    def _write(self, request: Request | None, response: Response, body: bytes, keep: bool) -> None:
         head = self._head(response, keep)
         if response.status not in _NO_BODY:
             head.append(f"Content-Length: {len(body)}\r\n\r\n")
         else:
             head.append("\r\n")
             body = b""
-        if request.method == "HEAD":
+        if request is not None and request.method == "HEAD":
             body = b""
         assert self._transport is not None
         self._transport.write("".join(head).encode("latin-1", "replace") + body)
@@ -303,20 +315,24 @@ class Connection(asyncio.Protocol):
             head.append("Connection: close\r\n")
         return head
 
-    async def _stream(self, response: Response, body: AsyncIterator[bytes], keep: bool) -> None:
-        """Chunked, at the client's speed; a source that fails ends the connection without the last chunk, so that the client knows."""
+    async def _stream(self, response: Response, body: AsyncIterator[bytes], keep: bool, *, chunked: bool) -> None:
+        """In chunks (or up to the end of the connection), at the client's speed.
+
+        A source that fails ends the connection without the last chunk, so that the client knows.
+        """
         head = self._head(response, keep)
-        head.append("Transfer-Encoding: chunked\r\n\r\n")
+        head.append("Transfer-Encoding: chunked\r\n\r\n" if chunked else "\r\n")
         try:
             self._send("".join(head).encode("latin-1", "replace"))
             async for part in body:
                 if self._transport is None:
                     break
                 if part:
-                    self._send(b"%x\r\n%b\r\n" % (len(part), part))
+                    self._send(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
                 if self._resume is not None:
                     await self._resume.wait()
-            self._send(b"0\r\n\r\n")
+            if chunked:
+                self._send(b"0\r\n\r\n")
             self._next(keep)
         except Exception:
             log.exception("a streamed response broke off")
@@ -334,21 +350,31 @@ class Connection(asyncio.Protocol):
         self._busy = False
         self._since = asyncio.get_running_loop().time()
         if self._waiting:
-            request, keep_next = self._waiting.popleft()
+            request, keep_next, old = self._waiting.popleft()
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
-            asyncio.get_running_loop().call_soon(self._answer, request, keep_next)
+            asyncio.get_running_loop().call_soon(self._answer, request, keep_next, old)
             self._busy = True
         elif not keep and self._transport is not None:
             self._transport.close()
 
     def _refuse(self, status: int, message: str) -> None:
-        if self._transport is not None and not self.closing:
-            self.closing = True
-            body = b'{"message":"%b"}' % message.encode()
-            self._transport.write("".join(self._head(Response(status, [("Content-Type", "application/json")]), False)).encode()
-                                  + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))  # fmt: skip
-            self._transport.close()
+        """Answers what is no request, says that no more is answered, and drops what still comes; the sweeper hangs up in the end.
+
+        When earlier requests are under way, theirs are the last answers.
+        """
+        if self._transport is None or self.closing:
+            return
+        self.closing = self._lingering = True
+        self._arriving = False
+        if self._busy:
+            return
+        headers = [("Content-Type", "application/json")]
+        if status == 413:
+            headers.append(("x-amzn-ErrorType", "RequestEntityTooLargeException"))
+        self._since = asyncio.get_running_loop().time()
+        self._write(None, Response(status, headers), b'{"message":"%b"}' % message.encode(), False)
+        self._transport.write_eof()
 
     # ending
 
@@ -365,8 +391,8 @@ class Connection(asyncio.Protocol):
     def hang_up_if_late(self, now: float) -> None:
         if self._busy or self._transport is None:
             return
-        arriving = bool(self._url)
-        if now - self._since > (READ_SECONDS if arriving else IDLE_SECONDS):
+        bound = LINGER_SECONDS if self._lingering else READ_SECONDS if self._arriving else IDLE_SECONDS
+        if now - self._since > bound:
             self._transport.close()
 
 

@@ -180,3 +180,49 @@ async def test_a_client_that_does_not_finish_is_hung_up_on(served: tuple[Server,
         connection.hang_up_if_late(asyncio.get_running_loop().time() + 1)
     assert await asyncio.wait_for(reader.read(), 20) == b""
     writer.close()
+
+
+async def test_a_refused_client_may_finish_what_it_sends(served: tuple[Server, int]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+    writer.write(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 20)
+    assert answer.startswith(b"HTTP/1.1 413 ") and b"x-amzn-ErrorType: RequestEntityTooLargeException" in answer
+    for _ in range(20):  # a connection that had been hung up on would be reset by now
+        writer.write(b"a" * 1_000_000)
+        await writer.drain()
+    (connection,) = served[0].connections
+    connection.hang_up_if_late(asyncio.get_running_loop().time() + module.LINGER_SECONDS + 1)
+    while served[0].connections:
+        await asyncio.sleep(0.001)
+    writer.close()
+
+
+async def test_nonsense_after_a_request_does_not_overtake_its_answer(ask: Ask) -> None:
+    answer = await ask(b"GET /slow HTTP/1.1\r\nHost: h\r\n\r\nNONSENSE\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200 OK") and answer.count(b"HTTP/1.1") == 1
+
+
+async def test_http_1_0_is_told_that_the_connection_stays(served: tuple[Server, int]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+    for _ in range(2):
+        writer.write(b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+        assert b"\r\nConnection: keep-alive\r\n" in head
+        assert await asyncio.wait_for(reader.readexactly(len("GET /a  0 ")), 20) == b"GET /a  0 "
+    writer.close()
+
+
+async def test_http_1_0_gets_streams_without_chunks(ask: Ask) -> None:
+    answer = await ask(b"GET /stream HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+    assert answer.endswith(b"\r\n\r\nonetwo") and b"chunked" not in answer
+
+
+async def test_an_idle_connection_outlives_the_time_to_send_a_request(served: tuple[Server, int]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served[1])
+    writer.write(b"GET /none HTTP/1.1\r\nHost: h\r\n\r\n")
+    await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)
+    (connection,) = served[0].connections
+    connection.hang_up_if_late(asyncio.get_running_loop().time() + module.READ_SECONDS + 1)
+    writer.write(LAST)
+    assert b"GET /last" in await asyncio.wait_for(reader.read(), 20)
+    writer.close()
