@@ -150,11 +150,20 @@ class Hierarchy:
         """A new environment's groups (they are made by the nursery)."""
         group = Group(self.version, {controller: f"{base}/{self.name}/{id}" for controller, base in self.bases.items()}, [])
         group.settings = group.memory_settings(memory_mb, ephemeral_mb)
+        group.settings += self._extras(group)
         if "pids" in self.bases:
             group.settings.append((f"{group.directories['pids']}/pids.max", str(PROCESSES)))
         if "cpu" in self.bases and self.version == 1:
             group.settings.append((f"{group.directories['cpu']}/cpu.cfs_period_us", str(PERIOD_US)))
         return group
+
+    def _extras(self, group: Group) -> list[tuple[str, str]]:
+        """What not every kernel has: no swap instead of memory, and all of an environment ends when memory does."""
+        if "memory" not in self.bases:
+            return []
+        wanted = [("memory.swappiness", "0")] if self.version == 1 else [("memory.swap.max", "0"), ("memory.oom.group", "1")]
+        above = f"{self.bases['memory']}/{self.name}"
+        return [(f"{group.directories['memory']}/{file}", value) for file, value in wanted if Path(f"{above}/{file}").exists()]
 
     def remove(self) -> None:
         for path in self.paths():

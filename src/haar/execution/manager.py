@@ -15,7 +15,7 @@ from haar.config import Config
 from haar.execution import cgroups, probe, runtimes
 from haar.execution.box import Box, Boxes, Wanted
 from haar.execution.contract import FunctionSpec, InvocationResult, SessionKeys, Sink, Surroundings, Throttled, Unavailable
-from haar.execution.environment import INIT_SECONDS, Environment
+from haar.execution.environment import INIT_SECONDS, RENEW_SECONDS, Environment
 from haar.execution.output import LogWriter, stream_name
 from haar.execution.package import BadPackage, Packages, Tree
 from haar.execution.runtime_api import Event
@@ -28,7 +28,7 @@ ACCOUNT_CONCURRENCY = 1000
 SWEEP_SECONDS = 1.0
 FINISHING_SECONDS = 0.02
 """How long a call waits for an environment that has answered and not yet asked for more, before another is started."""
-STOP_SECONDS = 2.5
+STOP_SECONDS = 1.4
 FILES = 65_536
 
 
@@ -154,9 +154,8 @@ class Manager:
         pool = self._pools.get(spec)
         if pool is None:
             pool = self._pools[spec] = Pool()
-        if pool.idle:
-            environment = pool.idle.pop()
-        else:
+        environment = self._free(pool)
+        if environment is None:
             try:
                 found = await self._another(spec, pool)
             except BaseException:
@@ -188,12 +187,21 @@ class Manager:
         if self._total >= ACCOUNT_CONCURRENCY:
             raise Throttled("ConcurrentInvocationLimitExceeded")
 
+    def _free(self, pool: Pool) -> Environment | None:
+        """The warmest idle environment whose credentials last."""
+        while pool.idle:
+            environment = pool.idle.pop()
+            if environment.expires - self._clock.now() > RENEW_SECONDS:
+                return environment
+            environment.end()
+        return None
+
     async def _another(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
         """An environment that is just becoming free, or a new one; the result itself when none can be made for the function's own fault."""
         if len(pool.finishing) > len(pool.waiters) and (environment := await pool.finished()) is not None:
             return environment
-        if pool.idle:
-            return pool.idle.pop()
+        if (environment := self._free(pool)) is not None:
+            return environment
         launching = asyncio.ensure_future(self._launch(spec, pool))
         try:
             return await asyncio.shield(launching)
@@ -219,9 +227,9 @@ class Manager:
                 environment.end()
                 self._used_mb += spec.memory_mb
                 environment = await self._start(spec, pool, runtime, code, layers, keys, spec.timeout, "invoke")
-        except (Unavailable, OSError):
+        except (Unavailable, OSError) as error:
             self._used_mb -= spec.memory_mb
-            raise
+            raise error if isinstance(error, Unavailable) else Unavailable(f"a function cannot be started: {error}") from error
         finally:
             pool.starting -= 1
             self._forget(spec, pool)
@@ -320,6 +328,7 @@ def raise_file_limit() -> None:
 def clean_directories(directory: Path) -> None:
     """Removes what a haar that was killed has left."""
     for path in directory.glob("execution-*"):
-        owner = path / "owner"
-        if not owner.is_file() or owner.read_text() != probe.process_identity(int(owner.read_text().split()[0])):
+        owner = (path / "owner").read_text() if (path / "owner").is_file() else ""
+        pid, _, _ = owner.partition(" ")
+        if not pid or owner != probe.process_identity(int(pid)):
             shutil.rmtree(path, ignore_errors=True)

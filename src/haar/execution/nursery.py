@@ -26,6 +26,7 @@ from typing import Any
 
 CONTROL = 3
 REMOVAL_SECONDS = 2.0
+END_SECONDS = 1.2
 LEFTOVER_PAUSE = 0.02
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
@@ -160,7 +161,7 @@ class Nursery:
     def end(self) -> None:
         for pid in list(self.children):
             self.kill(pid)
-        until = time.monotonic() + REMOVAL_SECONDS
+        until = time.monotonic() + END_SECONDS
         while (self.children or self.leaving) and time.monotonic() < until:
             self.reap()
             self.clear()

@@ -200,4 +200,12 @@ def link_tree(source: Path, target: Path) -> None:
                 shutil.rmtree(name)
             else:
                 name.unlink(missing_ok=True)
-            os.link(entry.path, name, follow_symlinks=False)
+            link_or_copy(entry.path, str(name))
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """A second name for a file, or a copy where there cannot be one (another file system, another user's file)."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)

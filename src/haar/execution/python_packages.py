@@ -1,13 +1,12 @@
 """What a Python function finds beside its own code, as on AWS: boto3, botocore and the runtime client, and nothing else of haar's own."""
 
 import hashlib
-import os
 import shutil
 import sys
 import sysconfig
 from pathlib import Path
 
-from haar.execution.package import into_place
+from haar.execution.package import into_place, link_or_copy
 
 PACKAGES = (
     "awslambdaric", "runtime_client", "snapshot_restore_py", "simplejson",
@@ -34,10 +33,3 @@ def gather(site: Path, target: Path) -> None:
                 shutil.copytree(path, target / path.name, copy_function=link_or_copy)
             else:
                 link_or_copy(str(path), str(target / path.name))
-
-
-def link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another file system, or another user's file
-        shutil.copy2(source, target)

@@ -17,7 +17,7 @@ from haar.execution.contract import Unavailable
 NURSERY = Path(__file__).with_name("nursery.py")
 MESSAGE_BYTES = 1 << 16
 START_SECONDS = 10.0
-END_SECONDS = 2.5
+END_SECONDS = 1.4
 SEND_SECONDS = 1.0
 
 
@@ -116,8 +116,11 @@ class Spawner:
             },
             fds,
         )  # fmt: skip
-        async with asyncio.timeout(START_SECONDS):
-            await child.started
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await child.started
+        except TimeoutError:
+            raise Unavailable("a function's process does not start: the host is too busy") from None
         return child
 
     def kill(self, child: Child) -> None:
@@ -135,6 +138,7 @@ class Spawner:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+        self._abandon()
 
     def _send(self, request: Mapping[str, Any], fds: Sequence[int]) -> None:
         assert self._socket is not None
@@ -197,14 +201,18 @@ class Spawner:
 
     def _lost(self) -> None:
         self._close()
+        self._abandon()
+        if self.closed is not None:
+            self.closed()
+
+    def _abandon(self) -> None:
+        """The nursery is gone, and so is every child."""
         children, self._children = list(self._children.values()), {}
         for child in children:
             if not child.started.done():
                 child.started.set_exception(Unavailable("the process that starts functions has ended"))
             if not child.ended.done():
                 child.ended.set_result(Exit(signal.SIGKILL))
-        if self.closed is not None:
-            self.closed()
 
 
 _SHIFT = """

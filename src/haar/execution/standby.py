@@ -91,7 +91,9 @@ class Standby:
 
     async def stop(self) -> None:
         self._stopped = True
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)  # what they open is ended below
+        for task in self._opening.values():
+            task.cancel()
+        await asyncio.gather(*self._opening.values(), return_exceptions=True)
         for box in self._ready.values():
             self._end(box)
         self._ready.clear()
