@@ -12,6 +12,7 @@ from haar.services.dynamodb import (  # noqa: F401 - they register
     control,
     items,
     jobs,
+    policies,
     queries,
     recovery,
     restores,

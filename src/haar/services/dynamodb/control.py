@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from haar.services.dynamodb import backups, errors, records, schema, streams
+from haar.services.dynamodb import backups, errors, policies, records, schema, streams
 from haar.services.dynamodb.access import nowhere, on_table
 from haar.services.dynamodb.counts import Count, Counts
 from haar.services.dynamodb.describe import describe
@@ -12,7 +12,7 @@ from haar.services.dynamodb.history import log_spaces
 from haar.services.dynamodb.jobs import clearing
 from haar.services.dynamodb.limits import LIST_TABLES, SETTLE_SECONDS
 from haar.services.dynamodb.records import TableRecord
-from haar.services.dynamodb.tables import Tables
+from haar.services.dynamodb.tables import Tables, table_arn
 from haar.services.service import Context, Demand, Input, Output
 from haar.store.contract import Transaction
 
@@ -31,6 +31,10 @@ async def _create_demands(ctx: Context, input: Input) -> Sequence[Demand]:
 @service.operation("CreateTable", _create_demands)
 async def create_table(ctx: Context, input: Input) -> Output:
     record = new_table(ctx, input)
+    if (given := input.get("ResourcePolicy")) is not None:
+        resource = policies.Resource(table_arn(ctx.region, ctx.account, record.name), record.name, None)
+        record.policy, record.policy_revision = policies.checked(ctx, resource, given), policies.new_revision(ctx)
+        await policies.check_lockout(ctx, resource.arn, record.policy)
 
     async def create(tx: Transaction) -> None:
         place = records.place(ctx.region, record.name)

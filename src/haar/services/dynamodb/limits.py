@@ -28,6 +28,8 @@ EXPRESSION_BYTES = 4 * KB
 EXPRESSION_OPERATORS = 300
 EXPRESSION_NESTING = 100
 """How deep parentheses, NOT and functions may nest in an expression: the parser's bound."""
+PATH_ELEMENTS = 32
+"""Names and positions that a document path may have."""
 IN_OPERANDS = 100
 PLACEHOLDER_BYTES = 255
 EXPRESSION_VALUES_BYTES = 2 * MB
@@ -90,3 +92,6 @@ RECOVERY_DAYS = 35
 LIST_BACKUPS = 100
 TIDY_SECONDS = 600.0
 """How often change logs and backups that are too old are looked for."""
+
+POLICY_BYTES = 20_480
+"""A resource policy, as it is given."""
