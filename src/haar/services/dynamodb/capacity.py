@@ -39,11 +39,14 @@ class Consumed:
             self.indexes[name] = self.indexes.get(name, 0.0) + units
 
     def add_write(self, key: Key, old: Image | None, new: Image | None, times: float = 1.0) -> None:
-        """A write costs by the larger of the item before and after, and what it changes in each index."""
+        """A write costs by the larger of the item before and after, and what it changes in each index.
+
+        `times` is for the table alone: indexes cost no more in a transaction.
+        """
         self.reads = False
         self.own += times * write_units(max(0 if old is None else old.size, 0 if new is None else new.size))
         for index in self.table.indexes:
-            self.add_index(index.name, times * _index_units(self.table, index, key, old, new))
+            self.add_index(index.name, _index_units(self.table, index, key, old, new))
 
     def shown(self, detail: str) -> dict[str, Any]:
         """As ReturnConsumedCapacity (TOTAL or INDEXES) wants it."""

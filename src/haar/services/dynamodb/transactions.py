@@ -94,7 +94,7 @@ async def commit(ctx: Context, input: Input, given: Sequence[dict[str, Any]], di
         meter.admit_write(table)
 
     async def run(tx: Transaction) -> list[Outcome] | None:
-        if token is not None and await _seen(tx, ctx.region, token, digest, now):
+        if token is not None and await _seen(tx, _token_sort(ctx, token), digest, now):
             return None
         outcomes, reasons = [], []
         for action in actions:
@@ -104,7 +104,7 @@ async def commit(ctx: Context, input: Input, given: Sequence[dict[str, Any]], di
         if any(reason is not NO_REASON for reason in reasons):
             raise cancelled(reasons)
         if token is not None:
-            tx.put(records.TOKENS, _stretch(now), _token_sort(ctx.region, token), msgspec.msgpack.encode(Token(digest, now)))
+            tx.put(records.TOKENS, _stretch(now), _token_sort(ctx, token), msgspec.msgpack.encode(Token(digest, now)))
         return [outcome for outcome in outcomes if outcome is not None]
 
     outcomes = await ctx.store.transact(run)
@@ -227,14 +227,16 @@ def _stretch(now: float) -> bytes:
     return int(now // TOKEN_SECONDS).to_bytes(8)
 
 
-def _token_sort(region: str, token: str) -> bytes:
-    return f"{region}/{token}".encode()
+def _token_sort(ctx: Context, token: str) -> bytes:
+    """Each operation has tokens of its own."""
+    kind = "statements/" if ctx.operation == "ExecuteTransaction" else ""
+    return f"{kind}{ctx.region}/{token}".encode()
 
 
-async def _seen(tx: Transaction, region: str, token: str, digest: bytes, now: float) -> bool:
+async def _seen(tx: Transaction, sort: bytes, digest: bytes, now: float) -> bool:
     """Whether this very request was done within the last ten minutes. Raises IdempotentParameterMismatchException."""
     for moment in (now, now - TOKEN_SECONDS):
-        data = await tx.get(records.TOKENS, _stretch(moment), _token_sort(region, token))
+        data = await tx.get(records.TOKENS, _stretch(moment), sort)
         if data is None:
             continue
         found = msgspec.msgpack.decode(data, type=Token)

@@ -5,6 +5,7 @@ from functools import cache
 from importlib import resources
 
 from haar.services.dynamodb.expressions.lexer import Lexer
+from haar.services.dynamodb.limits import PATH_ELEMENTS
 from haar.services.dynamodb.values import Item, Value
 
 Part = str | int
@@ -33,7 +34,14 @@ def parse_path(lexer: Lexer) -> Path:
                 raise lexer.wrong("List index is not within the allowable range; index: [" + digits + "]")
             parts.append(int(digits))
         else:
-            return tuple(parts)
+            break
+    if len(parts) > PATH_ELEMENTS:
+        raise lexer.wrong(too_long(parts))
+    return tuple(parts)
+
+
+def too_long(path: Sequence[Part]) -> str:
+    return f"The document path has too many nesting elements; nesting levels: {len(path)}"
 
 
 def _element(lexer: Lexer) -> str:

@@ -9,6 +9,7 @@ from haar.wire.errors import ServiceError
 MIXED_BATCH = "Batch statements must either be all reads or all writes"
 MIXED_TRANSACTION = "Transaction statements must either be all reads or all writes"
 ONLY_IN_TRANSACTIONS = "EXISTS is only supported in transactions"
+OTHER_REQUEST = "NextToken does not match request"
 NO_RETURNING = "RETURNING clause is not supported in transactions"
 
 Input = dict[str, Any]
@@ -17,10 +18,8 @@ Input = dict[str, Any]
 def statement(input: Input) -> Bound:
     bound = bind(input["Statement"], input.get("Parameters"))
     _check_alone(bound)
-    if not bound.statement.reads:
-        for parameter in ("Limit", "NextToken"):
-            if input.get(parameter) is not None:
-                raise errors.validation(f"{parameter} is only supported in SELECT statements")
+    if not bound.statement.reads and input.get("NextToken") is not None:
+        raise errors.validation(OTHER_REQUEST)
     return bound
 
 

@@ -9,8 +9,8 @@ import lark
 
 from haar.services.dynamodb import errors, values
 from haar.services.dynamodb.expressions.conditions import Call, Logic, PathNode
-from haar.services.dynamodb.expressions.paths import MOST_DIGITS, Path
-from haar.services.dynamodb.limits import EXPRESSION_NESTING, EXPRESSION_OPERATORS, IN_OPERANDS
+from haar.services.dynamodb.expressions.paths import MOST_DIGITS, Path, too_long
+from haar.services.dynamodb.limits import EXPRESSION_NESTING, EXPRESSION_OPERATORS, IN_OPERANDS, PATH_ELEMENTS
 from haar.services.dynamodb.partiql.syntax import Collection, Literal, Parameter, Written
 from haar.services.dynamodb.values import Value
 from haar.wire.errors import ServiceError
@@ -292,6 +292,8 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     # paths
 
     def path(self, children: list[Any]) -> Path:
+        if len(children) > PATH_ELEMENTS:
+            raise errors.validation(too_long(children))
         return tuple(children)
 
     def index(self, children: list[Any]) -> str | int:

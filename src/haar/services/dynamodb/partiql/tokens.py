@@ -9,12 +9,12 @@ from typing import Any
 import orjson
 
 from haar.services.dynamodb import errors
+from haar.services.dynamodb.partiql.check import OTHER_REQUEST
 from haar.services.dynamodb.values import Item
 from haar.services.service import Context
 
 DIGEST_BYTES = 16
 SEAL_BYTES = 16
-OTHER = "NextToken does not match request"
 
 
 def made(ctx: Context, input: dict[str, Any], last: Item) -> str:
@@ -31,10 +31,10 @@ def key_of(ctx: Context, input: dict[str, Any]) -> Item | None:
     try:
         data = b64decode(token, validate=True)
     except (Error, ValueError):
-        raise errors.validation(OTHER) from None
+        raise errors.validation(OTHER_REQUEST) from None
     content = data[SEAL_BYTES:]
     if not hmac.compare_digest(data[:SEAL_BYTES], _seal(ctx, content)) or content[:DIGEST_BYTES] != _digest(ctx, input):
-        raise errors.validation(OTHER)
+        raise errors.validation(OTHER_REQUEST)
     return orjson.loads(content[DIGEST_BYTES:])  # type: ignore[no-any-return]
 
 
