@@ -147,7 +147,7 @@ def _check_size(size: int) -> None:
 def delete(input: Input, older: bool = False) -> Prepared:
     """DeleteItem, and Delete and ConditionCheck of a transaction."""
     prepared = Prepared()
-    check_parameters(input, ("ConditionExpression",), ("Expected",), say_which=older)
+    check_parameters(input, ("ConditionExpression",), ("Expected",))
     values.check_item(input["Key"])
     _check_return_values(input)
     _conditional(input, prepared, older)

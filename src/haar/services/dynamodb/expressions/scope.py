@@ -26,8 +26,8 @@ KEYLESS = (
 """How errors of values begin that do not say which of the ExpressionAttributeValues it is, but for the older operations."""
 
 
-def check_parameters(input: Input, expressions: Sequence[str], legacy: Sequence[str], say_which: bool = True) -> None:
-    """Refuses old and new parameters together, and names and values without an expression (`say_which` are missing)."""
+def check_parameters(input: Input, expressions: Sequence[str], legacy: Sequence[str]) -> None:
+    """Refuses old and new parameters together, and names and values without an expression."""
     given = [name for name in expressions if input.get(name) is not None]
     if given:
         if input.get("KeyConditions") is not None and input.get("KeyConditionExpression") is None:
@@ -42,7 +42,7 @@ def check_parameters(input: Input, expressions: Sequence[str], legacy: Sequence[
         raise errors.validation("ExpressionAttributeNames can only be specified when using expressions")
     with_values = [name for name in expressions if name != "ProjectionExpression"]
     if with_values and input.get("ExpressionAttributeValues") is not None and all(input.get(name) is None for name in with_values):
-        raise errors.validation(VALUES_ALONE + (_all_null(with_values) if say_which else ""))
+        raise errors.validation(VALUES_ALONE + _all_null(with_values))
 
 
 def _all_null(expressions: Sequence[str]) -> str:
