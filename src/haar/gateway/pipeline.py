@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from inspect import isawaitable
 
-from haar.auth.principal import Credential
+from haar.auth.principal import Authenticated, Credential
 from haar.auth.sigv4 import authenticate
 from haar.gateway import cors
 from haar.gateway.compression import opened, pack
 from haar.gateway.eager import into_task
 from haar.gateway.routing import Router
+from haar.gateway.strangers import nobody
 from haar.policy.messages import access_denied_message
 from haar.services.iam.public import decide, decide_cached, find_credential, note_use
 from haar.services.service import Context, Demand, Host, Service
@@ -50,11 +51,12 @@ class Gateway:
 
     def __init__(self, host: Host, services: list[Service]) -> None:
         self.host = host
+        self.services = services
         self.router = Router(services)
         self._credentials = Credentials(host)
         # SQLite answers without waiting; a client of PostgreSQL needs a task, for its time-outs.
         self._reads_at_once = not host.config.store
-        self._new_id = RequestIds(host).next
+        self.new_id = RequestIds(host).next
         self._now = host.clock.now
 
     async def handle(self, request: Request) -> Response:
@@ -63,15 +65,15 @@ class Gateway:
         if target is None or request.path != "/" or request.method != "POST":
             await into_task()
             if (route := self.router.route(request)) is not None:
-                return await route.serve(self.host, request, self._new_id())
+                return await route.serve(self.host, request, self.new_id())
             if request.path == HEALTH:
                 return Response(200, [("Content-Type", "application/json")], b'{"status":"running"}')
             if cors.is_preflight(request):
                 return cors.preflight(request)
         service = self.router.service(request)
-        request_id = self._new_id()
+        request_id = self.new_id()
         if service is None:
-            return _nobody(request, request_id)
+            return nobody(request, request_id)
         if not (service.eager and self._reads_at_once):
             await into_task()
         response = await self.call(service, request, request_id)
@@ -79,14 +81,17 @@ class Gateway:
             cors.expose(request, response)
         return response
 
-    async def call(self, service: Service, request: Request, request_id: str) -> Response:
-        """One API call: identify, parse, authenticate, validate, authorise, execute, serialise."""
+    async def call(self, service: Service, request: Request, request_id: str, known: Authenticated | None = None) -> Response:
+        """One API call: identify, parse, authenticate, validate, authorise, execute, serialise.
+
+        `known` is who calls when the platform itself says so (`gateway/calls.py`): nothing that comes in from outside has it.
+        """
         codec = self.router.codecs[service.name]
         operation = None
         try:
             operation = codec.identify(request)
             input = codec.parse(operation, opened(request) if "content-encoding" in request.headers else request)
-            caller = await authenticate(request, self._credentials, self._now(), service=service.signing_name)
+            caller = known or await authenticate(request, self._credentials, self._now(), service=service.signing_name)
             built = service.operations.get(operation)
             if built is None:
                 raise not_built(service, operation)
@@ -160,15 +165,3 @@ def circumstances(context: Context) -> Mapping[str, Sequence[str]]:
 def not_built(service: Service, operation: str) -> ServiceError:
     """The answer for an operation that AWS has and haar has not: it names it."""
     return CommonError("UnknownOperation", f"haar does not have {service.name}:{operation} (docs/compatibility.md lists what it has)")
-
-
-def _nobody(request: Request, request_id: str) -> Response:
-    """Nothing in the request says which service it is for."""
-    headers = [("Content-Type", "application/json"), ("x-amzn-RequestId", request_id)]
-    if request.path == "/" and request.method in ("GET", "HEAD"):
-        return Response(200, headers, b'{"haar":"a serverless cloud that you own","next":"haar env"}')
-    target = request.headers.get("x-amz-target")
-    if target is not None:
-        return Response(400, headers, b'{"__type":"com.amazon.coral.service#UnknownOperationException"}')
-    headers.append(("x-amzn-ErrorType", "UnknownOperationException"))
-    return Response(404, headers, b'{"message":"No service of this platform has this address; AWS API requests are signed (haar env)"}')

@@ -1,0 +1,45 @@
+"""Services that haar has not: whatever protocol a client speaks, its error names them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.support.identity import refused
+
+from haar.gateway.strangers import nobody
+from haar.wire.http import Request
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "named"),
+    [
+        ("s3", "list_buckets", "s3"),
+        ("route53", "list_hosted_zones", "route53"),
+        ("ec2", "describe_instances", "ec2"),
+        ("cloudformation", "list_stacks", "cloudformation"),
+        ("sqs", "list_queues", "sqs"),
+        ("cloudwatch", "list_metrics", "monitoring"),
+        ("stepfunctions", "list_state_machines", "states"),
+        ("apigatewayv2", "get_apis", "apigateway"),
+        ("batch", "list_scheduling_policies", "batch"),
+    ],
+)
+def test_the_error_names_the_service(client: Callable[..., Any], service: str, operation: str, named: str) -> None:
+    code, message, status = refused(getattr(client(service), operation))
+    assert code in ("NotImplemented", "InvalidAction", "UnknownOperationException")
+    assert status in (400, 404, 501)
+    if service != "apigatewayv2":  # another service of haar's has its signing name
+        assert message == f"haar does not have the service {named} (docs/compatibility.md lists what it has)"
+
+
+def test_unsigned_requests() -> None:
+    assert nobody(Request.of("GET"), "id").status == 200
+    answer = nobody(Request.of("GET", "/x"), "id")
+    assert (answer.status, dict(answer.headers)["x-amzn-ErrorType"]) == (404, "UnknownOperationException")
+    assert nobody(Request.of("POST", "/", headers={"X-Amz-Target": "Nope.Nope"}), "id").status == 400
+
+
+def test_what_is_claimed_is_escaped() -> None:
+    scope = "AWS4-HMAC-SHA256 Credential=A/20260101/r/<b>/aws4_request, SignedHeaders=host, Signature=0"
+    answer = nobody(Request.of("POST", "/", "Action=x", {"Authorization": scope}), "id")
+    assert isinstance(answer.body, bytes) and b"<b>" not in answer.body and b"&lt;b&gt;" in answer.body
