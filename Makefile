@@ -39,6 +39,7 @@ lint: $(VENV)/.installed-dev
 # What failed is run once more by itself, so that a busy machine is told apart from a bug; what fails again fails.
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q || $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
+	HAAR_TEST_STORE=postgresql $(BIN)/python -m pytest -n 2 --dist loadfile -q tests/services/dynamodb tests/services/dynamodbstreams
 	$(MAKE) acceptance
 
 acceptance: $(VENV)/.installed-dev
