@@ -13,6 +13,7 @@ from haar.auth.principal import Credential
 from haar.clock import Clock, Ids, RandomIds, SystemClock
 from haar.config import Config, ConfigError
 from haar.execution.manager import Manager
+from haar.gateway.calls import ServiceCalls
 from haar.gateway.pipeline import Gateway
 from haar.gateway.server import Server
 from haar.services.iam.public import ensure_root
@@ -54,6 +55,7 @@ class Platform:
             root = await ensure_root(host)
             built = services()
             gateway = Gateway(host, built)
+            host.call = ServiceCalls(gateway)
             server = Server(gateway.handle, clock)
             manager = Manager(config, LambdaSurroundings(host, server.attach), clock, ids)
             host.executor = manager

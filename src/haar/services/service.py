@@ -19,6 +19,24 @@ Input = dict[str, Any]
 Output = Mapping[str, Any]
 
 
+class NoService(LookupError):
+    """A call between services is for one that haar does not have, or for an operation that its service has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """An API operation that one service calls of another for somebody: it takes the whole way of a request but for the signature."""
+
+    endpoint: str
+    """Which service, as its host names at AWS begin: `dynamodb`, `streams.dynamodb`, `monitoring`."""
+    request: Request
+    principal: Principal
+    """As whom: what this may is what the call may."""
+    region: str
+    action: str = ""
+    """The operation, when the request does not name it itself."""
+
+
 class Host:
     """What services stand on, and how they find their own objects. One a platform; made by `haar.platform`."""
 
@@ -32,6 +50,8 @@ class Host:
         """32 bytes, kept in the store: seals session tokens and signs the platform's own URLs."""
         self.executor: Executor | None = None
         """Runs functions; None until the platform has started it."""
+        self.call: Callable[[ServiceCall], Awaitable[Response]] | None = None
+        """Calls another service's API by the gateway's pipeline; None until the platform has it. Raises NoService."""
         self._objects: dict[type, Any] = {}
 
     def get(self, kind: "type[T]") -> T:

@@ -20,6 +20,8 @@ class Codec(Protocol):
     """Of X-Amz-Target in JSON services (`DynamoDB_20120810`); empty in others."""
     api_version: str
     """`2012-08-10`"""
+    endpoint: str
+    """The first part of the service's host name at AWS (`streams.dynamodb`)."""
 
     def identify(self, request: Request) -> str:
         """The operation that the request asks for. Raises CommonError("UnknownOperation") when the model has none such."""
