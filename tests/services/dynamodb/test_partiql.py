@@ -155,6 +155,18 @@ def test_pages(music):
     assert music.refused("SELECT * FROM {t}", NextToken="???") == wrong
 
 
+def test_several_partitions_come_in_pages_of_ten(music):
+    for number in range(13):
+        music.run("INSERT INTO {t} VALUE {'artist': ?, 'title': 'one'}", S(f"a{number:02}"))
+    statement = "SELECT artist FROM {t} WHERE artist IN [" + ", ".join(f"'a{number:02}'" for number in range(13)) + "] ORDER BY artist"
+    first = music.run(statement)
+    rest = music.run(statement, NextToken=first["NextToken"])
+    assert len(first["Items"]) == 10 and "NextToken" not in rest
+    assert [row["artist"]["S"] for row in first["Items"] + rest["Items"]] == [f"a{number:02}" for number in range(13)]
+    many = "SELECT * FROM {t} WHERE artist IN [" + ", ".join(f"'{number}'" for number in range(51)) + "]"
+    assert music.refused(many)[0] == "ValidationException"
+
+
 def test_consumed_capacity_is_that_of_the_operation(music):
     read = lambda where, **more: music.run("SELECT * FROM {t} " + where, ReturnConsumedCapacity="TOTAL", **more)["ConsumedCapacity"]
     key = "WHERE artist = 'acme' AND title = 'beta'"

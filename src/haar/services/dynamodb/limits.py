@@ -39,6 +39,8 @@ CACHED_STATEMENTS = 2048
 """Parsed PartiQL statements kept in memory."""
 STATEMENT_PARTITIONS = 50
 """Partition key values that the IN of a PartiQL statement may have."""
+STATEMENT_PARTITION_ROWS = 10
+"""What a page of a statement over several partitions reads at most."""
 
 LOCAL_INDEXES = 5
 GLOBAL_INDEXES = 20

@@ -219,7 +219,9 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     def among(self, children: list[Any]) -> Part:
         parts = _expressions(children)
         if len(parts) > IN_OPERANDS + 1:
-            raise errors.validation(f"Too many operands for the IN operator; number of operands: {len(parts) - 1}")
+            raise errors.validation(
+                f"Incorrect number of operands for operator or function; operator or function: IN, number of operands: {len(parts)}"
+            )
         return _call("IN", parts)
 
     def not_among(self, children: list[Any]) -> Part:

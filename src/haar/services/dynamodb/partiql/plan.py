@@ -77,8 +77,7 @@ class Plan:
                 found.append(values[each])
         if len(found) > STATEMENT_PARTITIONS:
             raise errors.validation(
-                f"Too many operands for the IN operator; number of operands: {len(found)}, "
-                f"maximum for a partition key: {STATEMENT_PARTITIONS}"
+                f"Incorrect number of operands for operator or function; operator or function: IN, number of operands: {len(found) + 1}"
             )
         kinds = {kind_of(value) for value in found}
         if self.hash_order is not None and len(kinds) == 1 and kinds <= set(operators.ORDERED):

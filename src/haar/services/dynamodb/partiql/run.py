@@ -9,7 +9,7 @@ import orjson
 from haar.services.dynamodb import errors, items, queries, transactions, values
 from haar.services.dynamodb.expressions.projections import Compiled as Projection
 from haar.services.dynamodb.face import service
-from haar.services.dynamodb.limits import ITEM_BYTES
+from haar.services.dynamodb.limits import ITEM_BYTES, STATEMENT_PARTITION_ROWS
 from haar.services.dynamodb.partiql import demands, tokens
 from haar.services.dynamodb.partiql.plan import NO_KEY, Plan, plan
 from haar.services.dynamodb.partiql.statements import Bound
@@ -55,7 +55,10 @@ async def _select(ctx: Context, input: Input, bound: Bound) -> Output:
         **input,
         PREPARED: Prepared(condition=made.keep(bound.values), projection=statement.projection, nested=statement.nested),
     }
-    output = await queries.answer(ctx, asked, table, index, made.spans(bound.values, tokens.key_of(ctx, input)))
+    spans = made.spans(bound.values, tokens.key_of(ctx, input))
+    if len(spans) > 1:
+        asked["Limit"] = min(input.get("Limit", STATEMENT_PARTITION_ROWS), STATEMENT_PARTITION_ROWS)
+    output = await queries.answer(ctx, asked, table, index, spans)
     del output["Count"], output["ScannedCount"]
     if (last := output.get("LastEvaluatedKey")) is not None:
         output["NextToken"] = tokens.made(ctx, input, last)
