@@ -11,7 +11,7 @@ def test_what_is_not_allowed_is_denied(user: Any, client: Any) -> None:
     code, message, status = refused(client("iam", **user.keys).list_users)
     assert (code, status) == ("AccessDenied", 403)
     assert message == (
-        f"User: {user.arn} is not authorized to perform: iam:ListUsers on resource: * "
+        f"User: {user.arn} is not authorized to perform: iam:ListUsers on resource: arn:aws:iam::{user.arn.split(':')[4]}:user/ "
         "because no identity-based policy allows the iam:ListUsers action"
     )
 

@@ -26,6 +26,28 @@ def test_a_name_is_taken_whatever_its_case(iam: Any, name: str) -> None:
     assert said == ("EntityAlreadyExists", f"User with name {name.upper()} already exists.", 409)
 
 
+def test_names_and_paths_that_are_none(iam: Any, name: str) -> None:
+    rule = "It must contain only alphanumeric characters and/or the following: +=,.@_-"
+    said = refused(iam.create_user, UserName="bad name")
+    assert said == ("ValidationError", f"The specified value for userName is invalid. {rule}", 400)
+    said = refused(iam.create_role, RoleName="b/d", AssumeRolePolicyDocument=ANY)
+    assert said == ("ValidationError", f"The specified value for roleName is invalid. {rule}", 400)
+    said = refused(iam.create_user, UserName=name, Path="team")
+    path = "It must begin and end with / and contain only alphanumeric characters and/or / characters."
+    assert said == ("ValidationError", f"The specified value for path is invalid. {path}", 400)
+    assert "Member must have length less than or equal to 64" in refused(iam.create_user, UserName="a" * 65)[1]
+
+
+def test_lists_are_of_a_path(user: Any, client: Any, platform: Any) -> None:
+    own, here = client("iam", **user.keys), f"arn:aws:iam::{platform.account}"
+    assert f"perform: iam:ListUsers on resource: {here}:user/ because" in refused(own.list_users)[1]
+    assert f"perform: iam:ListRoles on resource: {here}:role/a/ because" in refused(own.list_roles, PathPrefix="/a/")[1]
+    assert "perform: iam:ListPolicies on resource: policy path / because" in refused(own.list_policies)[1]
+    user.may("list", statement("iam:ListUsers", f"{here}:user/team/*"))
+    assert own.list_users(PathPrefix="/team/")["Users"] is not None
+    assert refused(own.list_users)[0] == "AccessDenied"
+
+
 @pytest.mark.parametrize(
     "call", ["get_user", "delete_user", "list_user_tags", "create_access_key", "list_groups_for_user", "list_user_policies"]
 )

@@ -10,10 +10,24 @@ from haar.services.iam.entities import decode, find
 from haar.services.iam.records import KEYS, AccessKey, Entity, Holder, Role, User, arn_of
 from haar.services.service import Context, Demand, Input
 
+Later = Callable[[Context, Input], Awaitable[list[Demand]]]
+Now = Callable[[Context, Input], list[Demand]]
+
 
 def anywhere(ctx: Context, input: Input) -> Sequence[Demand]:
     """An action that has no resource."""
     return [Demand(f"iam:{ctx.operation}")]
+
+
+def listing(noun: str) -> Now:
+    """A list of what is under a path: the resource is that path, as IAM has it in its messages, whatever the reference says."""
+
+    def demands(ctx: Context, input: Input) -> list[Demand]:
+        path = input.get("PathPrefix", "/")
+        resource = f"policy path {path}" if noun == "policy" else f"arn:aws:iam::{ctx.account}:{noun}{path}"
+        return [Demand(f"iam:{ctx.operation}", resource)]
+
+    return demands
 
 
 def own_name(ctx: Context) -> str:
@@ -43,10 +57,6 @@ def conditions_of(entity: Entity, input: Input) -> dict[str, Sequence[str]]:
     if isinstance(entity, User | Role):
         keys |= {f"iam:ResourceTag/{key}": [value] for key, value in entity.tags.items()}
     return keys
-
-
-Later = Callable[[Context, Input], Awaitable[list[Demand]]]
-Now = Callable[[Context, Input], list[Demand]]
 
 
 def on(kind: type[Entity]) -> Later:

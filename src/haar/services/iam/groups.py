@@ -1,7 +1,7 @@
 """Groups and who is in them."""
 
 from haar.services.iam import errors, shapes
-from haar.services.iam.demands import anywhere, making, on
+from haar.services.iam.demands import listing, making, on
 from haar.services.iam.entities import attach, change, create, detach, exists, find, need, put, remove, unique_id
 from haar.services.iam.paging import page, page_of
 from haar.services.iam.records import MEMBERS, Group, User, partition
@@ -34,7 +34,7 @@ async def get_group(ctx: Context, input: Input) -> Output:
     return {"Group": shapes.group(group, ctx.account), "Users": [shapes.user(user, ctx.account, full=False) for user in users], **more}
 
 
-@service.operation("ListGroups", anywhere)
+@service.operation("ListGroups", listing("group"))
 async def list_groups(ctx: Context, input: Input) -> Output:
     groups, more = await page_of(ctx.store, Group, input)
     return {"Groups": [shapes.group(group, ctx.account) for group in groups], **more}

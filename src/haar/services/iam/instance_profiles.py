@@ -3,7 +3,7 @@
 from typing import Any
 
 from haar.services.iam import errors, shapes
-from haar.services.iam.demands import anywhere, conditions_of, on, tagged_making
+from haar.services.iam.demands import conditions_of, listing, on, tagged_making
 from haar.services.iam.entities import change, create, find, need, remove, unique_id
 from haar.services.iam.paging import page, page_of
 from haar.services.iam.records import InstanceProfile, Role
@@ -52,7 +52,7 @@ async def delete_instance_profile(ctx: Context, input: Input) -> Output:
     return {}
 
 
-@service.operation("ListInstanceProfiles", anywhere)
+@service.operation("ListInstanceProfiles", listing("instance-profile"))
 async def list_instance_profiles(ctx: Context, input: Input) -> Output:
     profiles, more = await page_of(ctx.store, InstanceProfile, input)
     return {"InstanceProfiles": [await profile_shape(ctx.store, ctx.account, profile, full=False) for profile in profiles], **more}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from haar.services.iam import errors, shapes
-from haar.services.iam.demands import anywhere, asked, on, own_name
+from haar.services.iam.demands import asked, listing, on, own_name
 from haar.services.iam.entities import change, encode, find, need
 from haar.services.iam.paging import page, page_of
 from haar.services.iam.records import Entity, User, partition
@@ -216,7 +216,7 @@ async def get_mfa_device(ctx: Context, input: Input) -> Output:
     return {"UserName": device.user, "SerialNumber": device.arn(ctx.account), "EnableDate": shapes.when(device.enabled)}
 
 
-@service.operation("ListVirtualMFADevices", anywhere)
+@service.operation("ListVirtualMFADevices", listing("mfa"))
 async def list_virtual_mfa_devices(ctx: Context, input: Input) -> Output:
     status = input.get("AssignmentStatus", "Any")
     devices, more = await page_of(ctx.store, Device, input, lambda device: status == "Any" or (device.user != "") is (status == "Assigned"))

@@ -5,7 +5,7 @@ from typing import Any
 from haar.services.iam import errors, shapes
 from haar.services.iam.boundaries import POLICY_ARN
 from haar.services.iam.catalog import aws_policies, find_policy
-from haar.services.iam.demands import anywhere, on_policy, tagged_making
+from haar.services.iam.demands import listing, on_policy, tagged_making
 from haar.services.iam.documents import check_identity_policy, size
 from haar.services.iam.entities import attachments, create, find_holder, put, remove, unique_id
 from haar.services.iam.paging import page, page_of
@@ -94,7 +94,7 @@ async def _own(reader: Reader, account: str, arn: str) -> Policy:
     return policy
 
 
-@service.operation("ListPolicies", anywhere)
+@service.operation("ListPolicies", listing("policy"))
 async def list_policies(ctx: Context, input: Input) -> Output:
     scope, account = input.get("Scope", "All"), ctx.account
     wanted = {"PermissionsPolicy": POLICY_USE, "PermissionsBoundary": BOUNDARY_USE}.get(input.get("PolicyUsageFilter", ""))

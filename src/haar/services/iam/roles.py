@@ -4,7 +4,7 @@ from typing import Any
 
 from haar.services.iam import errors, shapes
 from haar.services.iam.boundaries import check_boundary
-from haar.services.iam.demands import anywhere, on, tagged_making
+from haar.services.iam.demands import listing, on, tagged_making
 from haar.services.iam.documents import check_trust_policy, size
 from haar.services.iam.entities import attach, change, create, decode, detach, need, refuse_linked, remove, unique_id
 from haar.services.iam.paging import page_of
@@ -73,7 +73,7 @@ async def get_role(ctx: Context, input: Input) -> Output:
     return {"Role": await role_shape(ctx.store, ctx.account, role)}
 
 
-@service.operation("ListRoles", anywhere)
+@service.operation("ListRoles", listing("role"))
 async def list_roles(ctx: Context, input: Input) -> Output:
     roles, more = await page_of(ctx.store, Role, input)
     return {"Roles": [await role_shape(ctx.store, ctx.account, role, full=False) for role in roles], **more}

@@ -1,5 +1,6 @@
 """The service object that IAM's operation modules register with."""
 
+from haar.services.iam.names import check
 from haar.services.service import Service
 
-service = Service("iam")
+service = Service("iam", check=check)

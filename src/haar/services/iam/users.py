@@ -4,7 +4,7 @@ from typing import Any
 
 from haar.services.iam import errors, shapes
 from haar.services.iam.boundaries import check_boundary
-from haar.services.iam.demands import anywhere, on, own_name, tagged_making
+from haar.services.iam.demands import listing, on, own_name, tagged_making
 from haar.services.iam.entities import attach, create, decode, detach, encode, exists, find, need, put_new, remove, unique_id
 from haar.services.iam.paging import page_of
 from haar.services.iam.records import BOUNDARY_USE, KEYS, MEMBERS, POLICY_USE, AccessKey, User, partition
@@ -61,7 +61,7 @@ async def _root(ctx: Context) -> dict[str, Any]:
     }
 
 
-@service.operation("ListUsers", anywhere)
+@service.operation("ListUsers", listing("user"))
 async def list_users(ctx: Context, input: Input) -> Output:
     users, more = await page_of(ctx.store, User, input)
     return {"Users": [shapes.user(user, ctx.account, full=False) for user in users], **more}
