@@ -18,11 +18,11 @@ from haar.services.apigateway import (
     usage,
     usageplans,
 )
-from haar.services.apigateway.dataplane.route import ApiRoute
+from haar.services.apigateway.dataplane.route import api_route
 from haar.services.apigateway.dataplane.usage import save_usage
 from haar.services.apigateway.face import service
 
-service.routes.append(ApiRoute())
+service.routes.append(api_route)
 service.background.append(save_usage)
 
 __all__ = [

@@ -40,7 +40,7 @@ def policy_demand(ctx: Context, input: Input) -> Sequence[Demand]:
 
 
 def pass_role(*members: str) -> Callable[[Context, Input], Sequence[Demand]]:
-    """Handing API Gateway a role takes iam:PassRole on it."""
+    """Handing API Gateway a role takes iam:PassRole on it; one of another account is refused by the operation, or of no use."""
 
     def demands(ctx: Context, input: Input) -> Sequence[Demand]:
         roles = [input.get(member) for member in members]
@@ -48,7 +48,7 @@ def pass_role(*members: str) -> Callable[[Context, Input], Sequence[Demand]]:
             if operation.get("op") != "remove" and str(operation.get("path", "")).lstrip("/") in members:
                 roles.append(operation.get("value"))
         conditions = {"iam:PassedToService": ("apigateway.amazonaws.com",)}
-        return [Demand("iam:PassRole", role, conditions) for role in roles if role and ":role/" in role]
+        return [Demand("iam:PassRole", role, conditions) for role in roles if role and f"::{ctx.account}:role/" in role]
 
     return demands
 

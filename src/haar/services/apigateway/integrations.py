@@ -54,13 +54,14 @@ RESPONSE_RULES: Rules = {
 }
 
 
-def check(draft: Draft, integration: Doc, method: Doc) -> None:
+def check(account: str, draft: Draft, integration: Doc, method: Doc) -> None:
     """Raises BadRequestException unless the integration could run."""
     kind, uri = integration["type"], integration.get("uri", "")
     if kind in ("HTTP", "HTTP_PROXY") and not re.match(r"https?://[^\s]+|\$\{stageVariables\.", uri):
         raise errors.bad_request("Invalid HTTP endpoint specified for URI")
     if kind in ("AWS", "AWS_PROXY"):
         _check_arn(uri)
+        _check_role(integration, account)
     if kind != "MOCK":
         http_method = integration.get("httpMethod")
         if not http_method:
@@ -96,6 +97,20 @@ def _check_arn(uri: str) -> None:
         raise errors.bad_request("AWS ARN for integration must contain path or action")
 
 
+def _check_role(integration: Doc, account: str) -> None:
+    """Services other than Lambda are called as somebody, and AWS_PROXY is for functions."""
+    matched = URI.fullmatch(integration["uri"])
+    service, role = (matched[1] if matched else ""), integration.get("credentials", "")
+    if integration["type"] == "AWS_PROXY" and service not in ("lambda", "firehose"):
+        raise errors.bad_request(
+            "Integrations of type 'AWS_PROXY' currently only supports Lambda function and Firehose stream invocations."
+        )
+    if service != "lambda" and not role:
+        raise errors.bad_request("Role ARN must be specified for AWS integrations")
+    if role.startswith("arn:") and role.count(":") >= 5 and role.split(":")[4] not in (account, "*"):
+        raise errors.bad_request("Cross-account pass role is not allowed.")
+
+
 def _new(input: Input) -> Doc:
     integration: Doc = {
         "type": input["type"],
@@ -129,7 +144,7 @@ async def put_integration(ctx: Context, input: Input) -> Output:
     def change(draft: Draft) -> Doc:
         method = draft.method(input["resourceId"], input["httpMethod"])
         integration = _new(input)
-        check(draft, integration, method)
+        check(ctx.account, draft, integration, method)
         method["methodIntegration"] = integration
         return integration
 
@@ -148,7 +163,7 @@ async def update_integration(ctx: Context, input: Input) -> Output:
         old = draft.integration(input["resourceId"], input["httpMethod"])
         integration = apply(old, input.get("patchOperations", []), RULES)
         integration.setdefault("cacheKeyParameters", [])
-        check(draft, integration, method)
+        check(ctx.account, draft, integration, method)
         method["methodIntegration"] = integration
         return integration
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -25,6 +25,10 @@ from haar.wire.http import Response
 FUNCTION = re.compile(r"arn:aws[a-z-]*:apigateway:[a-z0-9-]+:lambda:path/+2015-03-31/functions/(.+)/invocations/?")
 VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
 SERVICE = "apigateway.amazonaws.com"
+OF_CALLER = "arn:aws:iam::*:user/*"
+"""As an integration's credentials: those of who calls the method."""
+
+T = TypeVar("T")
 
 
 def stage_text(text: str) -> Callable[[Call], str]:
@@ -56,7 +60,8 @@ class Function:
         caller = await self._caller(call)
         call.say(f"Sending request to https://lambda.{parts[3]}.amazonaws.com/2015-03-31/functions/{arn}/invocations")
         began = call.host.clock.now()
-        result = await self._wait(
+        result = await within(
+            self._seconds,
             lambda_.invoke(
                 call.host,
                 arn,
@@ -65,26 +70,10 @@ class Function:
                 request_id=call.host.ids.uuid(),
                 region=parts[3],
                 kind="Event" if asynchronous else "RequestResponse",
-            )
+            ),
         )
         call.say(f"Received response. Status: 200, Integration latency: {int((call.host.clock.now() - began) * 1000)} ms")
         return result
-
-    async def _wait(self, work: Coroutine[Any, Any, InvocationResult]) -> InvocationResult:
-        """Waits no longer than the integration may; the function goes on, as it does on AWS."""
-        task = asyncio.get_running_loop().create_task(work)
-        try:
-            done, _ = await asyncio.wait({task}, timeout=self._seconds)
-        except asyncio.CancelledError:
-            task.add_done_callback(_forget)
-            raise
-        if not done:
-            task.add_done_callback(_forget)
-            raise timed_out()
-        try:
-            return task.result()
-        except ServiceError as error:
-            raise _refusal(error) from None
 
     async def _caller(self, call: Call) -> lambda_.Source | Principal:
         live, endpoint = call.live, call.endpoint
@@ -92,7 +81,10 @@ class Function:
         if self._credentials is None:
             arn = live.arn(f"{live.stage}/{call.request.method}{endpoint.resource_path}")
             return lambda_.Source(SERVICE, arn, live.account)
-        return await role_caller(call.host, self._credentials(call))
+        role = self._credentials(call)
+        if role == OF_CALLER and call.principal is not None:
+            return call.principal
+        return await role_caller(call.host, role)
 
 
 async def role_caller(host: Host, role: str) -> Principal:
@@ -102,7 +94,24 @@ async def role_caller(host: Host, role: str) -> Principal:
     raise misconfigured("API Gateway does not have permission to assume the provided role")
 
 
-def _forget(task: "asyncio.Future[InvocationResult]") -> None:
+async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Waits no longer than the integration may; what was asked goes on, as it does on AWS. Raises Refused."""
+    task = asyncio.get_running_loop().create_task(work)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    except asyncio.CancelledError:
+        task.add_done_callback(_forget)
+        raise
+    if not done:
+        task.add_done_callback(_forget)
+        raise timed_out()
+    try:
+        return task.result()
+    except ServiceError as error:
+        raise _refusal(error) from None
+
+
+def _forget(task: "asyncio.Future[Any]") -> None:
     if not task.cancelled():
         task.exception()
 

@@ -6,6 +6,7 @@ from haar.services.apigateway.dataplane.compile import Run
 from haar.services.apigateway.dataplane.endpoints import Http, HttpProxy
 from haar.services.apigateway.dataplane.functions import FUNCTION, LambdaCustom, LambdaProxy
 from haar.services.apigateway.dataplane.mock import Mock
+from haar.services.apigateway.dataplane.services import AwsService
 from haar.services.apigateway.records import Doc, Draft
 from haar.wire.http import Response
 
@@ -32,4 +33,6 @@ def compile_integration(method: Doc, draft: Draft) -> Run:
         return HttpProxy(integration)
     if FUNCTION.fullmatch(uri):
         return LambdaProxy(integration) if kind == "AWS_PROXY" else LambdaCustom(integration)
+    if kind == "AWS":
+        return AwsService(integration)
     return NotBuilt(f"{kind} {uri}".strip())

@@ -1,11 +1,12 @@
 """The addresses of deployed APIs, and the way of a request through one: route, authorise, integrate, answer.
 
 By host, `http://ID.execute-api.REGION.localhost:PORT/STAGE/…` (or `….amazonaws.com`), and by path,
-`/restapis/ID/STAGE/_user_request_/…` and `/_aws/execute-api/ID/STAGE/…`.
+`/restapis/ID/STAGE/_user_request_/…`, `/_aws/execute-api/ID/STAGE/…` and `/_haar/http-api/ID/…`. HTTP and WebSocket APIs have the same
+addresses: their data plane is asked first whether an id is one of its own.
 """
 
 import logging
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from haar.services.apigateway.dataplane.answers import Refused, bad_parameters, forbidden, missing_token, render, throttled, too_large
 from haar.services.apigateway.dataplane.authorise import authorise
@@ -29,6 +30,19 @@ class Address(NamedTuple):
     region: str
     """Empty when the address does not say."""
     domain: str
+    rest: str = "/"
+    """The whole path behind the API's own address, with the stage when it names one."""
+
+
+class OtherPlane(Protocol):
+    """The data plane of another kind of API at the same addresses."""
+
+    async def serve(self, host: Host, request: Request, request_id: str, address: Address) -> Response | None:
+        """The answer, or None when the id is none of its APIs."""
+        ...
+
+
+_BY_PATH = ("/_aws/execute-api/", "/_haar/http-api/")
 
 
 def locate(request: Request) -> Address | None:
@@ -40,20 +54,25 @@ def locate(request: Request) -> Address | None:
         api_id, _, rest = name.partition(".execute-api.")
         region = rest.partition(".")[0]
         stage, slash, tail = path[1:].partition("/")
-        return Address(api_id, stage, slash + tail or "/", region, name)
+        return Address(api_id, stage, slash + tail or "/", region, name, path)
     if path.startswith("/restapis/"):
         parts = path.split("/", 5)
         if len(parts) >= 5 and parts[4] == USER_REQUEST:
-            return Address(parts[2], parts[3], "/" + (parts[5] if len(parts) > 5 else ""), "", "")
-    elif path.startswith("/_aws/execute-api/"):
+            tail = "/" + (parts[5] if len(parts) > 5 else "")
+            return Address(parts[2], parts[3], tail, "", "", f"/{parts[3]}{tail}")
+    elif path.startswith(_BY_PATH):
         parts = path.split("/", 5)
-        if len(parts) >= 5:
-            return Address(parts[3], parts[4], "/" + (parts[5] if len(parts) > 5 else ""), "", "")
+        parts += [""] * (5 - len(parts))
+        rest = f"/{parts[4]}/{parts[5]}" if len(parts) > 5 else f"/{parts[4]}"
+        return Address(parts[3], parts[4], "/" + (parts[5] if len(parts) > 5 else ""), "", "", rest)
     return None
 
 
 class ApiRoute:
-    """Serves every deployed REST API."""
+    """Serves every deployed REST API, and hands on what is another plane's."""
+
+    def __init__(self) -> None:
+        self.others: list[OtherPlane] = []
 
     def matches(self, request: Request) -> bool:
         return locate(request) is not None
@@ -61,6 +80,9 @@ class ApiRoute:
     async def serve(self, host: Host, request: Request, request_id: str) -> Response:
         address = locate(request)
         assert address is not None
+        for other in self.others:
+            if (answered := await other.serve(host, request, request_id, address)) is not None:
+                return answered
         extended = extended_id(host)
         identifiers = [("x-amzn-RequestId", request_id), ("x-amz-apigw-id", extended)]
         live = await host.get(Plane).live(address.api_id, address.stage)
@@ -74,6 +96,9 @@ class ApiRoute:
         response = await answer(call)
         response.headers[:0] = identifiers
         return response
+
+
+api_route = ApiRoute()
 
 
 async def answer(call: Call) -> Response:
@@ -159,4 +184,4 @@ def _plain(refused: Refused, identifiers: list[tuple[str, str]]) -> Response:
     return Response(status, [*identifiers, *headers], body)
 
 
-__all__ = ["ApiRoute", "Live", "answer", "execute", "locate", "refusal"]
+__all__ = ["Address", "ApiRoute", "Live", "OtherPlane", "answer", "api_route", "execute", "locate", "refusal"]
