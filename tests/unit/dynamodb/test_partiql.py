@@ -10,7 +10,8 @@ from haar.services.dynamodb.expressions import operators
 from haar.services.dynamodb.expressions.conditions import Logic
 from haar.services.dynamodb.partiql.parse import parse
 from haar.services.dynamodb.partiql.plan import plan
-from haar.services.dynamodb.partiql.statements import bind, read
+from haar.services.dynamodb.partiql.statements import Bound, compiled, kept
+from haar.services.dynamodb.partiql.statements import bind as bind_statement
 from haar.services.dynamodb.records import IndexRecord, TableRecord
 from haar.services.dynamodb.tables import Table
 from haar.wire.errors import ServiceError
@@ -23,6 +24,10 @@ ITEMS = [
     for pk in ("a", "b", "c")
     for number, sk in enumerate(("k", "kk", "l", "m"))
 ]
+
+
+def bind(text: str, parameters: Any = None) -> Bound:
+    return bind_statement(compiled(text), parameters)
 
 
 def error(text: str, *parameters: Any) -> str:
@@ -55,7 +60,7 @@ def test_parameters_are_numbered_by_their_place() -> None:
 
 
 def test_a_statement_that_is_known_by_its_text_is_not_read_again() -> None:
-    assert read("SELECT * FROM t WHERE pk = ?") is read("SELECT * FROM t WHERE pk = ?")
+    assert kept("SELECT * FROM t WHERE pk = ?") is kept("SELECT * FROM t WHERE pk = ?")
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,10 @@ CACHED_EXPRESSIONS = 4096
 """Parsed expressions kept in memory."""
 CACHED_STATEMENTS = 2048
 """Parsed PartiQL statements kept in memory."""
+CACHED_STATEMENT_CHARS = 2048
+"""Longer statements are not kept: they have their values in the text, and are not seen again."""
+STATEMENT_CHARS_AT_ONCE = 256
+"""Longer statements are parsed in a helper thread: the longest take tens of milliseconds."""
 STATEMENT_PARTITIONS = 50
 """Partition key values that the IN of a PartiQL statement may have."""
 STATEMENT_PARTITION_ROWS = 10

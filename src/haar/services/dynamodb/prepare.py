@@ -17,7 +17,6 @@ from haar.services.dynamodb.expressions.keyconditions import KeyCondition, key_c
 from haar.services.dynamodb.expressions.scope import Scope, check_parameters
 from haar.services.dynamodb.expressions.updates import Compiled as Update
 from haar.services.dynamodb.limits import BATCH_GET_KEYS, BATCH_WRITE_REQUESTS, ITEM_BYTES
-from haar.services.dynamodb.partiql import check as partiql
 from haar.services.dynamodb.values import Item, Value
 from haar.wire import load
 from haar.wire.errors import CommonError, ServiceError
@@ -380,10 +379,7 @@ def transact_get(input: Input) -> None:
         given["Get"][PREPARED] = get(given["Get"])
 
 
-_PREPARE: dict[str, Callable[[Input], Any]] = {
-    "ExecuteStatement": partiql.statement,
-    "BatchExecuteStatement": partiql.batch,
-    "ExecuteTransaction": partiql.transaction,
+_PREPARE: dict[str, Callable[[Input], Prepared | None]] = {
     "TransactWriteItems": transact_write,
     "TransactGetItems": transact_get,
     "BatchGetItem": batch_get,

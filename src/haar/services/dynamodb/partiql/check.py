@@ -1,9 +1,10 @@
-"""Checks of requests with statements, before anything is read: `prepare.py` calls them."""
+"""Checks of requests with statements, before anything else is done for them."""
 
+import asyncio
 from typing import Any
 
 from haar.services.dynamodb import errors
-from haar.services.dynamodb.partiql.statements import WRITES, Bound, bind
+from haar.services.dynamodb.partiql.statements import WRITES, Bound, bind, read
 from haar.wire.errors import ServiceError
 
 MIXED_BATCH = "Batch statements must either be all reads or all writes"
@@ -15,8 +16,13 @@ NO_RETURNING = "RETURNING clause is not supported in transactions"
 Input = dict[str, Any]
 
 
-def statement(input: Input) -> Bound:
-    bound = bind(input["Statement"], input.get("Parameters"))
+async def _bound(request: Input) -> Bound:
+    return bind(await read(request["Statement"]), request.get("Parameters"))
+
+
+async def statement(input: Input) -> Bound:
+    """The statement of a request. Raises ValidationException or SerializationException."""
+    bound = await _bound(input)
     _check_alone(bound)
     if not bound.statement.reads and input.get("NextToken") is not None:
         raise errors.validation(OTHER_REQUEST)
@@ -28,26 +34,30 @@ def _check_alone(bound: Bound) -> None:
         raise errors.validation(ONLY_IN_TRANSACTIONS)
 
 
-def batch(input: Input) -> list[Bound | ServiceError]:
+async def batch(input: Input) -> list[Bound | ServiceError]:
     """Each statement, or what is wrong with it: one does not keep the others from running."""
     found: list[Bound | ServiceError] = []
     for request in input["Statements"]:
         try:
-            bound = bind(request["Statement"], request.get("Parameters"))
+            bound = await _bound(request)
             _check_alone(bound)
             found.append(bound)
         except ServiceError as error:
             if error.code == "Serialization":
                 raise
             found.append(error)
-    kinds = {each.statement.kind in WRITES for each in found if isinstance(each, Bound)}
-    if len(kinds) > 1:
+        await asyncio.sleep(0)  # lets others in: there may be many
+    if len({each.statement.kind in WRITES for each in found if isinstance(each, Bound)}) > 1:
         raise errors.validation(MIXED_BATCH)
     return found
 
 
-def transaction(input: Input) -> list[Bound]:
-    found = [bind(request["Statement"], request.get("Parameters")) for request in input["TransactStatements"]]
+async def transaction(input: Input) -> list[Bound]:
+    """The statements of a transaction. Raises ValidationException when they cannot be in one."""
+    found = []
+    for request in input["TransactStatements"]:
+        found.append(await _bound(request))
+        await asyncio.sleep(0)
     if len({each.statement.reads for each in found}) > 1:
         raise errors.validation(MIXED_TRANSACTION)
     if any(each.statement.returning is not None for each in found):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from haar.services.dynamodb import access
+from haar.services.dynamodb.partiql import check
 from haar.services.dynamodb.partiql.plan import Plan, plan
 from haar.services.dynamodb.partiql.statements import Bound
 from haar.services.dynamodb.prepare import PREPARED
@@ -25,15 +26,19 @@ ACTIONS = {
 
 
 async def of_one(ctx: Context, input: Input) -> Sequence[Demand]:
-    return (await _demand(ctx, input[PREPARED], ""),)
+    """Keeps the statement with the input, as the others do."""
+    input[PREPARED] = bound = await check.statement(input)
+    return (await _demand(ctx, bound, ""),)
 
 
 async def of_batch(ctx: Context, input: Input) -> Sequence[Demand]:
-    return [await _demand(ctx, bound, "") for bound in input[PREPARED] if isinstance(bound, Bound)]
+    input[PREPARED] = found = await check.batch(input)
+    return [await _demand(ctx, bound, "") for bound in found if isinstance(bound, Bound)]
 
 
 async def of_transaction(ctx: Context, input: Input) -> Sequence[Demand]:
-    return [await _demand(ctx, bound, "ExecuteTransaction") for bound in input[PREPARED]]
+    input[PREPARED] = found = await check.transaction(input)
+    return [await _demand(ctx, bound, "ExecuteTransaction") for bound in found]
 
 
 async def _demand(ctx: Context, bound: Bound, enclosing: str) -> Demand:

@@ -136,6 +136,9 @@ class _Builder(lark.Transformer[lark.Token, Any]):
     def alias(self, children: list[Any]) -> NoReturn:
         raise errors.validation("Aliasing is not supported")
 
+    def distinct(self, children: list[Any]) -> NoReturn:
+        raise _unsupported(children[0])
+
     def clause(self, children: list[Any]) -> NoReturn:
         raise _unsupported(children[0])
 

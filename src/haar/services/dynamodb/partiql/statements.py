@@ -1,5 +1,6 @@
 """Statements ready to be planned: conditions compiled, values apart from the text, parameters counted. Kept by their text."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,7 +10,7 @@ from haar.services.dynamodb import errors, values
 from haar.services.dynamodb.expressions import paths, projections, updates
 from haar.services.dynamodb.expressions.conditions import COMPARATORS, FUNCTIONS, Call, Logic, Node, PathNode, ValueNode, check_call
 from haar.services.dynamodb.expressions.paths import Path
-from haar.services.dynamodb.limits import CACHED_STATEMENTS
+from haar.services.dynamodb.limits import CACHED_STATEMENT_CHARS, CACHED_STATEMENTS, STATEMENT_CHARS_AT_ONCE
 from haar.services.dynamodb.partiql import parse
 from haar.services.dynamodb.partiql.syntax import Collection, Literal, Parameter, Written
 from haar.services.dynamodb.values import Item, Value
@@ -68,9 +69,8 @@ class Bound:
         return parse.assembled(self.statement.inserted, dict(zip(self.statement.places, self.parameters, strict=True)))
 
 
-def bind(text: str, parameters: Sequence[Value] | None) -> Bound:
-    """Raises ValidationException for a statement that is wrong in itself, or with these parameters."""
-    statement = read(text)
+def bind(statement: Statement, parameters: Sequence[Value] | None) -> Bound:
+    """Raises ValidationException when the statement cannot be with these parameters."""
     given = parameters or ()
     if len(given) != len(statement.places):
         raise errors.validation(COUNT_MISMATCH)
@@ -91,11 +91,19 @@ def bind(text: str, parameters: Sequence[Value] | None) -> Bound:
     return Bound(statement, given, found)
 
 
-@lru_cache(maxsize=CACHED_STATEMENTS)
-def read(text: str) -> Statement:
-    """The statement that a text is. Raises ValidationException."""
-    written = parse.parse(text)
-    return _Compiler(written).statement()
+async def read(text: str) -> Statement:
+    """The statement that a text is; long ones are parsed in a helper thread. Raises ValidationException."""
+    if len(text) <= STATEMENT_CHARS_AT_ONCE:
+        return kept(text)
+    return await asyncio.to_thread(kept if len(text) <= CACHED_STATEMENT_CHARS else compiled, text)
+
+
+def compiled(text: str) -> Statement:
+    """Raises ValidationException for what is no statement, or wrong whatever its parameters will be."""
+    return _Compiler(parse.parse(text)).statement()
+
+
+kept = lru_cache(maxsize=CACHED_STATEMENTS)(compiled)
 
 
 class _Compiler:
