@@ -138,6 +138,15 @@ def test_capacity_of_transactions(table, dynamodb):
     assert read == {"TableName": items.name, "CapacityUnits": 4.0, "ReadCapacityUnits": 4.0}
 
 
+def test_a_transaction_has_four_megabytes_at_most(table, dynamodb):
+    items = table("id:S")
+    puts = [{"Put": {"TableName": items.name, "Item": {"id": S(str(at)), "a": S("x" * 390_000)}}} for at in range(11)]
+    code, message = refusal(dynamodb.transact_write_items, TransactItems=puts)
+    assert code == "ValidationException" and "4 MB" in message
+    dynamodb.transact_write_items(TransactItems=puts[:10])
+    assert items.scan(Select="COUNT")["Count"] > 0
+
+
 def test_statements_make_stream_records(table, client):
     items = table("id:S", StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})
     streams = client("dynamodbstreams")

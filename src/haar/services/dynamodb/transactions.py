@@ -17,6 +17,7 @@ from haar.services.dynamodb.limits import TOKEN_SECONDS, TRANSACTION_BYTES
 from haar.services.dynamodb.prepare import PREPARED
 from haar.services.dynamodb.tables import Table, Tables, table_name
 from haar.services.dynamodb.throughput import Throughput
+from haar.services.dynamodb.values import item_size
 from haar.services.dynamodb.writes import Outcome, Write
 from haar.services.service import Context, Demand, Host, Input, Output
 from haar.store.contract import Transaction
@@ -88,6 +89,8 @@ async def commit(ctx: Context, input: Input, given: Sequence[dict[str, Any]], di
     token = input.get("ClientRequestToken")
     actions = [await _action(ctx, each) for each in given]
     _check_distinct([(each.table.space, each.write.key) for each in actions if each.write is not None])
+    if sum(each.input[PREPARED].size or item_size(each.input.get("Key", {})) for each in actions) > TRANSACTION_BYTES:
+        raise errors.validation("Aggregate size of all items in the transaction cannot exceed 4 MB")
     now = ctx.now()
     meter = ctx.host.get(Throughput)
     for table in {action.table.space: action.table for action in actions}.values():
