@@ -104,6 +104,7 @@ def test_a_backup_from_making_to_deleting(table, dynamodb):
 
 def test_lists_of_backups(table, dynamodb):
     made = table("id:S")
+    recover(made)
     arns = [back_up(made, "same") for _ in range(3)]
     other = back_up(table("id:S"))
     listed = lambda **more: dynamodb.list_backups(**{"TableName": made.name, **more})

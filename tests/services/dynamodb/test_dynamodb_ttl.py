@@ -76,9 +76,10 @@ def test_expired_items_leave_and_others_stay(table, client):
     assert made.scan(IndexName="byX", Select="COUNT")["Count"] == len(kept)
     streams = client("dynamodbstreams")
     arn = made.describe_table()["Table"]["LatestStreamArn"]
-    shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]["ShardId"]
-    iterator = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
-    records = streams.get_records(ShardIterator=iterator)["Records"]
+    records = []
+    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        where = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": "TRIM_HORIZON"}
+        records += streams.get_records(ShardIterator=streams.get_shard_iterator(**where)["ShardIterator"])["Records"]
     removed = [record for record in records if record["eventName"] == "REMOVE"]
     assert len(removed) == 62 and all(record["dynamodb"]["OldImage"]["x"] == S("x") for record in removed)
     assert {tuple(sorted(record["userIdentity"].items())) for record in removed} == {

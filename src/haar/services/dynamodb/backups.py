@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Backup.Tutorial.html
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,6 +24,7 @@ from haar.services.dynamodb.tables import table_arn
 from haar.services.service import Context, Demand, Host, Input, Output
 from haar.store.contract import Reader, Transaction
 
+SPACE_LETTERS = 12
 MARK = "0123456789abcdef"
 SYSTEM_MARK = "00000000"
 PAGE = 200
@@ -98,30 +100,40 @@ def on_backup(action: str) -> Callable[[Context, Input], Sequence[Demand]]:
 
 @service.operation("CreateBackup", on_table("CreateBackup"))
 async def create_backup(ctx: Context, input: Input) -> Output:
-    name, host = input["TableName"], ctx.host
-    table_place = records.place(ctx.region, name)
-    space = "db:" + host.ids.text(12)
-
-    async def create(tx: Transaction) -> Backup:
-        data = await tx.get(*table_place)
-        record = None if data is None else records.decode(data)
-        if record is None or record.status == "CREATING":
-            raise errors.no_table(name)
-        backup = Backup(await _fresh_id(ctx, tx), input["BackupName"], ctx.now(), record, space)
-        put(tx, backup)
-        stamp = host.get(Stamps).of(tx)
-        if record.history is None:
-            # What changes from now on is logged until the copy is done, so that it is of this moment.
-            record.history = History(history.day_of(stamp), ctx.now())
-            tx.put(*table_place, records.encode(record))
-        settled = stamp if not host.config.store else stamp + int(SETTLE_SECONDS * 1e6)
-        copies.begin(host, tx, Copying(ctx.region, record.space, space, settled, backup=backup.id, source_table=name))
-        return backup
-
-    backup = await ctx.store.transact(create)
+    """The backup is of a moment between the request and its answer."""
+    host = ctx.host
+    backup = await ctx.store.transact(lambda tx: _begin(ctx, tx, input, settled=not host.config.store))
+    if backup is None:
+        # Only now does every writer elsewhere log what it changes.
+        await asyncio.sleep(SETTLE_SECONDS)
+        backup = await ctx.store.transact(lambda tx: _begin(ctx, tx, input, settled=True))
+    assert backup is not None
     count = await host.get(Counts).of(backup.record)
     backup.bytes, backup.items = count.bytes, count.items
     return {"BackupDetails": details(backup, ctx.account)}
+
+
+async def _begin(ctx: Context, tx: Transaction, input: Input, settled: bool) -> Backup | None:
+    """Starts the backup; None when changes are logged from now on, and have to be for a while first."""
+    name, host = input["TableName"], ctx.host
+    table_place = records.place(ctx.region, name)
+    data = await tx.get(*table_place)
+    record = None if data is None else records.decode(data)
+    if record is None or record.status == "CREATING":
+        raise errors.no_table(name)
+    backup = Backup(await _fresh_id(ctx, tx), input["BackupName"], ctx.now(), records.decode(records.encode(record)), "")
+    stamp = host.get(Stamps).of(tx)
+    if record.history is None:
+        record.history = History(history.day_of(stamp), ctx.now())
+        tx.put(*table_place, records.encode(record))
+        if not settled:
+            return None
+    elif not settled and ctx.now() < record.history.since + SETTLE_SECONDS:
+        return None
+    backup.space = "db:" + host.ids.text(SPACE_LETTERS)
+    put(tx, backup)
+    copies.begin(host, tx, Copying(ctx.region, record.space, backup.space, stamp, backup=backup.id, source_table=name))
+    return backup
 
 
 async def _fresh_id(ctx: Context, tx: Transaction) -> str:

@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Point-in-time-r
 
 import asyncio
 from datetime import datetime
+from functools import partial
 from typing import Any, NoReturn
 
 from haar.services.dynamodb import backups, copies, errors, history, records
@@ -84,7 +85,11 @@ async def update_continuous_backups(ctx: Context, input: Input) -> Output:
         tx.put(*place, records.encode(record))
         return record
 
-    return _described(await ctx.store.transact(update), ctx.now())
+    record = await ctx.store.transact(update)
+    if record.history is not None and record.history.since > ctx.now():
+        # Answered once every writer elsewhere logs what it changes: from then on the table can be restored.
+        await asyncio.sleep(record.history.since - ctx.now())
+    return _described(record, ctx.now())
 
 
 async def _switch_on(ctx: Context, record: TableRecord, days: int | None) -> None:
@@ -94,7 +99,7 @@ async def _switch_on(ctx: Context, record: TableRecord, days: int | None) -> Non
         kept.days = days or kept.days
         return
     first_day = int(now // DAY_SECONDS) if kept is None else kept.first_day
-    # Elsewhere writers may not know for a moment that changes are logged.
+    # Writers elsewhere may not know for a moment that changes are logged.
     since = now if not ctx.host.config.store else now + SETTLE_SECONDS
     record.history = History(first_day, since, days or RECOVERY_DAYS)
 
@@ -122,12 +127,21 @@ async def tidy(host: Host) -> None:
         for row in rows:
             record = records.decode(row.value)
             kept = record.history
-            if kept is not None and kept.days is not None and kept.first_day < _first_day(kept, now):
+            if kept is None:
+                continue
+            if kept.days is None and kept.since < now - TIDY_SECONDS:
+                await host.store.transact(partial(_end_unused, host, record))
+            elif kept.days is not None and kept.first_day < _first_day(kept, now):
                 await _trim(host, record.region, record.name, now)
         if len(rows) < READ_CHUNK_MOST:
             break
         after = (rows[-1].partition, rows[-1].sort)
     await _expire_backups(host, now)
+
+
+async def _end_unused(host: Host, seen: TableRecord, tx: Transaction) -> None:
+    """Ends the log of a backup that was never begun: haar ended before."""
+    await copies.release(host, tx, copies.Copying(seen.region, seen.space, "", source_table=seen.name))
 
 
 def _first_day(kept: History, now: float) -> int:
@@ -160,12 +174,12 @@ async def _expire_backups(host: Host, now: float) -> None:
         for row in rows:
             backup = backups.decode(row.value)
             if backup.expires is not None and backup.expires <= now and not backup.restoring:
-                await host.store.transact(lambda tx, backup=backup: _expire(host, tx, backup))  # type: ignore[misc]
+                await host.store.transact(partial(_expire, host, backup))
         if len(rows) < READ_CHUNK_MOST:
             return
         after = (rows[-1].partition, rows[-1].sort)
 
 
-async def _expire(host: Host, tx: Transaction, backup: backups.Backup) -> None:
+async def _expire(host: Host, backup: backups.Backup, tx: Transaction) -> None:
     tx.delete(*backups.place(backup.record.region, backup.id))
     clearing(host).put(tx, backup.space, backup.space.encode(), host.clock.now())
