@@ -395,3 +395,10 @@ def test_documentation_parts_and_versions(api: Api):
     assert made["version"] == "v1" and gateway.get_documentation_versions(**which)["items"][0]["description"] == "d"
     gateway.delete_documentation_version(**which, documentationVersion="v1")
     assert refused(gateway.get_documentation_version, **which, documentationVersion="v1")[0] == "NotFoundException"
+
+
+def test_what_is_sent_by_mistake(client: Callable[..., Any]):
+    gateway = client("apigateway")
+    for position in ("x", "\u00e4", "\U0001f600"):
+        assert refused(gateway.get_rest_apis, position=position) == ("BadRequestException", "Invalid position parameter specified", 400)
+    assert refused(gateway.create_api_key, stageKeys=[{"restApiId": "abcdefghij"}])[0] == "BadRequestException"

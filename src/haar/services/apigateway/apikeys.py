@@ -38,6 +38,8 @@ async def create_api_key(ctx: Context, input: Input) -> Output:
         if input.get(member):
             key[member] = input[member]
     check_tags(key.get("tags", {}))
+    if not all(one.get("restApiId") and one.get("stageName") for one in input.get("stageKeys", ())):
+        raise errors.bad_request("Invalid stage key specified")
     stages = [f"{one['restApiId']}/{one['stageName']}" for one in input.get("stageKeys", ())]
     key |= {"enabled": input.get("enabled", False), "createdDate": now, "lastUpdatedDate": now, "stageKeys": stages}
 

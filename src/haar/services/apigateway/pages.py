@@ -1,7 +1,6 @@
 """Pages of lists: `position` and `limit`, as API Gateway has them."""
 
 import base64
-import binascii
 from collections.abc import Callable, Sequence
 
 from haar.services.apigateway import errors
@@ -29,5 +28,5 @@ def page(items: Sequence[Doc], input: Input, key: Callable[[Doc], str]) -> Doc:
 def _decode(position: str) -> str:
     try:
         return base64.urlsafe_b64decode(position).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise errors.bad_request("Invalid position parameter specified") from None
