@@ -1,5 +1,7 @@
 """ExecuteStatement, BatchExecuteStatement, ExecuteTransaction: what statements read, write, answer and refuse."""
 
+import random
+
 import pytest
 from tests.services.dynamodb.conftest import eventually, refusal
 from tests.services.dynamodb.test_dynamodb_access import denied, user  # noqa: F401 - a fixture
@@ -165,6 +167,29 @@ def test_several_partitions_come_in_pages_of_ten(music):
     assert [row["artist"]["S"] for row in first["Items"] + rest["Items"]] == [f"a{number:02}" for number in range(13)]
     many = "SELECT * FROM {t} WHERE artist IN [" + ", ".join(f"'{number}'" for number in range(51)) + "]"
     assert music.refused(many)[0] == "ValidationException"
+
+
+@pytest.mark.parametrize("limit", [None, 1, 3])
+@pytest.mark.parametrize("direction", ["ASC", "DESC"])
+@pytest.mark.parametrize("source", ["{t}", '{t}."byRating"'])
+def test_several_partitions_in_the_order_of_their_sort_key(table, source, direction, limit):
+    items = table("artist:S", "title:S", local={"byRating": ("artist:S", "rating:N")})
+    music, dice = Music(items), random.Random(5)
+    made = [(artist, f"s{at:02}", dice.randrange(5)) for artist in "abc" for at in range(12) if dice.random() < 0.7]
+    for artist, title, rating in made:
+        items.put_item(Item={"artist": S(artist), "title": S(title), "rating": N(rating)})
+    column = "rating" if "byRating" in source else "title"
+    statement = f"SELECT * FROM {source} WHERE artist IN ['c', 'a', 'b'] AND title <> 's05' ORDER BY {column} {direction}"
+    found, more = [], {} if limit is None else {"Limit": limit}
+    while True:
+        page = music.run(statement, **more)
+        found += [(row["artist"]["S"], row["title"]["S"], int(row["rating"]["N"])) for row in page["Items"]]
+        if "NextToken" not in page:
+            break
+        more["NextToken"] = page["NextToken"]
+    assert sorted(found) == sorted(row for row in made if row[1] != "s05")
+    order = [row[2] if column == "rating" else row[1] for row in found]
+    assert order == sorted(order, reverse=direction == "DESC")
 
 
 def test_consumed_capacity_is_that_of_the_operation(music):

@@ -90,6 +90,30 @@ def test_no_text_trips_the_parser(text: str) -> None:
             assert refused.code == "ValidationException"
 
 
+WIDE = IndexRecord("wide", "w", False, [("a", "HASH"), ("b", "HASH"), ("c", "RANGE"), ("d", "RANGE")], "ALL")
+KINDS = {"pk": "S", "sk": "S", "a": "S", "b": "N", "c": "S", "d": "N"}
+WIDE_TABLE = Table(TableRecord("t", "r", "id", "s", 0.0, KEYS, KINDS, [WIDE]), "1")
+
+
+@pytest.mark.parametrize(
+    "where, hashes, ranges",
+    [
+        ("a = 'x' AND b = 1", ["a", "b"], []),
+        ("b = 1 AND c = 'y' AND a = 'x' AND d > 3", ["a", "b"], ["c", "d"]),
+        ("a = 'x' AND b = 1 AND begins_with(c, 'y') AND d > 3", ["a", "b"], ["c"]),
+        ("a = 'x' AND b = 1 AND d > 3", ["a", "b"], []),
+        ("a = 'x' AND c = 'y'", [], []),
+        ("a = 'x' AND b IN [1, 2]", [], []),
+    ],
+)
+def test_keys_of_several_attributes(where: str, hashes: list[str], ranges: list[str]) -> None:
+    bound = bind(f"SELECT * FROM t.wide WHERE {where}")
+    made = plan(bound, WIDE_TABLE, WIDE_TABLE.index["wide"])
+    assert (sorted(made.hashes), sorted(made.ranges)) == (hashes, ranges)
+    (span,) = made.spans(bound.values, None)
+    assert (span.partition is None) == (not hashes) and span.space == "w"
+
+
 attributes = st.sampled_from(["pk", "sk", "v"])
 texts = st.sampled_from(["'a'", "'b'", "'k'", "'kk'", "'l'"])
 numbers = st.sampled_from(["1", "2", "3"])

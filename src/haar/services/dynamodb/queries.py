@@ -13,7 +13,7 @@ from haar.services.dynamodb.face import service
 from haar.services.dynamodb.images import SIZE_BYTES, size_of, values_of
 from haar.services.dynamodb.prepare import PREPARED, Prepared
 from haar.services.dynamodb.ranges import query_span, start_key
-from haar.services.dynamodb.reads import Page, Span, read_page
+from haar.services.dynamodb.reads import Page, Reading, Span, read_pages
 from haar.services.dynamodb.tables import Index, Table, Tables
 from haar.services.dynamodb.throughput import Throughput
 from haar.services.dynamodb.values import Item
@@ -80,8 +80,10 @@ def check_source(input: Input, index: Index | None) -> None:
         )
 
 
-async def answer(ctx: Context, input: Input, table: Table, index: Index | None, spans: Sequence[Span]) -> dict[str, Any]:
-    """Reads the spans, one after the other, as far as one page goes."""
+async def answer(
+    ctx: Context, input: Input, table: Table, index: Index | None, spans: Sequence[Span], read: Reading = read_pages
+) -> dict[str, Any]:
+    """Reads the spans, one after the other or as `read` has it, as far as one page goes."""
     prepared: Prepared = input[PREPARED]
     consumed = Consumed(table)
     consistent = bool(input.get("ConsistentRead"))
@@ -93,11 +95,7 @@ async def answer(ctx: Context, input: Input, table: Table, index: Index | None, 
         table.check_paths(prepared.nested)
     meter = ctx.host.get(Throughput)
     meter.admit(table, reads=True, index=None if index is None else index.name)
-    page = Page()
-    for span in spans:
-        await read_page(ctx.store, span, input.get("Limit"), prepared.condition, page)
-        if page.last is not None:
-            break
+    page = await read(ctx.store, spans, input.get("Limit"), prepared.condition)
     detail = wanted(input)
     if detail is not None or meter.enforced:
         units = read_units(page.size, consistent)

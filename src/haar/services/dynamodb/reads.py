@@ -1,7 +1,7 @@
 """The one way that items are read in order: pages of Query and Scan."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from haar.services.dynamodb import keys
@@ -101,6 +101,19 @@ async def read_page(reader: Reader, span: Span, limit: int | None, keep: Filter 
         after = places(-1)
         left = PAGE_BYTES - page.most
         chunk = max(1, min(READ_CHUNK_MOST, left * page.scanned // max(page.most, 1) + 1))
+
+
+async def read_pages(reader: Reader, spans: Sequence[Span], limit: int | None, keep: Filter | None = None) -> Page:
+    """One page of several spans, one after the other."""
+    page = Page()
+    for span in spans:
+        await read_page(reader, span, limit, keep, page)
+        if page.last is not None:
+            break
+    return page
+
+
+Reading = Callable[[Reader, Sequence[Span], int | None, Filter | None], Awaitable[Page]]
 
 
 async def _read(reader: Reader, span: Span, after: Key | None, limit: int) -> tuple[Callable[[int], Key], list[bytes]]:

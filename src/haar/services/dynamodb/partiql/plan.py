@@ -9,6 +9,7 @@ from haar.services.dynamodb.expressions.conditions import Call, Logic, Node, Pat
 from haar.services.dynamodb.expressions.keyconditions import FLIPPED, LEGACY, KeyCondition
 from haar.services.dynamodb.keys import KeyPart
 from haar.services.dynamodb.limits import STATEMENT_PARTITIONS
+from haar.services.dynamodb.partiql.merge import resumed
 from haar.services.dynamodb.partiql.statements import Bound, Statement
 from haar.services.dynamodb.ranges import query_span, start_key
 from haar.services.dynamodb.reads import Span
@@ -36,6 +37,12 @@ class Plan:
     order: str | None = None
     """asc or desc, of the sort key; None where nothing is said."""
     hash_order: str | None = None
+    merged: bool = False
+    """Whether the sort key orders before the partition key: partitions are read together then."""
+
+    @property
+    def descending(self) -> bool:
+        return self.order == "desc"
 
     def key(self, values: Mapping[str, Value]) -> Item:
         """The primary key of the one item. Raises ValidationException when WHERE does not say it."""
@@ -57,13 +64,23 @@ class Plan:
             return [Span((self.index or self.table).space, after=after)]
         ranges = {name: KeyCondition(operator, [values[each] for each in names]) for name, (operator, names) in self.ranges.items()}
         spans: list[Span] = []
-        for hashed in self._partitions(values):
+        begun: int | None = None
+        for at, hashed in enumerate(self._partitions(values)):
             conditions = {name: KeyCondition("EQ", [value]) for name, value in hashed.items()} | ranges
             here = start is not None and all(start.get(name) == value for name, value in hashed.items())
             if here:
-                spans = []
-            spans.append(query_span(self.table, self.index, conditions, start if here else None, self.order == "desc"))
-        return spans
+                begun = at
+            spans.append(query_span(self.table, self.index, conditions, start if here else None, self.descending))
+        if start is None or begun is None:
+            return spans
+        return resumed(spans, begun, self.sorts, start, self.index is not None) if self.merged else spans[begun:]
+
+    @property
+    def sorts(self) -> tuple[KeyPart, ...]:
+        """The sort key attributes of what is read."""
+        if self.index is not None:
+            return self.index.ranges
+        return (self.table.range,) if self.table.range is not None else ()
 
     def _partitions(self, values: Mapping[str, Value]) -> Iterator[Item]:
         """The partition keys, each once."""
@@ -194,5 +211,6 @@ def _order(made: Plan, statement: Statement, hashes: tuple[KeyPart, ...], ranges
             made.hash_order = direction
         elif any(part.name == name for part in ranges):
             made.order = made.order or direction
+            made.merged = made.hash_order is None
         else:
             raise errors.validation(f"Variable reference {name} in ORDER BY clause must be part of the primary key")

@@ -10,10 +10,11 @@ from haar.services.dynamodb import errors, items, queries, transactions, values
 from haar.services.dynamodb.expressions.projections import Compiled as Projection
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.limits import ITEM_BYTES, STATEMENT_PARTITION_ROWS
-from haar.services.dynamodb.partiql import demands, tokens
+from haar.services.dynamodb.partiql import demands, merge, tokens
 from haar.services.dynamodb.partiql.plan import NO_KEY, Plan, plan
 from haar.services.dynamodb.partiql.statements import Bound
 from haar.services.dynamodb.prepare import PREPARED, Prepared
+from haar.services.dynamodb.reads import read_pages
 from haar.services.dynamodb.tables import Table, Tables, table_name
 from haar.services.dynamodb.values import Item
 from haar.services.service import Context, Input, Output
@@ -58,7 +59,9 @@ async def _select(ctx: Context, input: Input, bound: Bound) -> Output:
     spans = made.spans(bound.values, tokens.key_of(ctx, input))
     if len(spans) > 1:
         asked["Limit"] = min(input.get("Limit", STATEMENT_PARTITION_ROWS), STATEMENT_PARTITION_ROWS)
-    output = await queries.answer(ctx, asked, table, index, spans)
+    together = made.merged and len(spans) > 1
+    read = merge.reading(made.sorts, made.descending) if together else read_pages
+    output = await queries.answer(ctx, asked, table, index, spans, read)
     del output["Count"], output["ScannedCount"]
     if (last := output.get("LastEvaluatedKey")) is not None:
         output["NextToken"] = tokens.made(ctx, input, last)
