@@ -17,8 +17,10 @@ from haar.services.lambda_ import (  # noqa: E402
     layerpermissions,  # noqa: F401
     layers,  # noqa: F401
     management,  # noqa: F401
+    mappings,  # noqa: F401
     packages,
     permissions,  # noqa: F401
+    pollers,
     streaming,  # noqa: F401
     tags,  # noqa: F401
     urlroute,
@@ -27,4 +29,4 @@ from haar.services.lambda_ import (  # noqa: E402
 )
 
 service.routes += [codeurls.CodeRoute(), urlroute.FunctionUrlRoute()]
-service.background += [asynchronous.run, packages.sweep]
+service.background += [asynchronous.run, packages.sweep, pollers.run]

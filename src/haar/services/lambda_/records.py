@@ -9,6 +9,9 @@ lambda.urls          region/name  qualifier   UrlConfig ("" for the unqualified 
 lambda.urlids        url id                   region/name and qualifier
 lambda.layers        region       name        Layer: how many versions it has had
 lambda.layerversions region/name  number      LayerVersion
+lambda.mappings      region       uuid        an event source mapping (mappingrecords.py)
+lambda.lanes         uuid         shard, lane how far a mapping has got
+lambda.mappingstates uuid                     what came of its last batch
 lambda.code          sha-256      chunk       a package in pieces (packages.py)
 lambda.coderefs      sha-256      holder      which versions of functions and layers hold a package
 lambda.codegarbage   sha-256                  when a package that nobody may hold is looked at

@@ -1,18 +1,34 @@
-"""Tags of functions."""
+"""Tags of functions and event source mappings."""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
 
 from haar.services.lambda_ import service
 from haar.services.lambda_.access import tag_conditions, tags_of
-from haar.services.lambda_.errors import invalid, no_function
+from haar.services.lambda_.errors import invalid, no_function, no_policy
+from haar.services.lambda_.mappingrecords import find_mapping, put_mapping
 from haar.services.lambda_.names import FunctionName, parse_name
-from haar.services.lambda_.records import Function, find_function, put_function
+from haar.services.lambda_.records import find_function, put_function
 from haar.services.service import Context, Demand, Demands, Input, Output
 from haar.store.contract import Transaction
 
 MAX_TAGS = 50
+_MAPPING = re.compile(r"arn:aws:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):event-source-mapping:(?P<uuid>[0-9a-f-]{36})")
+
+Change = Callable[[dict[str, str]], dict[str, str]]
 
 
-def _resource(context: Context, input: Input) -> FunctionName:
+class MappingName(NamedTuple):
+    arn: str
+    region: str
+    uuid: str
+
+
+def _resource(context: Context, input: Input) -> FunctionName | MappingName:
     arn = input["Resource"]
+    if (found := _MAPPING.fullmatch(arn)) and found["account"] == context.account:
+        return MappingName(arn, found["region"], found["uuid"])
     if ":function:" not in arn:
         raise invalid(f"haar has no resource of this kind to tag: {arn}")
     name = parse_name(arn, context.region, context.account)
@@ -21,35 +37,55 @@ def _resource(context: Context, input: Input) -> FunctionName:
     return name
 
 
+async def _tags(context: Context, resource: FunctionName | MappingName) -> dict[str, str]:
+    if isinstance(resource, FunctionName):
+        return dict(await tags_of(context, resource))
+    mapping = await find_mapping(context.store, resource.region, resource.uuid)
+    return mapping.tags if mapping else {}
+
+
 def _on_resource(action: str) -> Demands:
     async def demands(context: Context, input: Input) -> list[Demand]:
-        name = _resource(context, input)
+        resource = _resource(context, input)
         conditions = tag_conditions(input.get("Tags", {}))
         if "TagKeys" in input:
             conditions = {"aws:TagKeys": input["TagKeys"]}
-        return [Demand(action, name.arn, conditions, tags=await tags_of(context, name))]
+        return [Demand(action, resource.arn, conditions, tags=await _tags(context, resource))]
 
     return demands
 
 
 @service.operation("ListTags", _on_resource("lambda:ListTags"))
 async def list_tags(context: Context, input: Input) -> Output:
-    name = _resource(context, input)
-    function = await find_function(context.store, name)
-    if function is None:
-        raise no_function(name.arn)
-    return {"Tags": function.tags}
+    resource = _resource(context, input)
+    if isinstance(resource, MappingName):
+        if await find_mapping(context.store, resource.region, resource.uuid) is None:
+            raise no_policy()
+    elif await find_function(context.store, resource) is None:
+        raise no_function(resource.arn)
+    return {"Tags": await _tags(context, resource)}
 
 
-async def _change(context: Context, name: FunctionName, tags: dict[str, str], gone: list[str]) -> None:
+def _checked(tags: dict[str, str]) -> dict[str, str]:
+    if len(tags) > MAX_TAGS:
+        raise invalid("Number of tags exceeds resource tag limit.")
+    return tags
+
+
+async def _change(context: Context, resource: FunctionName | MappingName, change: Change) -> None:
     async def write(tx: Transaction) -> None:
-        function: Function | None = await find_function(tx, name)
+        if isinstance(resource, MappingName):
+            mapping = await find_mapping(tx, resource.region, resource.uuid)
+            if mapping is None:
+                raise no_policy()
+            mapping.tags = _checked(change(mapping.tags))
+            put_mapping(tx, resource.region, mapping)
+            return
+        function = await find_function(tx, resource)
         if function is None:
-            raise no_function(name.arn)
-        function.tags = {key: value for key, value in (function.tags | tags).items() if key not in gone}
-        if len(function.tags) > MAX_TAGS:
-            raise invalid("Number of tags exceeds resource tag limit.")
-        put_function(tx, name, function)
+            raise no_function(resource.arn)
+        function.tags = _checked(change(function.tags))
+        put_function(tx, resource, function)
 
     await context.store.transact(write)
 
@@ -58,11 +94,12 @@ async def _change(context: Context, name: FunctionName, tags: dict[str, str], go
 async def tag_resource(context: Context, input: Input) -> Output:
     if not input["Tags"]:
         raise invalid("An error occurred and the request cannot be processed.")
-    await _change(context, _resource(context, input), input["Tags"], [])
+    await _change(context, _resource(context, input), lambda tags: tags | input["Tags"])
     return {}
 
 
 @service.operation("UntagResource", _on_resource("lambda:UntagResource"))
 async def untag_resource(context: Context, input: Input) -> Output:
-    await _change(context, _resource(context, input), {}, input["TagKeys"])
+    gone = set(input["TagKeys"])
+    await _change(context, _resource(context, input), lambda tags: {key: value for key, value in tags.items() if key not in gone})
     return {}

@@ -1,11 +1,10 @@
 """Function URLs: an address of its own for a function or an alias."""
 
-import asyncio
-import socket
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from haar.services.addresses import Addresses
 from haar.services.lambda_ import service
 from haar.services.lambda_.access import named, on_function
 from haar.services.lambda_.errors import conflict, invalid, no_policy, not_found
@@ -22,43 +21,13 @@ from haar.services.lambda_.records import (
     find_url,
     partition,
 )
-from haar.services.service import Context, Host, Input, Output
+from haar.services.service import Context, Input, Output
 from haar.store.contract import Reader, Transaction
 
 PATH = "/_haar/lambda-url/"
 LABEL = ".lambda-url."
 ID_LETTERS = 32
 LIST_LIMIT = 50
-PROBE_SECONDS = 2.0
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-
-
-class Addresses:
-    """In which of its two forms a URL is shown: by host where names below `localhost` lead here, by path elsewhere."""
-
-    def __init__(self, host: Host) -> None:
-        self._config = host.config
-        self._names_resolve: bool | None = None
-
-    async def url(self, context: Context, url_id: str, region: str) -> str:
-        scheme = "https" if context.secure else "http"
-        authority = context.headers.get("host") or f"{self._config.host}:{self._config.port}"
-        name, colon, port = authority.rpartition(":")
-        if not colon:
-            name, port = authority, ""
-        if name in LOOPBACK and await self._resolve():
-            return f"{scheme}://{url_id}{LABEL}{region}.localhost{colon}{port}/"
-        return f"{scheme}://{authority}{PATH}{url_id}/"
-
-    async def _resolve(self) -> bool:
-        if self._names_resolve is None:
-            try:
-                async with asyncio.timeout(PROBE_SECONDS):
-                    await asyncio.get_running_loop().getaddrinfo(f"haar{LABEL}local.localhost", None, type=socket.SOCK_STREAM)
-                self._names_resolve = True
-            except (OSError, TimeoutError):
-                self._names_resolve = False
-        return self._names_resolve
 
 
 def _conditions(input: Input) -> Mapping[str, Sequence[str]]:
@@ -71,7 +40,7 @@ def _moment(seconds: float) -> str:
 
 async def shown(context: Context, name: FunctionName, config: UrlConfig, *, modified: bool = True) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "FunctionUrl": await context.host.get(Addresses).url(context, config.id, name.region),
+        "FunctionUrl": await context.host.get(Addresses).url(context, f"{config.id}{LABEL}{name.region}", PATH + config.id) + "/",
         "FunctionArn": name.qualified,
         "AuthType": config.auth,
         "CreationTime": _moment(config.created),
