@@ -41,6 +41,8 @@ async def _change(ctx: Context, name: str, change: Callable[[TableRecord], T]) -
         if data is None:
             raise errors.table_not_found(name)
         record = records.decode(data)
+        if record.status == "CREATING":
+            raise errors.table_not_found(name)
         result = change(record)
         tx.put(*place, records.encode(record))
         return result

@@ -42,6 +42,8 @@ async def change_record(ctx: Context, arn: str, change: Callable[[TableRecord], 
         if data is None:
             raise errors.arn_not_found(arn)
         record = records.decode(data)
+        if record.status == "CREATING":
+            raise errors.table_not_found(record.name)
         change(record)
         tx.put(*place, records.encode(record))
 

@@ -44,6 +44,8 @@ async def update_table(ctx: Context, input: Input) -> Output:
         if data is None:
             raise errors.table_not_found(input["TableName"])
         before, record = records.decode(data), records.decode(data)
+        if record.status == "CREATING":
+            raise errors.table_not_found(record.name)
         work = _change(ctx, input, record)
         await streams.change(ctx.host, tx, record, input.get("StreamSpecification"))
         tx.put(*place, records.encode(record))
