@@ -287,6 +287,8 @@ def test_delete(music):
         ("SELECT * FROM {t} WHERE artist = 'a' b", WELL_FORMED + "Unexpected token after expression"),
         ("SELECT * WHERE artist = 'a'", WELL_FORMED + "Expected FROM after SELECT list"),
         ("DELETE {t} WHERE artist = 'a'", WELL_FORMED + "Expected FROM after DELETE"),
+        ("SELECT artist AS a FROM {t}", WELL_FORMED + "Aliases of tables and columns are not supported"),
+        ("SELECT * FROM {t} m WHERE artist = 'a'", WELL_FORMED + "Aliases of tables and columns are not supported"),
         ("SELECT DISTINCT artist FROM {t}", "Unsupported clause: DISTINCT at 1:8:8"),
         ("SELECT * FROM {t} WHERE artist = 'a' LIMIT 5", "Unsupported clause: LIMIT"),
         ("SELECT FROM {t}", WELL_FORMED + "Unexpected keyword"),

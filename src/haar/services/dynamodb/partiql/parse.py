@@ -134,7 +134,7 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         return children[0], children[1] if len(children) > 1 else None
 
     def alias(self, children: list[Any]) -> NoReturn:
-        raise errors.validation("Aliasing is not supported")
+        raise malformed("Aliases of tables and columns are not supported")
 
     def distinct(self, children: list[Any]) -> NoReturn:
         raise _unsupported(children[0])
