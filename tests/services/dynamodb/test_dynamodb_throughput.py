@@ -40,3 +40,11 @@ def test_bursts_end(slow):
     keys = {name: {"Keys": [{"id": S("b")}]} for name in ("slow", "quick")}
     answer = slow.batch_get_item(RequestItems=keys)
     assert answer["UnprocessedKeys"] == {"slow": keys["slow"]} and answer["Responses"]["quick"] == [{"id": S("b")}]
+
+
+def test_conditions_that_fail_cost_as_well(slow):
+    large = {"id": S("1"), "x": S("x" * 290_000)}
+    slow.put_item(TableName="slow", Item=large)
+    condition = {"Item": {"id": S("1")}, "ConditionExpression": "attribute_not_exists(id)"}
+    assert refusal(slow.put_item, TableName="slow", **condition)[0] == "ConditionalCheckFailedException"
+    assert refusal(slow.put_item, TableName="slow", **condition)[0] == "ProvisionedThroughputExceededException"

@@ -53,6 +53,8 @@ def new_table(ctx: Context, input: Input) -> TableRecord:
     billing = input.get("BillingMode", "PROVISIONED")
     throughput = input.get("ProvisionedThroughput")
     schema.check_billing(billing, throughput)
+    on_demand = schema.ceilings(input.get("OnDemandThroughput"), "table", billing, create=True)
+    schema.check_warm(input.get("WarmThroughput"), schema.warm_units(None, billing, schema.units(throughput)), "table")
     streams.check_created(input.get("StreamSpecification"))
     defined = schema.definitions(input.get("AttributeDefinitions") or [])
     keys = schema.key_schema(input.get("KeySchema") or [])
@@ -81,7 +83,7 @@ def new_table(ctx: Context, input: Input) -> TableRecord:
         billing=billing,
         billing_changed=ctx.now() if billing == "PAY_PER_REQUEST" else None,
         throughput=schema.units(throughput),
-        on_demand=input.get("OnDemandThroughput"),
+        on_demand=on_demand or None,
         warm=input.get("WarmThroughput"),
         table_class=input.get("TableClass"),
         protected=bool(input.get("DeletionProtectionEnabled")),

@@ -5,6 +5,7 @@ from typing import Any
 
 from haar.services.dynamodb.counts import Count
 from haar.services.dynamodb.records import IndexRecord, TableRecord, Throughput
+from haar.services.dynamodb.schema import warm_units
 from haar.services.dynamodb.tables import table_arn
 
 
@@ -84,11 +85,7 @@ def _throughput(throughput: Throughput) -> dict[str, Any]:
 
 
 def _warm(warm: dict[str, int] | None, billing: str, throughput: Throughput) -> dict[str, Any]:
-    """What a table can take at once: at least AWS's starting values for on-demand tables."""
-    on_demand = billing == "PAY_PER_REQUEST"
-    read = max(12000 if on_demand else throughput.read, (warm or {}).get("ReadUnitsPerSecond", 0))
-    write = max(4000 if on_demand else throughput.write, (warm or {}).get("WriteUnitsPerSecond", 0))
-    return {"ReadUnitsPerSecond": read, "WriteUnitsPerSecond": write, "Status": "ACTIVE"}
+    return {**warm_units(warm, billing, throughput), "Status": "ACTIVE"}
 
 
 def _index(index: IndexRecord, arn: str, count: Count, billing: str, status: str | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import orjson
 
 from haar.services.dynamodb import errors, writes
 from haar.services.dynamodb.access import on_item
-from haar.services.dynamodb.capacity import Consumed, read_units, wanted
+from haar.services.dynamodb.capacity import Consumed, read_units, wanted, write_units
 from haar.services.dynamodb.collections import collection_metrics
 from haar.services.dynamodb.expressions.projections import projector
 from haar.services.dynamodb.expressions.updates import Compiled as Update
@@ -19,6 +19,7 @@ from haar.services.dynamodb.throughput import Throughput
 from haar.services.dynamodb.values import Item, value_size
 from haar.services.dynamodb.writes import Outcome, Write
 from haar.services.service import Context, Input, Output
+from haar.wire.errors import ServiceError
 
 
 @service.operation("GetItem", on_item("GetItem"))
@@ -74,7 +75,8 @@ async def update_item(ctx: Context, input: Input) -> Output:
         image = outcome.old if kind.endswith("_OLD") else outcome.new
         if image is not None and kind.startswith("UPDATED"):
             update = input[PREPARED].update
-            returned = {} if update is None else projector(update.paths)(image.item)
+            paths = () if update is None else update.paths if kind == "UPDATED_OLD" else update.written
+            returned = projector(paths)(image.item)
         else:
             returned = image
     return _output(input, write, outcome, returned or None)
@@ -87,7 +89,14 @@ async def run(ctx: Context, write: Write) -> Outcome:
         return await ctx.host.store.transact(lambda tx: writes.perform(tx, write))
     meter.admit_write(write.table)
     write.needs_old = True
-    outcome = await ctx.host.store.transact(lambda tx: writes.perform(tx, write))
+    try:
+        outcome = await ctx.host.store.transact(lambda tx: writes.perform(tx, write))
+    except ServiceError as error:
+        if error.code == "ConditionalCheckFailedException":
+            # A condition that fails costs as much as writing what is there.
+            data = await ctx.host.store.get(write.table.space, *write.key)
+            meter.spend(Consumed(write.table, write_units(0 if data is None else size_of(data)), reads=False))
+        raise
     consumed = Consumed(write.table)
     consumed.add_write(write.key, outcome.old, outcome.new)
     meter.spend(consumed)

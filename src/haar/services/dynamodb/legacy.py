@@ -164,6 +164,10 @@ class LegacyUpdate:
     def paths(self) -> tuple[tuple[str | int, ...], ...]:
         return tuple((name,) for name, _, _ in self.changes)
 
+    @property
+    def written(self) -> tuple[tuple[str | int, ...], ...]:
+        return self.paths
+
     def apply(self, item: Item, given: Mapping[str, Value]) -> Item:
         """A new item. Raises ValidationException for types that do not go together."""
         changed = dict(item)

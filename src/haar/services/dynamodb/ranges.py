@@ -6,7 +6,7 @@ from haar.services.dynamodb.images import Key
 from haar.services.dynamodb.keys import KeyPart, begun, ended, scalar
 from haar.services.dynamodb.reads import Span, bounds
 from haar.services.dynamodb.tables import Index, Table
-from haar.services.dynamodb.values import Item, kind_of
+from haar.services.dynamodb.values import Item
 from haar.wire.errors import ServiceError
 
 NOT_INDEXABLE = ("NULL", "NOT_NULL", "NE", "CONTAINS", "NOT_CONTAINS", "IN")
@@ -21,7 +21,7 @@ def query_span(table: Table, index: Index | None, conditions: Conditions, start:
     hashes: tuple[KeyPart, ...] = (table.hash,) if index is None else index.hashes
     ranges: tuple[KeyPart, ...] = ((table.range,) if table.range else ()) if index is None else index.ranges
     after = None if start is None else start_key(table, index, start)
-    _check(hashes, ranges, conditions)
+    _check(index, hashes, ranges, conditions)
     item = {part.name: conditions[part.name].values[0] for part in hashes}
     partition = keys.partition(hashes, item)
     low, high = _sorts(ranges, conditions, index is not None)
@@ -33,7 +33,7 @@ def query_span(table: Table, index: Index | None, conditions: Conditions, start:
     return Span((index or table).space, partition, low, high, reverse, after)
 
 
-def _check(hashes: tuple[KeyPart, ...], ranges: tuple[KeyPart, ...], conditions: Conditions) -> None:
+def _check(index: Index | None, hashes: tuple[KeyPart, ...], ranges: tuple[KeyPart, ...], conditions: Conditions) -> None:
     names = [part.name for part in (*hashes, *ranges)]
     if len(conditions) > len(names):
         raise errors.validation("Conditions can be of length 1 or 2 only" if len(names) < 3 else NOT_SUPPORTED)
@@ -59,9 +59,13 @@ def _check(hashes: tuple[KeyPart, ...], ranges: tuple[KeyPart, ...], conditions:
             if part.kind not in value:
                 raise errors.invalid("Condition parameter type does not match schema type")
             if value[part.kind] == "" and conditions[part.name].operator != "BEGINS_WITH":
+                kind = "string" if part.kind == "S" else "binary"
+                empty = f"The AttributeValue for a key attribute cannot contain an empty {kind} value."
                 raise errors.validation(
-                    "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty "
-                    f"{'string' if kind_of(value) == 'S' else 'binary'} value. Key: {part.name}"
+                    f"One or more parameter values are not valid. {empty} Key: {part.name}"
+                    if index is None
+                    else "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
+                    f"{empty} IndexName: {index.name}, IndexKey: {part.name}"
                 )
         if conditions[part.name].operator == "BEGINS_WITH" and part.kind == "N":
             raise errors.invalid("ComparisonOperator BEGINS_WITH is not valid for N AttributeValue type")

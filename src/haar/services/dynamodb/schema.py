@@ -18,6 +18,10 @@ from haar.services.dynamodb.records import IndexRecord, Throughput
 
 SPACE_LETTERS = 12
 MOST_UNITS = 1_000_000_000_000
+ON_DEMAND_READS = 12_000
+ON_DEMAND_WRITES = 4_000
+"""What a new on-demand table can take in a second."""
+_CEILINGS = ("MaxReadRequestUnits", "MaxWriteRequestUnits")
 Schema = list[tuple[str, str]]
 
 
@@ -26,7 +30,13 @@ def key_schema(given: Sequence[dict[str, str]]) -> Schema:
 
 
 def definitions(given: Sequence[dict[str, str]]) -> dict[str, str]:
-    return {each["AttributeName"]: each["AttributeType"] for each in given}
+    """Types by attribute. Raises ValidationException for attributes that are defined twice."""
+    found: dict[str, str] = {}
+    for each in given:
+        if each["AttributeName"] in found:
+            raise errors.validation(f"Attribute Name is duplicated: {each['AttributeName']}")
+        found[each["AttributeName"]] = each["AttributeType"]
+    return found
 
 
 def check_billing(billing: str, throughput: dict[str, Any] | None) -> None:
@@ -44,6 +54,43 @@ def check_units(throughput: dict[str, Any]) -> None:
     for name in ("ReadCapacityUnits", "WriteCapacityUnits"):
         if throughput[name] > MOST_UNITS:
             raise errors.validation(f"Given value {throughput[name]} for {name} is out of bounds")
+
+
+def ceilings(given: dict[str, int] | None, what: str, billing: str, create: bool) -> dict[str, int]:
+    """OnDemandThroughput, -1 for what shall have no ceiling. Raises ValidationException beside provisioned throughput.
+
+    `what` is `table` or `index: NAME`.
+    """
+    found = {name: units for name, units in (given or {}).items() if units is not None}
+    for name in _CEILINGS:
+        if name not in found:
+            continue
+        if billing == "PROVISIONED":
+            where = "table BillingMode is PROVISIONED." if create else "the table BillingMode is PROVISIONED"
+            raise errors.invalid(f"{name} for OnDemandThroughput cannot be specified when {where}")
+        if found[name] < 1 and not (found[name] == -1 and not create):
+            raise errors.invalid(f"Requested {name} for OnDemandThroughput for {what} is outside of valid range")
+    return found
+
+
+def check_warm(given: dict[str, int] | None, floor: dict[str, int], what: str) -> None:
+    """Warm throughput only rises."""
+    for name, least in floor.items():
+        if given is not None and given.get(name) is not None and given[name] < least:
+            raise errors.invalid(
+                f"Requested {name} for WarmThroughput for {what} is lower than current WarmThroughput, "
+                "decreasing WarmThroughput is not supported"
+            )
+
+
+def warm_units(warm: dict[str, int] | None, billing: str, throughput: Throughput) -> dict[str, int]:
+    """What a table or index can take at once: at least AWS's starting values for on-demand tables, or what is provisioned."""
+    on_demand = billing == "PAY_PER_REQUEST"
+    least = {
+        "ReadUnitsPerSecond": ON_DEMAND_READS if on_demand else throughput.read,
+        "WriteUnitsPerSecond": ON_DEMAND_WRITES if on_demand else throughput.write,
+    }
+    return {name: max(units, (warm or {}).get(name) or 0) for name, units in least.items()}
 
 
 def check_table_keys(schema: Schema, defined: dict[str, str]) -> None:
@@ -177,6 +224,8 @@ def global_index(index: dict[str, Any], defined: dict[str, str], billing: str, t
         raise errors.invalid(f"ProvisionedThroughput must be specified for index: {name}")
     if throughput is not None:
         check_units(throughput)
+    on_demand = ceilings(index.get("OnDemandThroughput"), f"index: {name}", billing, create=True)
+    check_warm(index.get("WarmThroughput"), warm_units(None, billing, units(throughput)), f"index: {name}")
     _take(name, taken)
     return IndexRecord(
         name,
@@ -186,7 +235,7 @@ def global_index(index: dict[str, Any], defined: dict[str, str], billing: str, t
         kind,
         attributes,
         throughput=units(throughput),
-        on_demand=index.get("OnDemandThroughput"),
+        on_demand=on_demand or None,
         warm=index.get("WarmThroughput"),
     )
 

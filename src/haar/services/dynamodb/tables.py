@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ARN = "arn:aws:dynamodb:"
 LONGEST_HASH = f"Size of hashkey has exceeded the maximum size limit of{PARTITION_KEY_BYTES} bytes"
 LONGEST_RANGE = f"Aggregated size of all range keys has exceeded the size limit of {SORT_KEY_BYTES} bytes"
+EMPTY_KEY = "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty"
 
 ChangeHook = Callable[[Transaction, "Table", Key, Image | None, Image | None, str], Awaitable[None]]
 """(tx, table, key, old, new, origin): called in the item's transaction for each change of it; origin is "" or the
@@ -205,10 +206,7 @@ def _item_content(item: Item, part: KeyPart, most: int, too_long: str) -> str:
 
 def _checked(content: str, part: KeyPart, most: int, too_long: str) -> str:
     if not content:
-        raise errors.validation(
-            "One or more parameter values are not valid. "
-            f"The AttributeValue for a key attribute cannot contain an empty {_EMPTY[part.kind]} value. Key: {part.name}"
-        )
+        raise errors.validation(f"{EMPTY_KEY} {_EMPTY[part.kind]} value. Key: {part.name}")
     if len(content) * 4 > most and part.kind != "N" and _length({part.kind: content}) > most:
         raise errors.invalid(too_long)
     return content

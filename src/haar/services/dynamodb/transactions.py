@@ -15,7 +15,7 @@ from haar.services.dynamodb.face import service
 from haar.services.dynamodb.images import SIZE_BYTES, Image, Key, size_of, values_of
 from haar.services.dynamodb.limits import TOKEN_SECONDS, TRANSACTION_BYTES
 from haar.services.dynamodb.prepare import PREPARED
-from haar.services.dynamodb.tables import Table, Tables, table_name
+from haar.services.dynamodb.tables import EMPTY_KEY, Table, Tables, table_name
 from haar.services.dynamodb.throughput import Throughput
 from haar.services.dynamodb.values import item_size
 from haar.services.dynamodb.writes import Outcome, Write
@@ -168,7 +168,7 @@ _REASONS = {
 def reason(error: ServiceError) -> dict[str, Any]:
     """A cancellation reason. Errors that no reason can tell are raised again."""
     code = _REASONS.get(error.code)
-    if code is None:
+    if code is None or (error.message or "").startswith(EMPTY_KEY):
         raise error
     return {"Code": code, "Message": error.message, **error.fields}
 

@@ -61,7 +61,7 @@ async def update_table(ctx: Context, input: Input) -> Output:
 
 
 def _check(input: Input) -> None:
-    if all(input.get(name) is None for name in SETTINGS):
+    if all(input.get(name) in (None, []) for name in SETTINGS):
         raise errors.validation(NOTHING)
     throughput = input.get("ProvisionedThroughput")
     if throughput is not None:
@@ -101,8 +101,8 @@ def _change(ctx: Context, input: Input, record: TableRecord) -> list[Indexing]:
     if input.get("DeletionProtectionEnabled") is not None:
         record.protected = bool(input["DeletionProtectionEnabled"])
     record.table_class = input.get("TableClass") or record.table_class
-    record.on_demand = input.get("OnDemandThroughput") or record.on_demand
-    record.warm = input.get("WarmThroughput") or record.warm
+    record.on_demand = _limited(record, record.on_demand, input.get("OnDemandThroughput"), "table")
+    record.warm = _warmed(record, record.warm, input.get("WarmThroughput"), record.throughput, "table")
     updates = input.get("GlobalSecondaryIndexUpdates") or []
     # A new index's keys are defined in the request, even those that the table has defined before.
     given = schema.definitions(input.get("AttributeDefinitions") or [])
@@ -142,7 +142,10 @@ def _change_billing(ctx: Context, input: Input, record: TableRecord) -> None:
         if len([name for name in SETTINGS if input.get(name) is not None]) > 1:
             return
         raise errors.validation(_unchanged("table", old))
-    record.billing = "PROVISIONED"
+    if record.billing != "PROVISIONED":
+        record.billing = "PROVISIONED"
+        for index in record.indexes:
+            index.on_demand = None
     record.throughput = _changed(ctx, old, throughput)
     _provision_indexes(input, record)
 
@@ -213,8 +216,25 @@ def _update(ctx: Context, record: TableRecord, given: dict[str, Any]) -> None:
         if (old.read, old.write) == (throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]):
             raise errors.validation(_unchanged(f"index {index.name}", old))
         index.throughput = _changed(ctx, old, throughput)
-    index.on_demand = given.get("OnDemandThroughput") or index.on_demand
-    index.warm = given.get("WarmThroughput") or index.warm
+    what = f"index: {index.name}"
+    index.on_demand = _limited(record, index.on_demand, given.get("OnDemandThroughput"), what)
+    index.warm = _warmed(record, index.warm, given.get("WarmThroughput"), index.throughput, what)
+
+
+def _limited(record: TableRecord, have: dict[str, int] | None, given: dict[str, int] | None, what: str) -> dict[str, int] | None:
+    """On-demand ceilings after a change: those that are not given stay, -1 takes one away, and provisioned tables have none."""
+    changed = (have or {}) | schema.ceilings(given, what, record.billing, create=False)
+    kept = {name: units for name, units in changed.items() if units != -1}
+    return kept if kept and record.billing != "PROVISIONED" else None
+
+
+def _warmed(
+    record: TableRecord, have: dict[str, int] | None, given: dict[str, int] | None, throughput: Throughput, what: str
+) -> dict[str, int] | None:
+    if not given:
+        return have
+    schema.check_warm(given, schema.warm_units(have, record.billing, throughput), what)
+    return (have or {}) | {name: units for name, units in given.items() if units is not None}
 
 
 def _delete(ctx: Context, record: TableRecord, given: dict[str, Any]) -> Indexing:

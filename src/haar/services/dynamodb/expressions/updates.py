@@ -58,6 +58,11 @@ class Compiled:
         return tuple(action.path for action in self.actions)
 
     @property
+    def written(self) -> tuple[Path, ...]:
+        """The paths that are not removed: positions behind them in a list name something else afterwards."""
+        return tuple(action.path for action in self.actions if action.section != "REMOVE")
+
+    @property
     def heads(self) -> tuple[str, ...]:
         """The attributes that are changed."""
         return tuple(dict.fromkeys(str(action.path[0]) for action in self.actions))

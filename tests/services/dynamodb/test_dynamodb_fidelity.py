@@ -1,0 +1,97 @@
+"""Small things in which DynamoDB differs from what one would guess."""
+
+from typing import Any
+
+import pytest
+from tests.services.dynamodb.conftest import refusal
+
+S = lambda text: {"S": text}
+N = lambda number: {"N": str(number)}
+KEY = {"id": S("1")}
+KEYS = {"KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}], "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}
+ON_DEMAND = {"BillingMode": "PAY_PER_REQUEST"}
+PROVISIONED = {"ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}
+INVALID = "One or more parameter values were invalid: "
+
+
+def test_an_attribute_is_defined_once(dynamodb, table, name):
+    twice = [{"AttributeName": "id", "AttributeType": kind} for kind in ("S", "N")]
+    wrong = ("ValidationException", "Attribute Name is duplicated: id")
+    assert refusal(dynamodb.create_table, TableName=name, **{**KEYS, "AttributeDefinitions": twice}, **ON_DEMAND) == wrong
+    assert refusal(table("id:S").update_table, AttributeDefinitions=twice, **ON_DEMAND) == wrong
+
+
+def limited(**units: int) -> dict[str, Any]:
+    return {"OnDemandThroughput": {f"Max{kind}RequestUnits": most for kind, most in units.items()}}
+
+
+def test_ceilings_of_on_demand_tables(dynamodb, table, name):
+    outside = INVALID + "Requested MaxWriteRequestUnits for OnDemandThroughput for table is outside of valid range"
+    assert refusal(dynamodb.create_table, TableName=name, **KEYS, **ON_DEMAND, **limited(Read=5, Write=0))[1] == outside
+    assert refusal(dynamodb.create_table, TableName=name, **KEYS, **ON_DEMAND, **limited(Write=-1))[1] == outside
+    refused = refusal(dynamodb.create_table, TableName=name, **KEYS, **PROVISIONED, **limited(Read=5))[1]
+    assert refused == INVALID + "MaxReadRequestUnits for OnDemandThroughput cannot be specified when table BillingMode is PROVISIONED."
+    items = table("id:S", **limited(Read=20, Write=15))
+    shown = lambda: items.describe_table()["Table"].get("OnDemandThroughput")
+    assert shown() == {"MaxReadRequestUnits": 20, "MaxWriteRequestUnits": 15}
+    items.update_table(**limited(Read=40))
+    assert shown() == {"MaxReadRequestUnits": 40, "MaxWriteRequestUnits": 15}
+    items.update_table(**limited(Write=-1))
+    assert shown() == {"MaxReadRequestUnits": 40}
+    items.update_table(BillingMode="PROVISIONED", **PROVISIONED)
+    assert shown() is None
+    refused = refusal(items.update_table, **limited(Read=5))[1]
+    assert refused == INVALID + "MaxReadRequestUnits for OnDemandThroughput cannot be specified when the table BillingMode is PROVISIONED"
+
+
+def test_warm_throughput_only_rises(dynamodb, table, name):
+    lower = INVALID + (
+        "Requested ReadUnitsPerSecond for WarmThroughput for table is lower than current WarmThroughput, "
+        "decreasing WarmThroughput is not supported"
+    )
+    warm = lambda read: {"WarmThroughput": {"ReadUnitsPerSecond": read, "WriteUnitsPerSecond": 4001}}
+    assert refusal(dynamodb.create_table, TableName=name, **KEYS, **ON_DEMAND, **warm(11_999))[1] == lower
+    items = table("id:S", **warm(12_001))
+    items.update_table(**warm(12_005))
+    assert refusal(items.update_table, **warm(12_004))[1] == lower
+    assert items.describe_table()["Table"]["WarmThroughput"] == {**warm(12_005)["WarmThroughput"], "Status": "ACTIVE"}
+
+
+def test_no_index_updates_are_no_update(table):
+    assert refusal(table("id:S").update_table, GlobalSecondaryIndexUpdates=[])[1].startswith("At least one of ProvisionedThroughput")
+
+
+@pytest.mark.parametrize("index, where", [(None, "Key: id"), ("by-kind", "IndexName: by-kind, IndexKey: kind")])
+def test_empty_values_in_key_conditions(table, index, where):
+    items = table("id:S", indexes={"by-kind": ("kind:S",)})
+    more = {} if index is None else {"IndexName": index}
+    condition = "id = :v" if index is None else "kind = :v"
+    message = refusal(items.query, KeyConditionExpression=condition, ExpressionAttributeValues={":v": S("")}, **more)[1]
+    secondary = "" if index is None else "A value specified for a secondary index key is not supported. "
+    assert message == (
+        f"One or more parameter values are not valid. {secondary}"
+        f"The AttributeValue for a key attribute cannot contain an empty string value. {where}"
+    )
+
+
+def test_what_is_removed_is_not_returned_as_new(table):
+    items = table("id:S")
+    items.put_item(Item={**KEY, "l": {"L": [N(1), N(2), N(3)]}})
+    removed = items.update_item(Key=KEY, UpdateExpression="REMOVE l[0]", ReturnValues="UPDATED_NEW")
+    assert "Attributes" not in removed
+    both = items.update_item(
+        Key=KEY, UpdateExpression="SET a = :a REMOVE l[0]", ExpressionAttributeValues={":a": N(1)}, ReturnValues="UPDATED_NEW"
+    )
+    assert both["Attributes"] == {"a": N(1)}
+    assert items.get_item(Key=KEY)["Item"]["l"] == {"L": [N(3)]}
+    old = items.update_item(Key=KEY, UpdateExpression="REMOVE l[0]", ReturnValues="UPDATED_OLD")
+    assert old["Attributes"] == {"l": {"L": [N(3)]}}
+
+
+def test_an_empty_key_refuses_a_transaction_before_its_reasons(table, dynamodb):
+    items = table("id:S")
+    put = lambda key: {"Put": {"TableName": items.name, "Item": {"id": key}}}
+    code, message = refusal(dynamodb.transact_write_items, TransactItems=[put(S("1")), put(S(""))])
+    assert code == "ValidationException" and message.endswith("cannot contain an empty string value. Key: id")
+    code, message = refusal(dynamodb.transact_write_items, TransactItems=[put(S("1")), put(N(1))])
+    assert code == "TransactionCanceledException" and message.endswith("[None, ValidationError]")
