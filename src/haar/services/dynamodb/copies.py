@@ -12,7 +12,7 @@ import msgspec
 from haar.services.dynamodb import history, records
 from haar.services.dynamodb.images import Image, Key, size_of
 from haar.services.dynamodb.jobs import WORKERS, clearing, copied_space
-from haar.services.dynamodb.limits import COPY_LEASE_SECONDS, COPY_ROWS, READ_CHUNK_MOST, SETTLE_SECONDS
+from haar.services.dynamodb.limits import COPY_BYTES, COPY_LEASE_SECONDS, COPY_ROWS, READ_CHUNK_MOST, SETTLE_SECONDS
 from haar.services.dynamodb.records import TableRecord
 from haar.services.dynamodb.tables import Table
 from haar.services.service import Host
@@ -43,6 +43,8 @@ class Copying(msgspec.Struct):
     phase: str = ITEMS
     day: int = 0
     after: tuple[bytes, bytes] | None = None
+    rows: int = 10
+    """Items of the next slice."""
     items: int = 0
     bytes: int = 0
 
@@ -81,12 +83,12 @@ async def _slice(host: Host, work: Copying) -> bool:
     """Does the next part; whether that was the last."""
     now = host.clock.now()
     if work.phase == ITEMS:
-        work.after = await host.store.transact(lambda tx: _copy(host, tx, work))
+        work.after, work.rows = await host.store.transact(lambda tx: _copy(host, tx, work))
         if work.after is None:
             work.phase, work.day = DAYS, 0 if work.moment is None else next(history.days_back(work.moment, now))
         return False
     if work.phase == DAYS and work.moment is not None and work.day >= history.day_of(work.moment):
-        work.after = await host.store.transact(lambda tx: _correct(host, tx, work))
+        work.after, work.rows = await host.store.transact(lambda tx: _correct(host, tx, work))
         if work.after is None:
             work.day -= 1
         return False
@@ -100,21 +102,31 @@ async def _slice(host: Host, work: Copying) -> bool:
     return len(rows) < READ_CHUNK_MOST
 
 
-async def _copy(host: Host, tx: Transaction, work: Copying) -> tuple[bytes, bytes] | None:
-    rows = await tx.scan(work.source, after=work.after, limit=COPY_ROWS)
+Step = tuple[tuple[bytes, bytes] | None, int]
+"""Where to go on (None: at the end), and how many rows to do then."""
+
+
+async def _copy(host: Host, tx: Transaction, work: Copying) -> Step:
+    rows = await tx.scan(work.source, after=work.after, limit=work.rows)
     target = await _target(host, tx, work)
     for row in rows:
         await _put(tx, work, target, Key(row.partition, row.sort), row.value)
-    return (rows[-1].partition, rows[-1].sort) if len(rows) == COPY_ROWS else None
+    after = (rows[-1].partition, rows[-1].sort) if len(rows) == work.rows else None
+    return after, _fitting([row.value for row in rows])
 
 
-async def _correct(host: Host, tx: Transaction, work: Copying) -> tuple[bytes, bytes] | None:
+async def _correct(host: Host, tx: Transaction, work: Copying) -> Step:
     assert work.moment is not None
-    found, after = await history.before(tx, work.source, work.day, work.moment, work.after)
+    found, after = await history.before(tx, work.source, work.day, work.moment, work.after, work.rows)
     target = await _target(host, tx, work)
     for key, data in found:
         await _put(tx, work, target, key, data)
-    return after
+    return after, _fitting([data for _, data in found])
+
+
+def _fitting(values: list[bytes]) -> int:
+    """How many rows of such sizes make a slice."""
+    return max(1, min(COPY_ROWS, COPY_BYTES * len(values) // max(1, sum(map(len, values))))) if values else COPY_ROWS
 
 
 async def _target(host: Host, tx: Transaction, work: Copying) -> Table | None:
@@ -126,13 +138,14 @@ async def _target(host: Host, tx: Transaction, work: Copying) -> Table | None:
 async def _put(tx: Transaction, work: Copying, target: Table | None, key: Key, data: bytes) -> None:
     """Makes the copy of an item what is given (empty: not there), and its index entries with it."""
     if target is not None and target.indexes:
-        before = await tx.get(work.target, key.partition, key.sort)
+        kept = await tx.get(work.target, key.partition, key.sort)
+        before, after = (Image(each) if each else None for each in (kept, data))
         for index in target.indexes:
-            if before is not None and (entry := index.entry(target, key, Image(before).item)) is not None:
+            if before is not None and (entry := index.entry(target, key, before.item)) is not None:
                 tx.delete(index.space, entry.partition, entry.sort)
             # What cannot be a key of the index stays out of it, as in a backfill.
-            if data and (entry := index.entry(target, key, Image(data).item)) is not None and index.fits(Image(data).item):
-                tx.put(index.space, entry.partition, entry.sort, index.project(Image(data)).data)
+            if after is not None and (entry := index.entry(target, key, after.item)) is not None and index.fits(after.item):
+                tx.put(index.space, entry.partition, entry.sort, index.project(after).data)
     if data:
         tx.put(work.target, key.partition, key.sort, data)
     else:

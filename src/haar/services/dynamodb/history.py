@@ -24,7 +24,6 @@ STAMP = struct.Struct(">Q")
 DAY_SECONDS = 86_400
 DAY_MICROS = DAY_SECONDS * 1_000_000
 END = b"\x00\x00"
-SPAN_ROWS = 100
 
 
 class Stamps:
@@ -86,11 +85,11 @@ def days_back(moment: int, now: float) -> Iterator[int]:
 
 
 async def before(
-    reader: Reader, space: str, day: int, moment: int, after: tuple[bytes, bytes] | None
+    reader: Reader, space: str, day: int, moment: int, after: tuple[bytes, bytes] | None, limit: int
 ) -> tuple[list[tuple[Key, bytes]], tuple[bytes, bytes] | None]:
-    """What some items were at the moment, by a day's log (empty: not there), and where to read on (None: that was all)."""
+    """What some items were at the moment (empty: not there), by `limit` entries of a day's log, and where to read on (None: at the end)."""
     log = log_space(space, day)
-    rows = await reader.scan(log, after=after, limit=SPAN_ROWS)
+    rows = await reader.scan(log, after=after, limit=limit)
     found: dict[Key, bytes] = {}
     last: tuple[bytes, bytes] | None = None
     for row in rows:
@@ -104,4 +103,4 @@ async def before(
         first = await reader.range(log, key.partition, prefix + STAMP.pack(moment + 1), successor(prefix), limit=1)
         if first:
             found[key] = first[0][1]
-    return list(found.items()), last if len(rows) == SPAN_ROWS else None
+    return list(found.items()), last if len(rows) == limit else None

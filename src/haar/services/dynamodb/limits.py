@@ -80,7 +80,8 @@ ITERATOR_SECONDS = 900.0
 LIST_STREAMS = 100
 TRIM_SECONDS = 30.0
 """How often stream records that are too old are looked for."""
-TRIM_ROWS = 500
+TRIM_ROWS = 50
+"""Stream records that are deleted in one transaction."""
 
 EXPIRY_SECONDS = 5.0
 """How often items that have expired are looked for."""
@@ -89,8 +90,9 @@ EXPIRY_ROWS = 25
 EXPIRY_OLDEST = 1826 * 86_400
 """Items that expired longer ago, five years, are left alone."""
 
-COPY_ROWS = 100
-"""Items that a backup or a restore copies in one transaction."""
+COPY_ROWS = 50
+COPY_BYTES = 256 * KB
+"""Items that a backup or a restore copies in one transaction: as many as there are in so many bytes."""
 COPY_LEASE_SECONDS = 10.0
 """How long after a crash a copy goes on at the latest."""
 RECOVERY_DAYS = 35

@@ -27,6 +27,8 @@ NUMBER_BYTES = 8
 FIRST = 1
 SEQUENCE_BASE = 10**20
 """Sequence numbers are shown with 21 digits, the fewest that AWS's have."""
+FIRST_CHUNK = 25
+"""Records that a read asks the store for before it knows how large they are."""
 EVENTS = ("INSERT", "MODIFY", "REMOVE")
 TTL_ORIGIN = "ttl"
 
@@ -104,22 +106,30 @@ class Trimmed(Exception):
 async def read(reader: Reader, stream: "StreamInfo", shard: int, position: int | None, limit: int, now: float) -> Batch:
     """Up to `limit` records and 1 MB from `position` on, or from the oldest one on (None). Raises Trimmed."""
     at = FIRST if position is None else position
-    rows = await reader.range(stream.space, bytes([shard]), at.to_bytes(NUMBER_BYTES), limit=limit)
-    if position is not None and rows and int.from_bytes(rows[0][0]) > position:
-        raise Trimmed
     found: list[tuple[int, Change]] = []
-    size = 0
-    for sort, value in rows:
-        number, change = int.from_bytes(sort), _DECODER.decode(value)
-        at = number + 1
-        if change.at <= now - STREAM_SECONDS:
-            if position == number:
-                raise Trimmed
-            continue
-        size += len(value)
-        if found and size > STREAM_BYTES:
-            return Batch(found, number)
-        found.append((number, change))
+    seen = size = 0
+    chunk = FIRST_CHUNK
+    while seen < limit:
+        wanted = min(chunk, limit - seen)
+        rows = await reader.range(stream.space, bytes([shard]), at.to_bytes(NUMBER_BYTES), limit=wanted)
+        if not seen and position is not None and rows and int.from_bytes(rows[0][0]) > position:
+            raise Trimmed
+        for sort, value in rows:
+            number, change = int.from_bytes(sort), _DECODER.decode(value)
+            if change.at <= now - STREAM_SECONDS:
+                if position == number:
+                    raise Trimmed
+            else:
+                size += len(value)
+                if found and size > STREAM_BYTES:
+                    return Batch(found, number)
+                found.append((number, change))
+            at = number + 1
+        seen += len(rows)
+        if len(rows) < wanted:
+            break
+        if found:
+            chunk = max(1, min(limit, (STREAM_BYTES - size) * len(found) // size + 1))
     return Batch(found, at)
 
 
@@ -130,6 +140,9 @@ async def last_number(reader: Reader, stream: "StreamInfo", shard: int) -> int:
 
 async def trim(tx: Transaction, stream: "StreamInfo", shard: int, before: float, limit: int) -> int:
     """Deletes up to `limit` records that are too old, but never the shard's last; how many."""
+    first = await tx.range(stream.space, bytes([shard]), limit=1)
+    if not first or _DECODER.decode(first[0][1]).at > before:
+        return 0
     rows = await tx.range(stream.space, bytes([shard]), limit=limit + 1)
     old = [sort for sort, value in rows if _DECODER.decode(value).at <= before]
     if len(old) == len(rows):
