@@ -2,7 +2,7 @@
 
 import typer
 
-from haar.cli import backup, demo, doctor, env, start
+from haar.cli import backup, demo, doctor, env, invoke, logs, runtimes, start
 
 app = typer.Typer(
     name="haar",
@@ -17,6 +17,9 @@ env.add_to(app)
 demo.add_to(app)
 doctor.add_to(app)
 backup.add_to(app)
+invoke.add_to(app)
+logs.add_to(app)
+runtimes.add_to(app)
 
 
 def main() -> None:

@@ -1,0 +1,32 @@
+"""AWS clients on the running platform, as root."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from haar.cli.say import complain
+
+READ_SECONDS = 910
+"""A function may run for 900."""
+
+
+def client(described: dict[str, Any], service: str) -> Any:
+    import boto3  # takes half a second: only here
+    from botocore.config import Config
+
+    session = boto3.Session(described["access_key_id"], described["secret_access_key"], region_name=described["region"])
+    settings = Config(retries={"max_attempts": 0}, read_timeout=READ_SECONDS)
+    return session.client(service, endpoint_url=described["endpoint"], config=settings)  # type: ignore[call-overload]
+
+
+@contextmanager
+def answering(described: dict[str, Any]) -> Iterator[None]:
+    """Says in words what AWS answers with an error, and that nothing answers."""
+    from botocore.exceptions import ClientError, EndpointConnectionError
+
+    try:
+        yield
+    except ClientError as error:
+        raise complain(f"{error.response['Error']['Code']}: {error.response['Error']['Message']}") from None
+    except EndpointConnectionError as error:
+        raise complain(f"{described['endpoint']} does not answer ({error}); start the platform first: haar start") from None
