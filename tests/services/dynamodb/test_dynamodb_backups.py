@@ -1,5 +1,6 @@
 """Backups, restoring them, and restoring tables to a point in time."""
 
+import json
 import os
 import random
 import re
@@ -376,3 +377,42 @@ def test_backups_and_restores_survive_kills(fresh_platform):
         active(dynamodb, name)
         assert everything(dynamodb, name) == before
         assert everything(dynamodb, name, IndexName="byX") == before
+
+
+def test_who_may_back_up_and_restore(table, dynamodb, client, name, target):
+    """A restore needs both the source's permission and those on the new table."""
+    made = table("id:S")
+    recover(made)
+    iam = client("iam")
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    mine = client("dynamodb", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    new = target()
+    new_arn = made.arn.replace(made.name, new)
+
+    def allow(*statements: tuple[Any, Any]) -> None:
+        document = [{"Effect": "Allow", "Action": actions, "Resource": resources} for actions, resources in statements]
+        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": document}))
+
+    def denied(work: Any, **more: Any) -> str:
+        code, message = refusal(work, **more)
+        assert code == "AccessDeniedException"
+        return message.split("perform: ")[1].split(" because")[0]
+
+    assert denied(mine.create_backup, TableName=made.name, BackupName="mine") == f"dynamodb:CreateBackup on resource: {made.arn}"
+    allow(("dynamodb:CreateBackup", made.arn))
+    arn = eventually(lambda: mine.create_backup(TableName=made.name, BackupName="mine")["BackupDetails"]["BackupArn"])
+    assert denied(mine.describe_backup, BackupArn=arn) == f"dynamodb:DescribeBackup on resource: {arn}"
+    assert denied(mine.list_backups) == "dynamodb:ListBackups on resource: *"
+    assert denied(mine.delete_backup, BackupArn=arn) == f"dynamodb:DeleteBackup on resource: {arn}"
+    restore = {"TargetTableName": new, "BackupArn": arn}
+    allow(("dynamodb:RestoreTableFromBackup", [arn, new_arn]))
+    eventually(lambda: denied(mine.restore_table_from_backup, **restore) == f"dynamodb:PutItem on resource: {new_arn}")
+    again = {"TargetTableName": new, "SourceTableName": made.name, "UseLatestRestorableTime": True}
+    assert denied(mine.restore_table_to_point_in_time, **again) == f"dynamodb:RestoreTableToPointInTime on resource: {made.arn}"
+    items = [f"dynamodb:{each}" for each in ("PutItem", "UpdateItem", "DeleteItem", "GetItem", "Query", "Scan", "BatchWriteItem")]
+    allow(("dynamodb:RestoreTableToPointInTime", [made.arn, new_arn]), (items, new_arn))
+    eventually(lambda: mine.restore_table_to_point_in_time(**again)["TableDescription"]["TableStatus"] == "CREATING")
+    iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName=name, PolicyName="p")
+    iam.delete_user(UserName=name)

@@ -1,7 +1,9 @@
 """What a day does to streams, tables and logs: with a clock of the tests' own."""
 
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from haar.auth.principal import Principal
@@ -9,6 +11,7 @@ from haar.services.dynamodb import backups, control, items, prepare, recovery, r
 from haar.services.dynamodb.public import Trimmed, find_stream, last_position, position_of, read_stream, sequence
 from haar.services.dynamodb.tables import Tables
 from haar.services.dynamodbstreams import reading
+from haar.services.dynamodbstreams.streams import describe_stream
 from haar.services.service import Context, Host
 from haar.wire.errors import ServiceError
 
@@ -194,3 +197,39 @@ async def test_the_backup_of_a_deleted_table_expires(ctx: Context, clock: Clock)
     assert await code(backups.describe_backup(ctx, {"BackupArn": kept["BackupArn"]})) == "BackupNotFoundException"
     await recovery.tidy(ctx.host)
     assert await ctx.store.scan("dynamodb/backups") == []
+
+
+async def test_shards_in_pages(ctx: Context, clock: Clock) -> None:
+    """On a distributed store a stream has several shards; each item is in one of them, in order."""
+    ctx.host.config = replace(ctx.host.config, store="postgresql://elsewhere")
+    await control.delete_table(ctx, {"TableName": "tab"})
+    stream = {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    key = {
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    }
+    await control.create_table(ctx, {"TableName": "tab", "BillingMode": "PAY_PER_REQUEST", "StreamSpecification": stream, **key})
+    for at in range(60):
+        await put(ctx, id=S(str(at % 20)), n=N(at))
+    arn = await arn_of(ctx)
+    ids: list[str] = []
+    page: dict[str, Any] = {}
+    while not ids or "LastEvaluatedShardId" in page:
+        more = {"ExclusiveStartShardId": ids[-1]} if ids else {}
+        page = (await describe_stream(ctx, {"StreamArn": arn, "Limit": 3, **more}))["StreamDescription"]
+        ids += [shard["ShardId"] for shard in page["Shards"]]
+    assert len(ids) == len(set(ids)) == 4
+    assert (await describe_stream(ctx, {"StreamArn": arn, "ShardFilter": {"Type": "CHILD_SHARDS", "ShardId": ids[0]}}))[
+        "StreamDescription"
+    ]["Shards"] == []
+    seen: dict[str, list[int]] = {}
+    for shard in ids:
+        given = {"StreamArn": arn, "ShardId": shard, "ShardIteratorType": "TRIM_HORIZON"}
+        answer = await reading.get_shard_iterator(ctx, given)
+        records = (await reading.get_records(ctx, {"ShardIterator": answer["ShardIterator"]}))["Records"]
+        assert records, "a shard without records"
+        here = [orjson.loads(orjson.dumps(record["dynamodb"]["NewImage"])) for record in records]
+        assert not {item["id"]["S"] for item in here} & set(seen)
+        for item in here:
+            seen.setdefault(item["id"]["S"], []).append(int(item["n"]["N"]))
+    assert seen == {str(each): [each, each + 20, each + 40] for each in range(20)}
