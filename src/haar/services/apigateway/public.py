@@ -3,14 +3,15 @@
 from haar.services.apigateway import jsonpath
 from haar.services.apigateway.dataplane.answers import Refused
 from haar.services.apigateway.dataplane.authorise import signed
-from haar.services.apigateway.dataplane.authorizers import Verdict, outcome_of, read_verdict
+from haar.services.apigateway.dataplane.authorizers import Verdict, decide, read_verdict
 from haar.services.apigateway.dataplane.call import parse_query, request_time
 from haar.services.apigateway.dataplane.client import Unreachable, fetch
 from haar.services.apigateway.dataplane.compile import extended_id, trace_id
-from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, VARIABLE, in_time, role_caller
+from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, VARIABLE, role_caller, within
 from haar.services.apigateway.dataplane.keys import Buckets
 from haar.services.apigateway.dataplane.route import Address, OtherPlane, api_route
 from haar.services.apigateway.demands import arn, pass_role
+from haar.services.apigateway.records import docs, get_doc, put_doc
 
 __all__ = [
     "FUNCTION",
@@ -24,16 +25,19 @@ __all__ = [
     "Verdict",
     "api_route",
     "arn",
+    "decide",
+    "docs",
     "extended_id",
     "fetch",
-    "in_time",
+    "get_doc",
     "jsonpath",
-    "outcome_of",
     "parse_query",
     "pass_role",
+    "put_doc",
     "read_verdict",
     "request_time",
     "role_caller",
     "signed",
     "trace_id",
+    "within",
 ]

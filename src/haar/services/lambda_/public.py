@@ -13,8 +13,11 @@ from haar.services.lambda_.invocations import check_size
 from haar.services.lambda_.names import parse_name
 from haar.services.lambda_.payloads import check_payload
 from haar.services.lambda_.running import run
+from haar.services.lambda_.urlevents import is_text
 from haar.services.service import Demand, Host
 from haar.wire.errors import ServiceError
+
+__all__ = ["Source", "invoke", "is_text"]
 
 
 @dataclass(frozen=True, slots=True)

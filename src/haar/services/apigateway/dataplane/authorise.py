@@ -10,6 +10,7 @@ from haar.services.apigateway.dataplane.keys import check_key
 from haar.services.iam import public as iam
 from haar.services.service import Demand, Host
 from haar.wire.errors import ServiceError
+from haar.wire.http import Request
 
 ANONYMOUS = Principal("anonymous", "anonymous", "anonymous", "anonymous")
 
@@ -27,7 +28,7 @@ async def authorise(call: Call, endpoint: Endpoint) -> None:
     kind, compiled = endpoint.authorization, call.live.compiled
     usage_key = call.request.headers.get("x-api-key")
     if kind == "AWS_IAM":
-        call.principal = await _signed(call)
+        call.principal = await signed(call.host, call.request, call.now)
         await _decide(call, endpoint, call.principal)
     elif compiled.policy is not None:
         await _decide(call, endpoint, ANONYMOUS)
@@ -56,9 +57,10 @@ _KINDS = {
 }
 
 
-async def _signed(call: Call) -> Principal:
+async def signed(host: Host, request: Request, now: float) -> Principal:
+    """Who signed a request to an API. Raises Refused."""
     try:
-        caller = await authenticate(call.request, _Credentials(call.host), call.now)
+        caller = await authenticate(request, _Credentials(host), now)
     except ServiceError as error:
         if error.code == "MissingAuthenticationToken":
             raise missing_token() from None

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from haar.policy.decision import AccessRequest
+from haar.policy.decision import AccessRequest, Decision
 from haar.policy.document import Policy, compile_policy
 from haar.policy.errors import PolicyError
 from haar.policy.evaluate import evaluate
@@ -27,7 +27,10 @@ from haar.services.apigateway.records import Doc
 from haar.services.lambda_ import public as lambda_
 from haar.services.service import Host
 from haar.wire.errors import ServiceError
+from haar.wire.http import Request
 
+DEFAULT_TTL = 300
+"""Seconds that a verdict is remembered, when the authorizer does not say."""
 MAX_RESULTS = 10_000
 """Results of authorizers that are remembered."""
 SECONDS = 29.0
@@ -81,7 +84,7 @@ async def run_authorizer(call: Call, endpoint: Endpoint, authorizer: Doc) -> str
     """Raises Refused unless the authorizer lets the call through; puts what it said into the call. Answers its usage key."""
     method_arn = call.live.arn(f"{call.live.stage}/{call.request.method}{call.path}")
     identity = _identity(call, authorizer)
-    ttl = authorizer["authorizerResultTtlInSeconds"]
+    ttl = authorizer.get("authorizerResultTtlInSeconds", DEFAULT_TTL)
     key = (call.live.api_id, call.live.stage, authorizer["id"], *identity)
     verdicts = call.host.get(Verdicts)
     verdict = verdicts.get(key, call.now) if ttl and identity else None
@@ -146,7 +149,7 @@ async def _ask(call: Call, authorizer: Doc, event: Doc, ttl: int) -> Verdict:
         if _message(result.payload) == "Unauthorized":
             raise unauthorized()
         raise failed(f"Authorizer error: {_message(result.payload)}")
-    return _verdict(result.payload, call.now + ttl)
+    return read_verdict(result.payload, call.now + ttl)
 
 
 def _message(payload: bytes) -> str:
@@ -157,7 +160,7 @@ def _message(payload: bytes) -> str:
     return str(found.get("errorMessage", "")) if isinstance(found, dict) else ""
 
 
-def _verdict(payload: bytes, until: float) -> Verdict:
+def read_verdict(payload: bytes, until: float) -> Verdict:
     """Raises Refused (500) for an answer that is not of the form."""
     try:
         answer = orjson.loads(payload)
@@ -178,15 +181,20 @@ def _verdict(payload: bytes, until: float) -> Verdict:
 
 
 def _decide(call: Call, verdict: Verdict, method_arn: str) -> None:
-    asked = AccessRequest(
-        "execute-api:Invoke",
-        method_arn,
-        principal_arn=f"arn:aws:iam::{call.live.account}:user/authorizer",
-        principal_account=call.live.account,
-        principal_kind="user",
-        context={"aws:SourceIp": (call.request.client,), "aws:UserAgent": (call.request.headers.get("user-agent", ""),)},
-    )
-    decision = evaluate(asked, identity=(verdict.policy,))
+    decision = decide(verdict, method_arn, call.live.account, call.request)
     if not decision.allowed:
         ending = " with an explicit deny" if decision.outcome == "explicitDeny" else ""
         raise access_denied(f"User is not authorized to access this resource{ending}")
+
+
+def decide(verdict: Verdict, method_arn: str, account: str, request: Request) -> Decision:
+    """What an authorizer's policy says of a call."""
+    asked = AccessRequest(
+        "execute-api:Invoke",
+        method_arn,
+        principal_arn=f"arn:aws:iam::{account}:user/authorizer",
+        principal_account=account,
+        principal_kind="user",
+        context={"aws:SourceIp": (request.client,), "aws:UserAgent": (request.headers.get("user-agent", ""),)},
+    )
+    return evaluate(asked, identity=(verdict.policy,))

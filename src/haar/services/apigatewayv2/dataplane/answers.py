@@ -1,0 +1,47 @@
+"""How an HTTP API answers what never reaches, or never comes back well from, an integration."""
+
+import orjson
+
+from haar.wire.http import Response
+
+
+class Refused(Exception):
+    """The request ends here. `why` is for the access log (`$context.error.message` and the like)."""
+
+    def __init__(self, status: int, message: str, why: str = "", headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(f"{status} {message}: {why}")
+        self.status, self.message, self.why, self.headers = status, message, why, headers
+
+    def response(self) -> Response:
+        body = orjson.dumps({"message": self.message})
+        return Response(self.status, [("Content-Type", "application/json"), *self.headers], body)
+
+
+def not_found() -> Refused:
+    return Refused(404, "Not Found")
+
+
+def forbidden(why: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Refused:
+    return Refused(403, "Forbidden", why, headers)
+
+
+def unauthorized(why: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Refused:
+    return Refused(401, "Unauthorized", why, headers)
+
+
+def too_large() -> Refused:
+    return Refused(413, "Request Entity Too Large")
+
+
+def throttled() -> Refused:
+    return Refused(429, "Too Many Requests")
+
+
+def failed(why: str) -> Refused:
+    """What is behind the API is not what it should be; the caller is not told."""
+    return Refused(500, "Internal Server Error", why)
+
+
+def unavailable(why: str) -> Refused:
+    """No answer, or none in time."""
+    return Refused(503, "Service Unavailable", why)

@@ -1,0 +1,69 @@
+"""Lambda functions behind routes."""
+
+import orjson
+
+from haar.auth.principal import Principal
+from haar.execution.contract import InvocationResult
+from haar.services.apigateway import public as rest
+from haar.services.apigatewayv2.dataplane.answers import Refused, failed, unavailable
+from haar.services.apigatewayv2.dataplane.call import Call, stage_text
+from haar.services.apigatewayv2.dataplane.events import event_v1, event_v2, response_of
+from haar.services.apigatewayv2.dataplane.mapping import RequestMapping, ResponseMapping
+from haar.services.apigatewayv2.integrations import function_of
+from haar.services.apigatewayv2.records import Doc
+from haar.services.lambda_ import public as lambda_
+from haar.wire.http import Response
+
+
+async def invoke(call: Call, arn: str, payload: bytes, *, source: str, role: str | None, seconds: float) -> InvocationResult:
+    """A function's answer; `source` is where in the API it is asked for.
+
+    Raises Refused when there is none in time, or when it may not be asked.
+    """
+    host, parts = call.host, arn.split(":")
+    if len(parts) < 7 or parts[2] != "lambda":
+        raise failed(f"Invalid lambda function: {arn}")
+    try:
+        caller: lambda_.Source | Principal = lambda_.Source(rest.SERVICE, call.stage.arn(source), call.stage.account)
+        if role is not None:
+            caller = await rest.role_caller(host, role)
+        work = lambda_.invoke(host, arn, payload, caller=caller, request_id=host.ids.uuid(), region=parts[3])
+        return await rest.within(seconds, work)
+    except rest.Refused as refused:
+        raise translated(refused) from None
+
+
+def translated(refused: rest.Refused) -> Refused:
+    """What a REST API would refuse, in an HTTP API's words."""
+    return unavailable(refused.why) if refused.kind == "INTEGRATION_TIMEOUT" else failed(refused.why or str(refused))
+
+
+class Function:
+    """AWS_PROXY: the request goes in whole, the response comes from the function."""
+
+    def __init__(self, integration: Doc) -> None:
+        uri = integration.get("IntegrationUri", "")
+        self._arn = stage_text(function_of(uri) or uri)
+        self._role = stage_text(integration["CredentialsArn"]) if integration.get("CredentialsArn") else None
+        self._version = integration["PayloadFormatVersion"]
+        self._seconds = integration["TimeoutInMillis"] / 1000
+        self._request = RequestMapping(integration.get("RequestParameters", {}))
+        self._response = ResponseMapping(integration.get("ResponseParameters", {}))
+
+    async def __call__(self, call: Call) -> Response:
+        event = event_v2(call) if self._version == "2.0" else event_v1(call)
+        if self._request:
+            self._request.into_event(call, event)
+        assert call.endpoint is not None
+        arn = self._arn(call)
+        result = await invoke(
+            call,
+            function_of(arn) or arn,
+            orjson.dumps(event),
+            source=f"{call.stage.name}/{call.endpoint.source}",
+            role=self._role(call) if self._role else None,
+            seconds=self._seconds,
+        )
+        if result.error is not None:
+            raise failed(f"The Lambda function failed: {result.payload[:1024].decode('utf-8', 'replace')}")
+        return self._response.apply(call, response_of(result.payload, self._version))

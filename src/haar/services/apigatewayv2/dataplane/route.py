@@ -1,0 +1,107 @@
+"""The way of a request through an HTTP API: stage, route, authorise, integrate, answer.
+
+By host, `http://ID.execute-api.REGION.localhost:PORT/…`, and by path, `/_haar/http-api/ID/…` and `/_aws/execute-api/ID/…`. The first part
+of the path names the stage; where no stage has that name, the whole path is for the stage `$default`.
+"""
+
+import logging
+from urllib.parse import unquote
+
+from haar.services.apigateway.public import Address, Buckets, extended_id
+from haar.services.apigatewayv2.dataplane import cors
+from haar.services.apigatewayv2.dataplane.answers import Refused, failed, forbidden, not_found, throttled, too_large
+from haar.services.apigatewayv2.dataplane.call import Call
+from haar.services.apigatewayv2.dataplane.compile import Api, Plane, Stage
+from haar.services.service import Host
+from haar.wire.http import Request, Response
+
+MAX_BODY = 10 * 1024 * 1024
+DEFAULT = "$default"
+
+log = logging.getLogger("haar.apigatewayv2")
+
+
+class Speeds:
+    """How fast the routes of a host may be called."""
+
+    def __init__(self, host: Host) -> None:
+        self.buckets = Buckets()
+
+
+class HttpPlane:
+    """Serves every deployed HTTP API."""
+
+    async def serve(self, host: Host, request: Request, request_id: str, address: Address) -> Response | None:
+        api = await host.get(Plane).find(address.api_id)
+        if api is None:
+            return None
+        request_id = extended_id(host)
+        if api.protocol != "HTTP" or (address.region and address.region != api.region):
+            response = forbidden().response()
+        else:
+            response = await _serve(host, request, request_id, address, api)
+        response.headers.append(("Apigw-Requestid", request_id))
+        return response
+
+
+async def _serve(host: Host, request: Request, request_id: str, address: Address, api: Api) -> Response:
+    stage, path = find_stage(api, address.rest)
+    if stage is None or api.disabled:
+        return not_found().response()
+    settings = stage.compiled.cors
+    if settings is not None and cors.is_preflight(request):
+        return cors.preflight(settings, request)
+    domain = address.domain or f"{api.api_id}.execute-api.{api.region}.localhost"
+    call = Call(host, stage, request, path, request_id, domain, host.clock.now())
+    try:
+        response = await _run(call)
+    except Refused as refused:
+        call.error = refused.why or refused.message
+        response = refused.response()
+    if settings is not None:
+        cors.add(settings, request, response)
+    return response
+
+
+def find_stage(api: Api, path: str) -> tuple[Stage | None, str]:
+    """The stage that a whole path is for, and the path within it."""
+    name, slash, rest = path[1:].partition("/")
+    if "%" in name:
+        name = unquote(name)
+    if (stage := api.stages.get(name)) is not None:
+        return stage, slash + rest or "/"
+    return api.stages.get(DEFAULT), path
+
+
+async def _run(call: Call) -> Response:
+    stage = call.stage
+    matched = stage.compiled.routes.match(call.request.method, call.path)
+    if matched is None:
+        raise not_found()
+    call.endpoint, call.path_parameters = matched
+    if len(call.request.body) > MAX_BODY:
+        raise too_large()
+    _throttle(call)
+    if call.endpoint.authorization != "NONE":
+        raise failed("no authorisation of this type yet")
+    try:
+        return await call.endpoint.run(call)
+    except Refused:
+        raise
+    except Exception:
+        log.exception("request %s: %s", call.request_id, call.route_key)
+        raise failed("internal error") from None
+
+
+def _throttle(call: Call) -> None:
+    """Holds a route to the speed that its stage sets."""
+    stage, key = call.stage, call.route_key
+    name, settings = key, stage.settings.get(key)
+    if settings is None or "ThrottlingRateLimit" not in settings:
+        name, settings = "", stage.default
+    if "ThrottlingRateLimit" not in settings and "ThrottlingBurstLimit" not in settings:
+        return
+    rate = settings.get("ThrottlingRateLimit", 10_000.0)
+    limits = {"rateLimit": rate, "burstLimit": settings.get("ThrottlingBurstLimit", max(rate, 1.0))}
+    if not call.host.get(Speeds).buckets.take(f"{stage.api_id}/{stage.name}/{name}", limits, call.now):
+        raise throttled()

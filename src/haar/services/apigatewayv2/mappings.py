@@ -1,0 +1,55 @@
+"""Parameter mappings of HTTP APIs: what may be changed, and from what. Pure.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-parameter-mapping.html
+"""
+
+import re
+
+from haar.services.apigatewayv2 import errors
+from haar.services.apigatewayv2.records import Doc
+
+RESERVED = frozenset(
+    (
+        "access-control-allow-credentials", "access-control-allow-headers", "access-control-allow-methods", "access-control-allow-origin",
+        "access-control-expose-headers", "access-control-max-age", "access-control-request-headers", "access-control-request-method",
+        "authorization", "connection", "content-encoding", "content-length", "content-location", "forwarded", "keep-alive", "origin",
+        "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "x-forwarded-for",
+        "x-forwarded-host", "x-forwarded-proto", "via",
+    )
+)  # fmt: skip
+"""Headers that no mapping may touch, besides `x-amz-…` and `x-amzn-…`."""
+_REQUEST = re.compile(r"(?:(append|overwrite|remove):(header|querystring)\.(.+)|overwrite:path)")
+_RESPONSE = re.compile(r"(?:(append|overwrite|remove):header\.(.+)|overwrite:statuscode)")
+
+
+def reserved(header: str) -> bool:
+    lower = header.lower()
+    return lower in RESERVED or lower.startswith(("x-amz-", "x-amzn-"))
+
+
+def check_request(parameters: Doc) -> None:
+    """Raises BadRequestException for a mapping that is none."""
+    for target in parameters:
+        matched = _REQUEST.fullmatch(target)
+        if matched is None:
+            raise _bad(target)
+        if matched[2] == "header" and reserved(matched[3]):
+            raise errors.bad_request(f"Operations on header {matched[3]} are restricted")
+
+
+def check_response(parameters: Doc) -> None:
+    """Raises BadRequestException for a mapping that is none, or for no status."""
+    for status, mapped in parameters.items():
+        if not status.isdecimal() or not 200 <= int(status) <= 599:
+            raise errors.bad_request(f"Invalid response parameters key specified: {status}")
+        for target in mapped:
+            matched = _RESPONSE.fullmatch(target)
+            if matched is None:
+                raise _bad(target)
+            if matched[1] is not None and reserved(matched[2]):
+                raise errors.bad_request(f"Operations on header {matched[2]} are restricted")
+
+
+def _bad(target: str) -> Exception:
+    problem = f"Invalid mapping expression parameter specified: {target}"
+    return errors.bad_request(f"Invalid mapping expression specified: Validation Result: warnings : [], errors : [{problem}]")
