@@ -6,7 +6,8 @@ way an item changes (row, index entries, `Table.on_change`), `reads.read_page` t
 on tables; `jobs` goes on behind them.
 
 `changes` decides what is written with an item besides: stream records (`shards`, `streams`; read through `public`), when it expires
-(`expiries`, `ttl`), what it was before (`history`). `copies` makes backups of tables and tables of backups: `backups`, `restores`, `recovery`.
+(`expiries`, `ttl`), what it was before (`history`). `copies` makes backups of tables and tables of backups: `backups`, `restores`,
+`recovery`.
 """
 
 from haar.services.dynamodb import (  # noqa: F401 - they register
