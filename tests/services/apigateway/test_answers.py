@@ -56,3 +56,9 @@ def test_the_general_ones_stand_for_all_of_their_kind():
     assert shown["statusCode"] == "599" and shown["defaultResponse"] is True and shown["responseParameters"]
     assert default_response("THROTTLED", responses)["statusCode"] == "429"
     assert "statusCode" not in default_response("DEFAULT_4XX", responses)
+
+
+def test_what_follows_a_variable_stays():
+    own = {"responseTemplates": {"application/json": '{"m": $context.error.messageString}'}}
+    _, _, body = render(forbidden(), {"DEFAULT_4XX": own}, "", look_up)
+    assert orjson.loads(body) == {"m": "Forbidden"}

@@ -3,6 +3,7 @@
 import re
 
 from haar.services.apigateway import errors
+from haar.services.apigateway.dataplane.authorizers import DEFAULT_TTL
 from haar.services.apigateway.dataplane.functions import FUNCTION
 from haar.services.apigateway.demands import on, pass_role
 from haar.services.apigateway.face import service
@@ -14,7 +15,7 @@ from haar.services.service import Context, Input, Output
 
 MAX_AUTHORIZERS = 10
 """Authorizers of one API."""
-MAX_TTL, DEFAULT_TTL = 3600, 300
+MAX_TTL = 3600
 AUTHORIZER = "/restapis/{restApiId}/authorizers/{authorizerId}"
 SOURCE = re.compile(r"(method\.request\.(header|querystring)|stageVariables|context)\.\S+")
 BAD_URI = "Authorizer URI should be a valid API Gateway ARN that represents a Lambda function invocation."
@@ -33,7 +34,7 @@ RULES: Rules = {
 }
 
 
-def _check(authorizer: Doc) -> None:
+def check_authorizer(authorizer: Doc) -> None:
     """Raises BadRequestException unless the authorizer could work."""
     if not authorizer.get("name"):
         raise errors.bad_request("Authorizer name must be non-empty")
@@ -47,7 +48,7 @@ def _check(authorizer: Doc) -> None:
     else:
         raise errors.bad_request(f"Invalid authorizer type specified: {kind}")
     sources = authorizer.get("identitySource")
-    if kind == "REQUEST" and authorizer["authorizerResultTtlInSeconds"] > 0 and not sources:
+    if kind == "REQUEST" and authorizer.get("authorizerResultTtlInSeconds", DEFAULT_TTL) > 0 and not sources:
         raise errors.bad_request("Identity source must be specified when caching is enabled for REQUEST authorizers")
     for source in (sources or "").split(","):
         if source and not SOURCE.fullmatch(source.strip()):
@@ -58,7 +59,7 @@ def _check(authorizer: Doc) -> None:
             compile_pattern(expression)
         except PatternError:
             raise errors.bad_request(f"Invalid identity validation expression specified: {expression}") from None
-    if not 0 <= authorizer["authorizerResultTtlInSeconds"] <= MAX_TTL:
+    if not 0 <= authorizer.get("authorizerResultTtlInSeconds", DEFAULT_TTL) <= MAX_TTL:
         raise errors.bad_request(TTL)
 
 
@@ -75,7 +76,7 @@ async def create_authorizer(ctx: Context, input: Input) -> Output:
     authorizer["authorizerResultTtlInSeconds"] = input.get("authorizerResultTtlInSeconds", DEFAULT_TTL)
 
     def change(draft: Draft) -> None:
-        _check(authorizer)
+        check_authorizer(authorizer)
         if any(one["name"] == authorizer["name"] for one in draft.authorizers.values()):
             raise errors.bad_request("Authorizer name must be unique. Authorizer with this name already exists in this RestApi")
         if len(draft.authorizers) >= MAX_AUTHORIZERS:
@@ -108,7 +109,7 @@ async def update_authorizer(ctx: Context, input: Input) -> Output:
         if authorizer_id not in draft.authorizers:
             raise errors.no_authorizer()
         authorizer = apply(draft.authorizers[authorizer_id], input.get("patchOperations", []), RULES)
-        _check(authorizer)
+        check_authorizer(authorizer)
         draft.authorizers[authorizer_id] = authorizer
         return authorizer
 

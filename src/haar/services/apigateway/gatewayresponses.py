@@ -30,7 +30,7 @@ def show(kind: str, kept: Doc) -> Doc:
     return shown if status is None else shown | {"statusCode": status}
 
 
-def _check(kept: Doc) -> None:
+def check_response(kept: Doc) -> None:
     if "statusCode" in kept and not STATUS.fullmatch(kept["statusCode"]):
         raise errors.bad_request("Invalid status code specified. Status code must be a 3 digit number between 100 and 599")
     for target in kept.get("responseParameters", {}):
@@ -42,7 +42,7 @@ def _check(kept: Doc) -> None:
 async def put_gateway_response(ctx: Context, input: Input) -> Output:
     kind = input["responseType"]
     kept = {member: input[member] for member in ("statusCode", "responseParameters", "responseTemplates") if input.get(member)}
-    _check(kept)
+    check_response(kept)
 
     def change(draft: Draft) -> None:
         draft.gateway_responses[kind] = kept
@@ -76,7 +76,7 @@ async def update_gateway_response(ctx: Context, input: Input) -> Output:
             if operation.get("path") == "/statusCode" and operation.get("op") != "replace":
                 raise errors.bad_request("Invalid patch path /statusCode")
         kept = apply(draft.gateway_responses.get(kind, {}), operations, RULES)
-        _check(kept)
+        check_response(kept)
         draft.gateway_responses[kind] = kept
         return show(kind, kept)
 

@@ -180,7 +180,7 @@ async def delete_integration(ctx: Context, input: Input) -> Output:
     return {}
 
 
-def _check_response(response: Doc) -> None:
+def check_answer(response: Doc) -> None:
     pattern = response.get("selectionPattern")
     if pattern:
         try:
@@ -208,7 +208,7 @@ async def put_integration_response(ctx: Context, input: Input) -> Output:
     def change(draft: Draft) -> Doc:
         integration = draft.integration(input["resourceId"], input["httpMethod"])
         check_status(status)
-        _check_response(response)
+        check_answer(response)
         integration.setdefault("integrationResponses", {})[status] = response
         return response
 
@@ -232,7 +232,7 @@ async def get_integration_response(ctx: Context, input: Input) -> Output:
 async def update_integration_response(ctx: Context, input: Input) -> Output:
     def change(draft: Draft) -> Doc:
         response = apply(_response(draft, input), input.get("patchOperations", []), RESPONSE_RULES)
-        _check_response(response)
+        check_answer(response)
         draft.integration(input["resourceId"], input["httpMethod"])["integrationResponses"][input["statusCode"]] = response
         return response
 

@@ -37,7 +37,7 @@ RESPONSE_RULES: Rules = {
 }
 
 
-def _check(draft: Draft, method: Doc) -> None:
+def check_method(draft: Draft, method: Doc) -> None:
     kind = method.get("authorizationType")
     if kind not in AUTHORIZATIONS:
         raise errors.bad_request(f"Invalid authorization type specified. Valid options are {','.join(AUTHORIZATIONS)}")
@@ -83,7 +83,7 @@ async def put_method(ctx: Context, input: Input) -> Output:
             raise errors.bad_request(f"Invalid HttpMethod specified. Valid options are {','.join(METHODS)}")
         if http_method in resource.get("resourceMethods", {}):
             raise errors.conflict("Method already exists for this resource")
-        _check(draft, method)
+        check_method(draft, method)
         resource.setdefault("resourceMethods", {})[http_method] = method
         return method
 
@@ -101,7 +101,7 @@ async def update_method(ctx: Context, input: Input) -> Output:
 
     def change(draft: Draft) -> Doc:
         method = apply(draft.method(resource_id, http_method), input.get("patchOperations", []), RULES)
-        _check(draft, method)
+        check_method(draft, method)
         draft.resource(resource_id)["resourceMethods"][http_method] = method
         return method
 
@@ -123,7 +123,7 @@ def check_status(status: str) -> None:
         raise errors.bad_request("Invalid status code specified. Status code must be a 3 digit number between 100 and 599")
 
 
-def _check_response(draft: Draft, response: Doc) -> None:
+def check_method_response(draft: Draft, response: Doc) -> None:
     for name in response.get("responseModels", {}).values():
         if name not in draft.models:
             raise errors.bad_request(f"Invalid model identifier specified: {name}")
@@ -145,7 +145,7 @@ async def put_method_response(ctx: Context, input: Input) -> Output:
         check_status(status)
         if status in method.get("methodResponses", {}):
             raise errors.conflict("Response already exists for this method")
-        _check_response(draft, response)
+        check_method_response(draft, response)
         method.setdefault("methodResponses", {})[status] = response
         return response
 
@@ -169,7 +169,7 @@ async def get_method_response(ctx: Context, input: Input) -> Output:
 async def update_method_response(ctx: Context, input: Input) -> Output:
     def change(draft: Draft) -> Doc:
         response = apply(_response(draft, input), input.get("patchOperations", []), RESPONSE_RULES)
-        _check_response(draft, response)
+        check_method_response(draft, response)
         draft.method(input["resourceId"], input["httpMethod"])["methodResponses"][input["statusCode"]] = response
         return response
 

@@ -37,7 +37,7 @@ def default_models(ctx: Context) -> dict[str, Doc]:
     }
 
 
-def _check_schema(schema: str | None, content_type: str) -> None:
+def check_schema(schema: str | None, content_type: str) -> None:
     if not schema:
         raise errors.bad_request(NO_SCHEMA)
     if "json" in content_type:
@@ -68,7 +68,7 @@ async def create_model(ctx: Context, input: Input) -> Output:
             raise errors.bad_request("Model name must be alphanumeric: " + name)
         if name in draft.models:
             raise errors.conflict("Model name already exists for this REST API")
-        _check_schema(input.get("schema"), input["contentType"])
+        check_schema(input.get("schema"), input["contentType"])
         draft.models[name] = model | {"schema": input["schema"]}
         return draft.models[name]
 
@@ -124,7 +124,7 @@ async def update_model(ctx: Context, input: Input) -> Output:
 
     def change(draft: Draft) -> Doc:
         model = apply(_model(draft, name), input.get("patchOperations", []), MODEL_RULES, Style.LISTED)
-        _check_schema(model.get("schema"), model["contentType"])
+        check_schema(model.get("schema"), model["contentType"])
         draft.models[name] = model
         return model
 

@@ -89,7 +89,7 @@ def _endpoint(configuration: Doc | None) -> Doc:
     return given | {"types": list(types), "ipAddressType": address}
 
 
-def _new_api(ctx: Context, input: Input) -> Doc:
+def new_api(ctx: Context, input: Input) -> Doc:
     if not input.get("name"):
         raise errors.bad_request("API name cannot be an empty string" if "name" in input else "API name is required")
     if input.get("description") == "":
@@ -117,7 +117,7 @@ def _new_api(ctx: Context, input: Input) -> Doc:
 
 @service.operation("CreateRestApi", on("POST", "/restapis", policy_demand))
 async def create_rest_api(ctx: Context, input: Input) -> Output:
-    api = _new_api(ctx, input)
+    api = new_api(ctx, input)
     root = api["rootResourceId"]
     fresh = Draft(ctx.region, api, {root: {"id": root, "path": "/"}}, default_models(ctx))
     clone_from = input.get("cloneFrom")

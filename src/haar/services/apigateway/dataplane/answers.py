@@ -154,7 +154,8 @@ def render(
     return status, headers, substitute(template, refused, look_up).encode()
 
 
-_REFERENCE = re.compile(r"\$\{?((?:context|stageVariables|method\.request)\.[A-Za-z0-9_.\-]*[A-Za-z0-9_])\}?")
+_NAME = r"(?:context|stageVariables|method\.request)\.[A-Za-z0-9_.\-]*[A-Za-z0-9_]"
+_REFERENCE = re.compile(rf"\$(?:({_NAME})|\{{({_NAME})\}})")
 
 
 def substitute(template: str, refused: Refused, look_up: Callable[[str], str | None]) -> str:
@@ -167,7 +168,7 @@ def substitute(template: str, refused: Refused, look_up: Callable[[str], str | N
     }
 
     def value(match: re.Match[str]) -> str:
-        name = match[1]
+        name = match[1] or match[2]
         found = error[name] if name in error else look_up(name)
         return "" if found is None else str(found)
 

@@ -1,0 +1,56 @@
+"""GetExport: a stage's API as a definition."""
+
+from datetime import UTC, datetime
+
+import orjson
+import yaml
+
+from haar.services.apigateway import errors
+from haar.services.apigateway.demands import on
+from haar.services.apigateway.face import service
+from haar.services.apigateway.openapi.writing import Writing
+from haar.services.apigateway.records import LIVE, decode_draft, get_doc, read_draft
+from haar.services.apigateway.stages import STAGE
+from haar.services.service import Context, Input, Output
+
+KINDS = ("swagger", "oas30")
+JSON, YAML = "application/json", "application/yaml"
+EXTENSIONS = frozenset(("integrations", "apigateway", "authorizers", "documentation", "postman"))
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes everything out: no anchors."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        return True
+
+
+@service.operation("GetExport", on("GET", STAGE + "/exports/{exportType}"))
+async def get_export(ctx: Context, input: Input) -> Output:
+    api_id, kind = input["restApiId"], input["exportType"]
+    await read_draft(ctx, api_id)
+    stage = await get_doc(ctx.store, LIVE, api_id, f"stage/{input['stageName']}")
+    if stage is None:
+        raise errors.no_stage()
+    if kind not in KINDS:
+        raise errors.bad_request(f"No API exporter for type '{kind}'")
+    accepts = input.get("accepts") or JSON
+    if accepts not in (JSON, YAML, "*/*"):
+        raise errors.bad_request(f"Invalid Accept header specified: {accepts}")
+    snapshot = await ctx.store.get(LIVE, api_id.encode(), f"snapshot/{stage['deploymentId']}".encode())
+    if snapshot is None:
+        raise errors.no_deployment()
+    draft = decode_draft(snapshot)
+    wanted = {one.strip() for one in str((input.get("parameters") or {}).get("extensions", "")).split(",")} & EXTENSIONS
+    when = datetime.fromtimestamp(stage["lastUpdatedDate"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    version = str(draft.api.get("version") or when)
+    definition = Writing(draft, kind == "swagger", wanted).whole(ctx.region, stage["stageName"], version)
+    if accepts == YAML:
+        body, ending = yaml.dump(definition, Dumper=_Plain, sort_keys=False, allow_unicode=True).encode(), "yaml"
+    else:
+        body, ending = orjson.dumps(definition, option=orjson.OPT_INDENT_2), "json"
+    return {
+        "contentType": "application/octet-stream",
+        "contentDisposition": f'attachment; filename="{kind}_{version}.{ending}"',
+        "body": body,
+    }
