@@ -23,6 +23,7 @@ from haar.wire.http import Request, Response
 log = logging.getLogger("haar.gateway")
 
 HEALTH = "/_haar/health"
+LONG_TAIL = "VV4KQNSO5AEMVJF66Q9ASUAAJG"
 
 
 class Credentials:
@@ -36,14 +37,23 @@ class Credentials:
 
 
 class RequestIds:
-    """Identifiers of requests: UUIDs from a seeded generator, since they are no secret and every request has one."""
+    """Identifiers of requests, from a seeded generator: they are no secret, and every request has one."""
 
     def __init__(self, host: Host) -> None:
         self._bits = random.Random(host.ids.bytes(32)).getrandbits  # noqa: S311 - not for secrets
+        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
+        self._pairs = [first + second for first in digits for second in digits]
+        self._ours = "".join(self._pairs[self._bits(10)] for _ in range(8))
 
-    def next(self) -> str:
+    def uuid(self) -> str:
         digits = f"{self._bits(128):032x}"
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+    def long(self) -> str:
+        """As DynamoDB's: 52 digits of base 32, the second half always the same."""
+        bits, pairs = self._bits(50), self._pairs
+        mine = pairs[bits & 1023] + pairs[bits >> 10 & 1023] + pairs[bits >> 20 & 1023] + pairs[bits >> 30 & 1023] + pairs[bits >> 40]
+        return self._ours + mine + LONG_TAIL
 
 
 class Gateway:
@@ -90,11 +100,11 @@ class Gateway:
         operation = None
         try:
             operation = codec.identify(request)
+            built = service.operations.get(operation)
+            if built is None:  # before its signature is looked at: it may be an operation that takes none
+                raise not_built(service, operation)
             input = codec.parse(operation, opened(request) if "content-encoding" in request.headers else request)
             caller = known or await authenticate(request, self._credentials, self._now(), service=service.signing_name)
-            built = service.operations.get(operation)
-            if built is None:
-                raise not_built(service, operation)
             (service.check or codec.validate)(operation, input)
             context = Context(
                 self.host,

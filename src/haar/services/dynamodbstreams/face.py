@@ -2,4 +2,4 @@
 
 from haar.services.service import Service
 
-service = Service("dynamodbstreams", signing_name="dynamodb", prefix="dynamodb", opaque=frozenset({"AttributeValue"}))
+service = Service("dynamodbstreams", signing_name="dynamodb", prefix="dynamodb", opaque=frozenset({"AttributeValue"}), long_ids=True)
