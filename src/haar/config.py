@@ -1,6 +1,7 @@
 """Every setting of a platform: one typed object from flags, HAAR_* variables and haar.toml, in that order."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -82,6 +83,8 @@ def _typed(source: str, default: Any, value: Any) -> Any:
 def _check(config: Config) -> None:
     if config.account and not (len(config.account) == 12 and config.account.isdigit()):
         raise ConfigError(f"account: {config.account!r} is not 12 digits")
+    if not re.fullmatch(r"[a-z]{2,}(-[a-z]+)+-\d+", config.region):
+        raise ConfigError(f"region: {config.region!r} is not a region's name (us-east-1)")
     if config.sandbox not in SANDBOXES:
         raise ConfigError(f"sandbox: {config.sandbox!r} is none of {', '.join(SANDBOXES)}")
     if config.egress not in ("on", "off"):

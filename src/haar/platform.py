@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from haar.auth.principal import Credential
@@ -28,6 +30,8 @@ log = logging.getLogger("haar.platform")
 SPACE = "platform"
 GRACE_SECONDS = 1.5
 """What requests under way get when the platform stops; functions get as much again."""
+WILDCARDS: Mapping[str, str] = MappingProxyType({"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 - what is not offered
+"""What clients on this machine use when the platform listens on all addresses."""
 RESTART_SECONDS = 1.0
 """The wait before background work that failed is started again."""
 
@@ -73,7 +77,8 @@ class Platform:
 
     @property
     def endpoint(self) -> str:
-        return f"http://{self.host.config.host}:{self.port}"
+        host = WILDCARDS.get(self.host.config.host, self.host.config.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     def description(self) -> dict[str, Any]:
         """What `haar env` prints: where the platform is and the root user's keys."""

@@ -52,6 +52,22 @@ def test_env_writes_a_profile_and_keeps_the_others(platform: RunningPlatform, tm
     assert shown.stdout.strip() == platform.account
 
 
+def test_a_profile_leaves_the_rest_of_the_files_as_it_is(platform: RunningPlatform, tmp_path: Path) -> None:
+    real, config, credentials = tmp_path / "real", tmp_path / "config", tmp_path / "credentials"
+    real.write_text("# mine\n[profile mine]\nregion = old\n# keep me\ns3 =\n  region = nested\n\n[profile other]\nregion = eu-west-1\n")
+    config.symlink_to(real)
+    files = {"AWS_CONFIG_FILE": str(config), "AWS_SHARED_CREDENTIALS_FILE": str(credentials)}
+    for _ in range(2):
+        assert haar("env", "--data", str(platform.data), "--profile", "mine", environment=files).returncode == 0
+    assert real.read_text() == (
+        f"# mine\n[profile mine]\nregion = us-east-1\nendpoint_url = {platform.endpoint}\n# keep me\ns3 =\n  region = nested\n\n"
+        "[profile other]\nregion = eu-west-1\n"
+    )
+    assert config.is_symlink() and credentials.read_text().count("[mine]") == 1
+    done = haar("env", "--data", str(platform.data), "--profile", "a b]", environment=files)
+    assert done.returncode == 1 and "cannot be a profile's name" in done.stderr and "a b" not in real.read_text()
+
+
 def test_secrets_are_the_owner_s(platform: RunningPlatform) -> None:
     assert stat.S_IMODE(platform.data.stat().st_mode) == 0o700
     assert stat.S_IMODE((platform.data / "root.json").stat().st_mode) == 0o600
@@ -70,6 +86,7 @@ def test_env_without_a_platform_says_what_to_do(tmp_path: Path) -> None:
         (["--port", "99999"], "99999 is not a port"),
         (["--account", "12"], "12 digits"),
         (["--sandbox", "docker"], "bubblewrap, none"),
+        (["--region", "a region"], "not a region's name"),
         (["--store", "mysql://x"], "postgresql://"),
         (["--data", "/proc/nowhere"], "/proc/nowhere"),
         (["--host", "203.0.113.1", "--port", "0"], "cannot listen on 203.0.113.1"),
@@ -175,3 +192,14 @@ def test_sandbox_none_says_that_nothing_isolates(fresh_platform: Fresh, make_fun
             messages = []
         time.sleep(0.2)
     assert any("isolate" in message for message in messages), messages
+
+
+@pytest.mark.parametrize(("host", "shown"), [("0.0.0.0", "http://127.0.0.1:"), ("::1", "http://[::1]:"), ("::", "http://[::1]:")])
+def test_the_endpoint_is_an_address_that_clients_can_use(fresh_platform: Fresh, host: str, shown: str) -> None:
+    try:
+        socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    running = fresh_platform("--host", host)
+    assert running.endpoint.startswith(shown)
+    assert running.client("sts").get_caller_identity()["Account"] == running.account

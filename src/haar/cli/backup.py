@@ -23,7 +23,7 @@ def add_to(app: typer.Typer) -> None:
 
 def backup(
     file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory.  [default: data]")] = None,
+    data: Annotated[Path | None, typer.Option(readable=False, help="The platform's data directory.  [default: data]")] = None,
 ) -> None:
     """Writes a consistent copy of everything to FILE, while the platform runs or not."""
     from haar.store.errors import StoreError
@@ -43,7 +43,7 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(help="A backup.")],
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory.  [default: data]")] = None,
+    data: Annotated[Path | None, typer.Option(readable=False, help="The platform's data directory.  [default: data]")] = None,
 ) -> None:
     """Puts a backup back. A running platform starts again on it; what was there before is kept as haar.db.before-restore."""
     from haar.store.errors import DataError, StoreError

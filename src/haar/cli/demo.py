@@ -32,7 +32,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory.  [default: data]")] = None,
+    data: Annotated[Path | None, typer.Option(readable=False, help="The platform's data directory.  [default: data]")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take away what the demo made.")] = False,
 ) -> None:
     """Makes a table, a function and an API on the running platform, calls it and shows its URL."""

@@ -21,7 +21,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory.  [default: data]")] = None,
+    data: Annotated[Path | None, typer.Option(readable=False, help="The platform's data directory.  [default: data]")] = None,
     port: Annotated[int | None, typer.Option(help="The port to look at.  [default: 4566]")] = None,
 ) -> None:
     """Checks what haar needs of this machine, and says how to mend what is missing. Ends with 1 when functions cannot run."""

@@ -1,8 +1,8 @@
 """`haar env`: how clients reach the platform: variables for the shell, or an AWS profile."""
 
-import configparser
 import json
 import os
+import re
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,12 +30,14 @@ def describe(data: Path | None) -> dict[str, Any]:
 
 
 def env(
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory.  [default: data]")] = None,
+    data: Annotated[Path | None, typer.Option(readable=False, help="The platform's data directory.  [default: data]")] = None,
     profile: Annotated[str | None, typer.Option(help="Write this profile to the AWS configuration files instead.")] = None,
 ) -> None:
     """Prints the variables that point AWS clients at the platform: eval "$(haar env)"."""
     described = describe(data)
     if profile is not None:
+        if not re.fullmatch(r"[\w.@+-]+", profile, re.ASCII):
+            raise complain(f"{profile!r} cannot be a profile's name: letters, digits and . @ + - _ can")
         write_profile(profile, described)
         say(f"wrote profile {profile}; use it: aws --profile {profile} sts get-caller-identity")
         return
@@ -65,12 +67,20 @@ def write_profile(profile: str, described: dict[str, Any]) -> None:
 
 
 def _set(path: Path, section: str, values: dict[str, str]) -> None:
-    parser = configparser.RawConfigParser()
-    parser.read(path)
-    if not parser.has_section(section):
-        parser.add_section(section)
-    for name, value in values.items():
-        parser.set(section, name, value)
+    """Writes the values into the section, and leaves everything else in the file as it is, comments, too."""
+    path = path.resolve()  # it may be a link
+    lines = path.read_text().splitlines() if path.exists() else []
+    heads = [number for number, line in enumerate(lines) if line.lstrip().startswith("[")]
+    at = next((number for number in heads if lines[number].strip() == f"[{section}]"), None)
+    if at is None:
+        lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
+        at = len(lines) - 1
+    end = next((number for number in heads if number > at), len(lines))
+    kept = [line for line in lines[at + 1 : end] if line[:1].isspace() or line.partition("=")[0].strip().lower() not in values]
+    lines[at + 1 : end] = [f"{name} = {value}" for name, value in values.items()] + kept
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        parser.write(file)
+    beside = path.with_name(path.name + ".haar")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("\n".join(lines) + "\n")
+    beside.replace(path)

@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 def start(
     host: Annotated[str | None, typer.Option(help="The address to listen on.  [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.  [default: 4566]")] = None,
-    data: Annotated[Path | None, typer.Option(help="Where everything is kept.  [default: data]")] = None,
+    data: Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept.  [default: data]")] = None,
     store: Annotated[str | None, typer.Option(help="postgresql://… instead of SQLite in the data directory.")] = None,
     account: Annotated[str | None, typer.Option(help="The account id, 12 digits; chosen at first start.")] = None,
     region: Annotated[str | None, typer.Option(help="The region that `haar env` names.  [default: us-east-1]")] = None,

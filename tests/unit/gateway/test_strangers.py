@@ -33,7 +33,7 @@ def test_the_error_names_the_service(client: Callable[..., Any], service: str, o
 
 
 def test_an_operation_that_takes_no_signature_is_named_too(client: Callable[..., Any]) -> None:
-    input = {"RoleArn": "arn:aws:iam::123456789012:role/r", "RoleSessionName": "s1", "PrincipalArn": "arn:aws:iam::123456789012:saml/x"}
+    input = {"RoleArn": "arn:aws:iam::123456789012:role/r", "PrincipalArn": "arn:aws:iam::123456789012:saml/x"}
     code, message, _ = refused(client("sts").assume_role_with_saml, **input, SAMLAssertion="abcd")
     assert (code, message) == ("InvalidAction", "haar does not have sts:AssumeRoleWithSAML (docs/compatibility.md lists what it has)")
 
