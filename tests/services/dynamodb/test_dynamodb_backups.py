@@ -354,7 +354,7 @@ def test_backups_and_restores_survive_kills(fresh_platform):
     index = {"IndexName": "byX", "KeySchema": [{"AttributeName": "x", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}
     names = [{"AttributeName": each, "AttributeType": "S"} for each in ("id", "x")]
     dynamodb.create_table(TableName="kept", AttributeDefinitions=names, GlobalSecondaryIndexes=[index], **key)
-    fill(dynamodb, "kept", 3000)
+    fill(dynamodb, "kept", 1500)
     before = everything(dynamodb, "kept")
     spec = {"PointInTimeRecoveryEnabled": True}
     dynamodb.update_continuous_backups(TableName="kept", PointInTimeRecoverySpecification=spec)
