@@ -22,7 +22,7 @@ class ServiceCalls:
     async def __call__(self, call: ServiceCall) -> Response:
         service = self._service(call)
         request = self._addressed(call, service) if call.action else call.request
-        request_id = self._gateway.new_id()
+        request_id = self._gateway.ids.uuid()
         caller = Authenticated(call.principal, call.region, service.signing_name)
         return await self._gateway.call(service, request, request_id, caller)
 

@@ -66,7 +66,7 @@ class Gateway:
         self._credentials = Credentials(host)
         # SQLite answers without waiting; a client of PostgreSQL needs a task, for its time-outs.
         self._reads_at_once = not host.config.store
-        self.new_id = RequestIds(host).next
+        self.ids = RequestIds(host)
         self._now = host.clock.now
 
     async def handle(self, request: Request) -> Response:
@@ -75,13 +75,13 @@ class Gateway:
         if target is None or request.path != "/" or request.method != "POST":
             await into_task()
             if (route := self.router.route(request)) is not None:
-                return await route.serve(self.host, request, self.new_id())
+                return await route.serve(self.host, request, self.ids.uuid())
             if request.path == HEALTH:
                 return Response(200, [("Content-Type", "application/json")], b'{"status":"running"}')
             if cors.is_preflight(request):
                 return cors.preflight(request)
         service = self.router.service(request)
-        request_id = self.new_id()
+        request_id = self.ids.uuid() if service is None or not service.long_ids else self.ids.long()
         if service is None:
             return nobody(request, request_id)
         if not (service.eager and self._reads_at_once):
