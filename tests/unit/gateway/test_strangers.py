@@ -20,7 +20,6 @@ from haar.wire.http import Request
         ("sqs", "list_queues", "sqs"),
         ("cloudwatch", "list_metrics", "monitoring"),
         ("stepfunctions", "list_state_machines", "states"),
-        ("apigatewayv2", "get_apis", "apigateway"),
         ("batch", "list_scheduling_policies", "batch"),
     ],
 )
