@@ -5,6 +5,7 @@ usual request costs two hashes and one HMAC.
 """
 
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,9 @@ SCOPES = 1024
 MAX_KEPT_SCOPE = 1024
 """Characters of the longest one that is kept."""
 DATES = 256
+
+_REGION = re.compile(r"[a-z0-9-]{1,64}").fullmatch
+"""It becomes a part of ARNs: what could be read as more than one part is no region."""
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 EMPTY_SHA256 = sha256(b"").hexdigest()
@@ -207,6 +211,8 @@ def make_scope(credential: str, signed: str) -> Scope:
     key_id, date, region, service, terminator = parts
     if terminator != TERMINATOR:
         raise errors.mismatch(f"Credential should be scoped with a valid terminator: '{TERMINATOR}', not '{terminator}'.")
+    if region and not _REGION(region):
+        raise errors.mismatch(f"Credential should be scoped to a valid region, not '{region}'. ")
     names = tuple(signed.lower().split(";"))
     if "host" not in names and ":authority" not in names:
         raise errors.incomplete("'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")

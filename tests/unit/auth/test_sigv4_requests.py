@@ -263,6 +263,9 @@ async def test_the_scope_is_checked() -> None:
     )
     request.headers["authorization"] = authorization.replace("aws4_request", "aws5_request")
     assert (await refusal(request)).message == "Credential should be scoped with a valid terminator: 'aws4_request', not 'aws5_request'."
+    for region in ("*", "us-east-1:x", "a b", "US-EAST-1", "x" * 65):  # it becomes a part of ARNs
+        request.headers["authorization"] = authorization.replace("/us-east-1/", f"/{region}/")
+        assert (await refusal(request)).message == f"Credential should be scoped to a valid region, not '{region}'. "
     assert (await refusal(signed(), service="iam")).message == "Credential should be scoped to correct service: 'iam'. "
     assert (await check(signed(), service="dynamodb")).service == "dynamodb"
 
