@@ -1,7 +1,7 @@
 """Running a function: what must be known of it, what comes back, and what the platform provides meanwhile."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -133,6 +133,14 @@ class Executor(Protocol):
 
         With a `sink`, what the function streams goes there and the result's payload is empty; the result is the stream's end.
         """
+        ...
+
+    def provision(self, wanted: Mapping[FunctionSpec, int]) -> None:
+        """Keeps so many environments of these specs ready, and of no others."""
+        ...
+
+    def provisioned(self, spec: FunctionSpec) -> tuple[int, str]:
+        """How many of them are ready, and why the last one could not be started (empty when it could)."""
         ...
 
     async def retire(self, arn: str) -> None:

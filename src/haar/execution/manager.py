@@ -7,6 +7,7 @@ import json
 import resource
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from haar.execution.contract import FunctionSpec, InvocationResult, SessionKeys,
 from haar.execution.environment import INIT_SECONDS, RENEW_SECONDS, Environment
 from haar.execution.output import LogWriter, stream_name
 from haar.execution.package import BadPackage, Packages, Tree
+from haar.execution.provisioned import Provisioned
 from haar.execution.runtime_api import Event
 from haar.execution.runtimes import Runtime
 from haar.execution.spawner import Spawner
@@ -83,6 +85,8 @@ class Manager:
         self._boxes: Boxes | None = None
         self._standby: Standby | None = None
         self._refused: str | None = None
+        self._provisioned = Provisioned(self._present, self._start_ready)
+        self._provisioner: asyncio.Task[None] | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -108,6 +112,7 @@ class Manager:
         await self._boxes.prepare()
         self._standby = Standby(self._boxes)
         self._sweeper = asyncio.ensure_future(self._sweep())
+        self._provisioner = asyncio.ensure_future(self._provisioned.run())
         self._spawner.closed = self._restart
         self._standby.want(runtimes.resolve(runtimes.DEFAULT), sdk=False)
 
@@ -122,6 +127,8 @@ class Manager:
         self._stopping = True
         if self._sweeper is not None:
             self._sweeper.cancel()
+        if self._provisioner is not None:
+            self._provisioner.cancel()
         if self._standby is not None:
             await self._standby.stop()
         environments = [environment for pool in self._pools.values() for environment in pool.all]
@@ -180,6 +187,37 @@ class Manager:
             if spec.arn == arn:
                 for environment in list(pool.all):
                     environment.retire()
+
+    def provision(self, wanted: Mapping[FunctionSpec, int]) -> None:
+        self._provisioned.want(wanted)
+
+    def provisioned(self, spec: FunctionSpec) -> tuple[int, str]:
+        pool = self._pools.get(spec)
+        ready = sum(environment.state in ("idle", "busy", "finishing") for environment in pool.all) if pool is not None else 0
+        return min(ready, self._provisioned.wanted(spec)), self._provisioned.failure(spec)
+
+    def _present(self, spec: FunctionSpec) -> int:
+        pool = self._pools.get(spec)
+        return len(pool.all) if pool is not None else 0
+
+    def _spare(self, environment: Environment) -> bool:
+        """Whether an idle environment may be ended: it is not one that is kept ready."""
+        return self._present(environment.spec) > self._provisioned.wanted(environment.spec)
+
+    async def _start_ready(self, spec: FunctionSpec) -> str | None:
+        """Starts an environment before anyone asks for it; why it could not be started."""
+        if self._stopping:
+            return "haar is not running functions now"
+        pool = self._pools.setdefault(spec, Pool())
+        try:
+            found = await self._launch(spec, pool)
+        finally:
+            self._forget(spec, pool)
+        if isinstance(found, InvocationResult):
+            return found.payload.decode("utf-8", "replace")
+        failed = found.state != "idle"
+        found.release()
+        return "the function failed while it was initialised" if failed else None
 
     def _admit(self, spec: FunctionSpec) -> None:
         if spec.reserved_concurrency is not None and self._running[spec.arn] >= spec.reserved_concurrency:
@@ -250,14 +288,17 @@ class Manager:
         changed = functools.partial(self._changed, pool)
         environment = Environment(spec, runtime, box, self._boxes, writer, self._surroundings, self._clock, changed)
         pool.all.add(environment)
-        await environment.initialise(variables(spec, runtime, keys, stream), keys, limit, phase)
+        told = variables(spec, runtime, keys, stream)
+        if not self._spare(environment):
+            told["AWS_LAMBDA_INITIALIZATION_TYPE"] = "provisioned-concurrency"
+        await environment.initialise(told, keys, limit, phase)
         return environment
 
     def _reserve(self, memory_mb: int) -> None:
         """Finds room for an environment; the longest idle ones of other functions make way."""
         if self._used_mb + memory_mb > self._budget_mb:
             idle = sorted((environment for pool in self._pools.values() for environment in pool.idle), key=lambda one: one.idle_since)
-            for environment in idle:
+            for environment in filter(self._spare, idle):
                 environment.end()
                 if self._used_mb + memory_mb <= self._budget_mb:
                     break
@@ -288,6 +329,7 @@ class Manager:
             if environment in pool.idle:
                 pool.idle.remove(environment)
             self._used_mb -= environment.spec.memory_mb
+            self._provisioned.moved()
             self._forget(environment.spec, pool)
             task = asyncio.ensure_future(environment.ended())
             self._ending.add(task)
@@ -299,8 +341,11 @@ class Manager:
             await asyncio.sleep(SWEEP_SECONDS)
             until = asyncio.get_running_loop().time() - self._config.idle_seconds
             for pool in list(self._pools.values()):
-                for environment in [environment for environment in pool.idle if environment.idle_since < until]:
-                    environment.end()
+                for environment in list(pool.idle):
+                    if environment.expires - self._clock.now() < 2 * RENEW_SECONDS and not self._spare(environment):
+                        environment.end()  # another one takes its place before anyone finds its credentials too old
+                    elif environment.idle_since < until and self._spare(environment):
+                        environment.end()
 
     def _fault(self, spec: FunctionSpec, kind: str, message: str) -> InvocationResult:
         del spec

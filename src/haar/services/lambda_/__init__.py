@@ -21,6 +21,7 @@ from haar.services.lambda_ import (  # noqa: E402
     packages,
     permissions,  # noqa: F401
     pollers,
+    provisioned,
     streaming,  # noqa: F401
     tags,  # noqa: F401
     urlroute,
@@ -29,4 +30,4 @@ from haar.services.lambda_ import (  # noqa: E402
 )
 
 service.routes += [codeurls.CodeRoute(), urlroute.FunctionUrlRoute()]
-service.background += [asynchronous.run, packages.sweep, pollers.run]
+service.background += [asynchronous.run, packages.sweep, pollers.run, provisioned.run]

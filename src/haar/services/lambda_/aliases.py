@@ -10,6 +10,7 @@ from haar.services.lambda_.records import (
     ALIASES,
     EVENT_CONFIGS,
     POLICIES,
+    PROVISIONED,
     Alias,
     decode_alias,
     delete_url,
@@ -119,7 +120,7 @@ async def delete_alias(context: Context, input: Input) -> Output:
         if await find_function(tx, name) is None:
             raise no_function(name.arn)
         await delete_url(tx, name.at(input["Name"]))
-        for space in (ALIASES, POLICIES, EVENT_CONFIGS):
+        for space in (ALIASES, POLICIES, EVENT_CONFIGS, PROVISIONED):
             tx.delete(space, partition(name), input["Name"].encode())
 
     await context.store.transact(write)

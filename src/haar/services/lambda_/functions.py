@@ -226,5 +226,5 @@ async def _delete_version(tx: Transaction, name: FunctionName, function: Functio
         raise conflict(f"Unable to delete version because the following aliases reference it: [{', '.join(using)}]")
     packages.release_all(tx, version.settings.packages(), holder(function, version.version), now)
     tx.delete(VERSIONS, partition(name), version_key(version.version))
-    for space in ("lambda.policies", "lambda.eventconfigs"):
+    for space in ("lambda.policies", "lambda.eventconfigs", "lambda.provisioned"):
         tx.delete(space, partition(name), name.qualifier.encode())

@@ -5,6 +5,7 @@ lambda.versions      region/name  number      Version: immutable but for its rev
 lambda.aliases       region/name  alias       Alias
 lambda.policies      region/name  qualifier   Policy ("" for the unqualified function)
 lambda.eventconfigs  region/name  qualifier   EventConfig ($LATEST for the unqualified function)
+lambda.provisioned   region/name  qualifier   ProvisionedConfig
 lambda.urls          region/name  qualifier   UrlConfig ("" for the unqualified function)
 lambda.urlids        url id                   region/name and qualifier
 lambda.layers        region       name        Layer: how many versions it has had
@@ -30,12 +31,13 @@ VERSIONS = "lambda.versions"
 ALIASES = "lambda.aliases"
 POLICIES = "lambda.policies"
 EVENT_CONFIGS = "lambda.eventconfigs"
+PROVISIONED = "lambda.provisioned"
 URLS = "lambda.urls"
 URL_IDS = "lambda.urlids"
 LAYERS = "lambda.layers"
 LAYER_VERSIONS = "lambda.layerversions"
 METADATA = (FUNCTIONS, VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS)
-PARTS = (VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS, URLS)
+PARTS = (VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS, URLS, PROVISIONED)
 """The spaces that have a partition a function."""
 
 
@@ -158,6 +160,11 @@ class UrlConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
     modified: float
 
 
+class ProvisionedConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
+    count: int
+    modified: float
+
+
 class EventConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
     modified: float
     retries: int | None = None
@@ -174,6 +181,7 @@ decode_policy = msgspec.json.Decoder(Policy).decode
 decode_layer = msgspec.json.Decoder(Layer).decode
 decode_layer_version = msgspec.json.Decoder(LayerVersion).decode
 decode_url_config = msgspec.json.Decoder(UrlConfig).decode
+decode_provisioned = msgspec.json.Decoder(ProvisionedConfig).decode
 decode_event_config = msgspec.json.Decoder(EventConfig).decode
 
 
