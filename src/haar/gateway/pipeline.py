@@ -109,7 +109,7 @@ class Gateway:
             context = Context(
                 self.host,
                 caller.principal,
-                caller.region,
+                service.only_region or caller.region,
                 request_id,
                 operation,
                 request.client,
@@ -122,7 +122,7 @@ class Gateway:
                 demands = await demands
             for demand in demands:
                 await authorise(context, demand)
-            note_use(self.host, caller.principal, service.signing_name, caller.region)
+            note_use(self.host, caller.principal, service.signing_name, context.region)
             output = await built.handler(context, input)
             response = codec.serialise(operation, output, request_id)
             if codec.protocol == "json" and "gzip" in request.headers.get("accept-encoding", ""):

@@ -144,12 +144,14 @@ class Service:
         check: Callable[[str, Input], None] | None = None,
         eager: bool = False,
         long_ids: bool = False,
+        only_region: str = "",
     ) -> None:
         """`name` is botocore's (`dynamodb`), `prefix` that of its actions (`dynamodb:`), `opaque` the shapes that the codec leaves as
         JSON has them, and `check` replaces the codec's constraint validation where the service's own differs.
 
         `eager` operations are run without a task until they first wait: before that they may not use asyncio.timeout or the current task.
         `long_ids`: its request ids are DynamoDB's 52 characters, not UUIDs.
+        `only_region`: where a global service is, whatever region its callers sign for.
         """
         self.name = name
         self.signing_name = signing_name or name
@@ -158,6 +160,7 @@ class Service:
         self.check = check
         self.eager = eager
         self.long_ids = long_ids
+        self.only_region = only_region
         self.operations: dict[str, Operation] = {}
         self.routes: list[Route] = []
         self.background: list[Background] = []

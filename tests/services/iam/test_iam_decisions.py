@@ -185,3 +185,8 @@ def test_every_operation_demands_something(iam: Any, user: Any, client: Any) -> 
                 given[member] = arns["PolicyArn"]
         method = next(python for python, api in own.meta.method_to_api_mapping.items() if api == name)
         assert refused(getattr(own, method), **given)[0] == "AccessDenied", (name, json.dumps(given))
+
+
+def test_iam_is_in_one_region_wherever_it_is_called_from(user: Any, client: Any) -> None:
+    user.may("p", statement("iam:*", Condition={"StringEquals": {"aws:RequestedRegion": "us-east-1"}}))
+    assert client("iam", region="eu-west-1", **user.keys).list_users(MaxItems=1)["Users"]

@@ -3,4 +3,4 @@
 from haar.services.iam.names import check
 from haar.services.service import Service
 
-service = Service("iam", check=check)
+service = Service("iam", check=check, only_region="us-east-1")
