@@ -40,6 +40,18 @@ def test_env_prints_what_clients_need(platform: RunningPlatform) -> None:
     assert shown.stdout.split() == [platform.described["access_key_id"], "us-east-1"]
 
 
+def test_env_finds_an_aws_cli_or_says_how_to_get_one(platform: RunningPlatform, tmp_path: Path) -> None:
+    bare = {"PATH": str(tmp_path)}
+    assert f'export PATH="$PATH":{Path(sys.executable).parent}\n' in haar("env", "--data", str(platform.data), environment=bare).stdout
+    (tmp_path / "python").symlink_to(sys.executable)
+    code = "import sys; sys.executable = sys.argv.pop(1); from haar.cli import main; main()"
+    command = [sys.executable, "-c", code, str(tmp_path / "python"), "env", "--data", str(platform.data)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | bare, check=True)
+    assert "export PATH" not in done.stdout and f"{tmp_path / 'python'} -m pip install awscli" in done.stderr
+    (tmp_path / "aws").touch(0o755)
+    assert "PATH" not in haar("env", "--data", str(platform.data), environment=bare).stdout
+
+
 def test_env_writes_a_profile_and_keeps_the_others(platform: RunningPlatform, tmp_path: Path) -> None:
     config, credentials = tmp_path / "config", tmp_path / "credentials"
     config.write_text("[profile other]\nregion = eu-west-1\n")

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,6 +52,21 @@ def env(
     ):
         say(f"export {name}={shlex.quote(described[key])}")
     say("unset AWS_SESSION_TOKEN AWS_PROFILE")
+    _offer_cli()
+
+
+def _offer_cli() -> None:
+    """Puts the AWS CLI of haar's own installation on the path when the shell has none; says how to get one when there is none there."""
+    if shutil.which("aws") is not None:
+        return
+    beside = Path(sys.executable).absolute().with_name("aws")
+    if beside.exists():
+        say(f'export PATH="$PATH":{shlex.quote(str(beside.parent))}')
+    else:
+        hint = (
+            f"haar: no AWS CLI is installed here; to get one, type\n  {sys.executable} -m pip install awscli\nand then the same line again"
+        )
+        print(hint, file=sys.stderr, flush=True)
 
 
 def write_profile(profile: str, described: dict[str, Any]) -> None:
