@@ -27,8 +27,7 @@ def test_the_error_names_the_service(client: Callable[..., Any], service: str, o
     code, message, status = refused(getattr(client(service), operation))
     assert code in ("NotImplemented", "InvalidAction", "UnknownOperationException")
     assert status in (400, 404, 501)
-    if service != "apigatewayv2":  # another service of haar's has its signing name
-        assert message == f"haar does not have the service {named} (docs/compatibility.md lists what it has)"
+    assert message == f"haar does not have the service {named} (docs/compatibility.md lists what it has)"
 
 
 def test_an_operation_that_takes_no_signature_is_named_too(client: Callable[..., Any]) -> None:
