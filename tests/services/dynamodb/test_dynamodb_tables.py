@@ -176,6 +176,9 @@ def test_contributor_insights_are_kept(table, dynamodb):
     listed = items.list_contributor_insights()["ContributorInsightsSummaries"]
     assert [each.get("IndexName") for each in listed] == [None, "byX"]
     assert refusal(items.describe_contributor_insights, IndexName="nothing")[0] == "ResourceNotFoundException"
+    change = lambda action: items.update_contributor_insights(ContributorInsightsAction=action)["ContributorInsightsStatus"]
+    assert [change(action) for action in ("ENABLE", "DISABLE", "DISABLE")] == ["ENABLED", "DISABLING", "DISABLED"]
+    assert [each.get("IndexName") for each in items.list_contributor_insights()["ContributorInsightsSummaries"]] == ["byX"]
 
 
 def test_kinesis_destinations_are_kept_and_say_what_they_are(table):

@@ -59,15 +59,18 @@ def _check_index(record: TableRecord, index: str) -> None:
 async def update_contributor_insights(ctx: Context, input: Input) -> Output:
     index, enabled = input.get("IndexName", ""), input["ContributorInsightsAction"] == "ENABLE"
 
-    def change(record: TableRecord) -> Insights:
+    def change(record: TableRecord) -> tuple[Insights, bool]:
         _check_index(record, index)
-        before = record.insights.get(index)
-        mode = input.get("ContributorInsightsMode") or (before.mode if before is not None else DEFAULT_MODE)
+        before = record.insights.get(index) or Insights(False, DEFAULT_MODE, 0.0)
+        mode = input.get("ContributorInsightsMode") or (DEFAULT_MODE if enabled else before.mode)
+        if before.enabled == enabled and before.mode == mode:
+            return before, False
         record.insights[index] = Insights(enabled, mode, ctx.now())
-        return record.insights[index]
+        return record.insights[index], True
 
-    made = await _change(ctx, input["TableName"], change)
-    status = "ENABLING" if enabled else "DISABLING"
+    made, changed = await _change(ctx, input["TableName"], change)
+    # What is so already is answered as it is, and not as on its way.
+    status = ("ENABLING" if enabled else "DISABLING") if changed else ("ENABLED" if enabled else "DISABLED")
     return {**_named(input), "ContributorInsightsStatus": status, "ContributorInsightsMode": made.mode}
 
 
@@ -110,9 +113,9 @@ async def list_contributor_insights(ctx: Context, input: Input) -> Output:
     for name in names:
         record = await _record(ctx, name)
         for index, insights in sorted(record.insights.items()):
-            status = "ENABLED" if insights.enabled else "DISABLED"
             place = {"TableName": name, **({"IndexName": index} if index else {})}
-            found.append({**place, "ContributorInsightsStatus": status, "ContributorInsightsMode": insights.mode})
+            if insights.enabled:
+                found.append({**place, "ContributorInsightsStatus": "ENABLED", "ContributorInsightsMode": insights.mode})
     start = _page_start(input.get("NextToken"))
     limit = input.get("MaxResults") or PAGE
     output: dict[str, Any] = {"ContributorInsightsSummaries": found[start : start + limit]}
