@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondy
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from haar.services.dynamodb.prepare import PREPARED, Prepared
@@ -13,21 +14,25 @@ from haar.services.dynamodb.values import Item
 from haar.services.service import Context, Demand, Demands, Input
 
 Demanding = Callable[[Context, Input], "Awaitable[Sequence[Demand]]"]
+Making = Callable[..., "Mapping[str, Sequence[str]]"]
 Pairs = Callable[[], "Mapping[str, Sequence[str]]"]
+NO_CONDITIONS: Mapping[str, Sequence[str]] = MappingProxyType({})
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 class Conditions(Mapping[str, Sequence[str]]):
     """Condition keys that are worked out when a policy first asks for one."""
 
-    __slots__ = ("_found", "_make")
+    __slots__ = ("_found", "_given", "_make")
 
-    def __init__(self, make: Pairs) -> None:
+    def __init__(self, make: Making, *given: Any) -> None:
         self._make = make
+        self._given = given
         self._found: Mapping[str, Sequence[str]] | None = None
 
     def _pairs(self) -> Mapping[str, Sequence[str]]:
         if self._found is None:
-            self._found = self._make()
+            self._found = self._make(*self._given)
         return self._found
 
     def __getitem__(self, key: str) -> Sequence[str]:
@@ -43,18 +48,18 @@ class Conditions(Mapping[str, Sequence[str]]):
 async def demand(ctx: Context, action: str, name: str, conditions: Pairs | None = None, index: str | None = None) -> Demand:
     """One action on one table or index, with the table's tags and resource policy."""
     table = await ctx.host.get(Tables).find(ctx.region, name)
-    return _demand(ctx, table, action, name, conditions, index)
+    return _demand(ctx, table, f"dynamodb:{action}", name, NO_CONDITIONS if conditions is None else Conditions(conditions), index)
 
 
-def _demand(ctx: Context, table: Table | None, action: str, name: str, conditions: Pairs | None, index: str | None) -> Demand:
-    arn = table.arn if table is not None else table_arn(ctx.region, ctx.account, name)
-    made = Demand(f"dynamodb:{action}", arn if index is None else f"{arn}/index/{index}")
-    if conditions is not None:
-        made.conditions = Conditions(conditions)
-    if table is not None and (table.record.policy or table.record.tags):
-        made.resource_policy = table.record.policy
-        made.tags = table.record.tags
-    return made
+def _demand(
+    ctx: Context, table: Table | None, action: str, name: str, conditions: Mapping[str, Sequence[str]], index: str | None
+) -> Demand:
+    arn = table_arn(ctx.region, ctx.account, name) if table is None else table.arn
+    if index is not None:
+        arn = f"{arn}/index/{index}"
+    if table is None:
+        return Demand(action, arn, conditions, None, NO_TAGS)
+    return Demand(action, arn, conditions, table.record.policy, table.record.tags)
 
 
 def on_table(action: str) -> Demanding:
@@ -79,14 +84,14 @@ def on_source(action: str) -> Demands:
 
 def _on_named(action: str, keys: Callable[[Context, str, Input], Mapping[str, Sequence[str]]]) -> Demands:
     """Ready at once when the table is in memory: every request of a hot path comes through here."""
+    whole = f"dynamodb:{action}"
 
     def demands(ctx: Context, input: Input) -> Sequence[Demand] | Awaitable[Sequence[Demand]]:
         name = input["TableName"] = table_name(ctx, input["TableName"])
-        conditions = partial(keys, ctx, name, input)
         table = ctx.host.get(Tables).peek(ctx.region, name)
         if table is None:
-            return _found(ctx, action, name, conditions, input.get("IndexName"))
-        return (_demand(ctx, table, action, name, conditions, input.get("IndexName")),)
+            return _found(ctx, action, name, partial(keys, ctx, name, input), input.get("IndexName"))
+        return (_demand(ctx, table, whole, name, Conditions(keys, ctx, name, input), input.get("IndexName")),)
 
     return demands
 

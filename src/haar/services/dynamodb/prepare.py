@@ -14,9 +14,10 @@ from haar.services.dynamodb import errors, legacy, shapes, values, wording
 from haar.services.dynamodb.expressions import projections
 from haar.services.dynamodb.expressions.conditions import Compiled
 from haar.services.dynamodb.expressions.keyconditions import KeyCondition, key_conditions
-from haar.services.dynamodb.expressions.scope import Scope, check_parameters
+from haar.services.dynamodb.expressions.scope import Parameters, Scope
 from haar.services.dynamodb.expressions.updates import Compiled as Update
 from haar.services.dynamodb.limits import BATCH_GET_KEYS, BATCH_WRITE_REQUESTS, ITEM_BYTES
+from haar.services.dynamodb.plain import is_plain
 from haar.services.dynamodb.values import Item, Value
 from haar.wire import load
 from haar.wire.errors import CommonError, ServiceError
@@ -62,10 +63,24 @@ class Prepared:
     """PartiQL's INSERT: there must be no such item."""
 
 
+NOTHING = Prepared()
+"""Of reads that ask for whole items; shared."""
+_OF_WRITES = Parameters(("ConditionExpression",), ("Expected",))
+_OF_UPDATES = Parameters(("UpdateExpression", "ConditionExpression"), ("AttributeUpdates", "Expected"))
+_OF_READS = Parameters(("ProjectionExpression",), ("AttributesToGet",))
+_PROJECTING = frozenset(("ProjectionExpression", "AttributesToGet"))
+_OF_QUERIES = Parameters(
+    ("ProjectionExpression", "FilterExpression", "KeyConditionExpression"),
+    ("AttributesToGet", "QueryFilter", "ConditionalOperator", "KeyConditions"),
+)
+_OF_SCANS = Parameters(("ProjectionExpression", "FilterExpression"), ("AttributesToGet", "ScanFilter", "ConditionalOperator"))
+
+
 def check(operation: str, input: Input) -> None:
     """Raises ValidationException or SerializationException for a request that is wrong in itself."""
     try:
-        _check_constraints(operation, input)
+        if not is_plain(operation, input):
+            _check_constraints(operation, input)
         prepare = _PREPARE.get(operation)
         if prepare is not None:
             input[PREPARED] = prepare(input)
@@ -125,7 +140,7 @@ def _name_problem(member: str, name: str) -> list[str]:
 def put(input: Input, older: bool = False) -> Prepared:
     """PutItem, and Put of a transaction."""
     prepared = Prepared()
-    check_parameters(input, ("ConditionExpression",), ("Expected",))
+    _OF_WRITES.check(input)
     prepared.size = values.check_item(input["Item"])
     _check_return_values(input)
     _check_size(prepared.size)
@@ -146,7 +161,7 @@ def _check_size(size: int) -> None:
 def delete(input: Input, older: bool = False) -> Prepared:
     """DeleteItem, and Delete and ConditionCheck of a transaction."""
     prepared = Prepared()
-    check_parameters(input, ("ConditionExpression",), ("Expected",))
+    _OF_WRITES.check(input)
     values.check_item(input["Key"])
     _check_return_values(input)
     _conditional(input, prepared, older)
@@ -156,7 +171,7 @@ def delete(input: Input, older: bool = False) -> Prepared:
 def update(input: Input, older: bool = False) -> Prepared:
     """UpdateItem, and Update of a transaction."""
     prepared = Prepared()
-    check_parameters(input, ("UpdateExpression", "ConditionExpression"), ("AttributeUpdates", "Expected"))
+    _OF_UPDATES.check(input)
     values.check_item(input["Key"])
     changes = input.get("AttributeUpdates")
     if changes is not None:
@@ -198,9 +213,11 @@ def _condition(input: Input, prepared: Prepared, scope: Scope) -> None:
 
 def get(input: Input) -> Prepared:
     """GetItem, and Get of a transaction."""
-    prepared = Prepared()
-    check_parameters(input, ("ProjectionExpression",), ("AttributesToGet",))
+    _OF_READS.check(input)
     values.check_item(input["Key"])
+    if _PROJECTING.isdisjoint(input):
+        return NOTHING
+    prepared = Prepared()
     project(input, prepared)
     return prepared
 
@@ -218,11 +235,7 @@ def project(input: Input, prepared: Prepared) -> None:
 
 def query(input: Input) -> Prepared:
     prepared = Prepared()
-    check_parameters(
-        input,
-        ("ProjectionExpression", "FilterExpression", "KeyConditionExpression"),
-        ("AttributesToGet", "QueryFilter", "ConditionalOperator", "KeyConditions"),
-    )
+    _OF_QUERIES.check(input)
     _start_key(input)
     if input.get("AttributesToGet") is not None:
         prepared.projection = legacy.attributes_to_get(input["AttributesToGet"])
@@ -251,7 +264,7 @@ def query(input: Input) -> Prepared:
 
 def scan(input: Input) -> Prepared:
     prepared = Prepared()
-    check_parameters(input, ("ProjectionExpression", "FilterExpression"), ("AttributesToGet", "ScanFilter", "ConditionalOperator"))
+    _OF_SCANS.check(input)
     _start_key(input)
     if input.get("AttributesToGet") is not None:
         prepared.projection = legacy.attributes_to_get(input["AttributesToGet"])
@@ -321,7 +334,7 @@ def batch_get(input: Input) -> None:
     """Checks each table's part, and keeps what is prepared with it."""
     total = 0
     for request in input["RequestItems"].values():
-        check_parameters(request, ("ProjectionExpression",), ("AttributesToGet",))
+        _OF_READS.check(request)
         prepared = request[PREPARED] = Prepared()
         for key in request["Keys"]:
             values.check_item(key)

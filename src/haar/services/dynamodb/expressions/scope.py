@@ -13,6 +13,7 @@ from haar.wire.errors import ServiceError
 NAME = re.compile(r"#[0-9a-zA-Z_]+", re.ASCII)
 VALUE = re.compile(r":[0-9a-zA-Z_]+", re.ASCII)
 Input = Mapping[str, Any]
+PLACEHOLDERS = frozenset(("ExpressionAttributeNames", "ExpressionAttributeValues"))
 VALUES_ALONE = "ExpressionAttributeValues can only be specified when using expressions"
 KEYLESS = (
     "One or more parameter values were invalid: Null",
@@ -26,23 +27,39 @@ KEYLESS = (
 """How errors of values begin that do not say which of the ExpressionAttributeValues it is, but for the older operations."""
 
 
-def check_parameters(input: Input, expressions: Sequence[str], legacy: Sequence[str]) -> None:
-    """Refuses old and new parameters together, and names and values without an expression."""
-    given = [name for name in expressions if input.get(name) is not None]
-    if given:
-        if input.get("KeyConditions") is not None and input.get("KeyConditionExpression") is None:
-            legacy = [name for name in legacy if name != "KeyConditions"]
-        old = [name for name in legacy if input.get(name) is not None]
-        if old:
-            raise errors.validation(
-                "Can not use both expression and non-expression parameters in the same request: "
-                f"Non-expression parameters: {{{', '.join(old)}}} Expression parameters: {{{', '.join(given)}}}"
-            )
-    elif input.get("ExpressionAttributeNames") is not None:
-        raise errors.validation("ExpressionAttributeNames can only be specified when using expressions")
-    with_values = [name for name in expressions if name != "ProjectionExpression"]
-    if with_values and input.get("ExpressionAttributeValues") is not None and all(input.get(name) is None for name in with_values):
-        raise errors.validation(VALUES_ALONE + _all_null(with_values))
+class Parameters:
+    """Which parameters of an operation go together."""
+
+    __slots__ = ("_expressions", "_legacy", "_old", "_valued", "_with_values")
+
+    def __init__(self, expressions: Sequence[str], legacy: Sequence[str]) -> None:
+        """The operation's expressions, and the parameters that came before them."""
+        self._expressions = expressions
+        self._legacy = legacy
+        self._old = frozenset(legacy)
+        self._with_values = [name for name in expressions if name != "ProjectionExpression"]
+        self._valued = frozenset(self._with_values)
+
+    def check(self, input: Input) -> None:
+        """Refuses old and new parameters together, and names and values without an expression."""
+        if self._old.isdisjoint(input) and (PLACEHOLDERS.isdisjoint(input) or not self._valued.isdisjoint(input)):
+            return
+        legacy: Sequence[str] = self._legacy
+        given = [name for name in self._expressions if input.get(name) is not None]
+        if given:
+            if input.get("KeyConditions") is not None and input.get("KeyConditionExpression") is None:
+                legacy = [name for name in legacy if name != "KeyConditions"]
+            old = [name for name in legacy if input.get(name) is not None]
+            if old:
+                raise errors.validation(
+                    "Can not use both expression and non-expression parameters in the same request: "
+                    f"Non-expression parameters: {{{', '.join(old)}}} Expression parameters: {{{', '.join(given)}}}"
+                )
+        elif input.get("ExpressionAttributeNames") is not None:
+            raise errors.validation("ExpressionAttributeNames can only be specified when using expressions")
+        unused = all(input.get(name) is None for name in self._with_values)
+        if self._with_values and input.get("ExpressionAttributeValues") is not None and unused:
+            raise errors.validation(VALUES_ALONE + _all_null(self._with_values))
 
 
 def _all_null(expressions: Sequence[str]) -> str:
