@@ -12,6 +12,7 @@ from haar.services.apigateway.dataplane.keys import Buckets
 from haar.services.apigateway.dataplane.route import Address, OtherPlane, api_route
 from haar.services.apigateway.demands import arn, pass_role
 from haar.services.apigateway.records import docs, get_doc, put_doc
+from haar.services.apigateway.tags import check_tags
 
 __all__ = [
     "FUNCTION",
@@ -25,6 +26,7 @@ __all__ = [
     "Verdict",
     "api_route",
     "arn",
+    "check_tags",
     "decide",
     "docs",
     "extended_id",

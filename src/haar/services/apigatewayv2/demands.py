@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonap
 """
 
 from collections.abc import Callable, Sequence
+from urllib.parse import quote
 
 from haar.services.apigateway import public as rest
 from haar.services.apigatewayv2.records import find_api
@@ -17,7 +18,7 @@ def on(verb: str, template: str, *more: Further) -> Demands:
     """Demands of an operation on a path: `on("GET", "/apis/{ApiId}")`; `more` adds what goes with its input."""
 
     async def demands(ctx: Context, input: Input) -> list[Demand]:
-        path = template.format_map({name: value for name, value in input.items() if isinstance(value, str)})
+        path = template.format_map({name: _segment(value) for name, value in input.items() if isinstance(value, str)})
         api = await find_api(ctx.store, input["ApiId"], ctx.region) if "ApiId" in input else None
         tags = api.get("Tags", {}) if api else {}
         found = [Demand(f"apigateway:{verb}", rest.arn(ctx.region, path), _requested(input), tags=tags)]
@@ -26,6 +27,10 @@ def on(verb: str, template: str, *more: Further) -> Demands:
         return found
 
     return demands
+
+
+def _segment(value: str) -> str:
+    return quote(value, safe="*+{}-._~$") if "/" in value or ":" in value else value
 
 
 def pass_role(member: str) -> Further:

@@ -1,5 +1,17 @@
 """The service object, apart from the operations that register themselves on it."""
 
-from haar.services.service import Service
+from haar.services.apigatewayv2 import errors
+from haar.services.service import Input, Service
+from haar.wire import load
+from haar.wire.errors import CommonError
 
-service = Service("apigatewayv2", signing_name="apigateway", prefix="apigateway")
+
+def check(operation: str, input: Input) -> None:
+    """Input against the model; what does not fit is a BadRequestException here."""
+    try:
+        load("apigatewayv2", frozenset()).validate(operation, input)
+    except CommonError as error:
+        raise errors.bad_request(error.message or "") from None
+
+
+service = Service("apigatewayv2", signing_name="apigateway", prefix="apigateway", check=check)

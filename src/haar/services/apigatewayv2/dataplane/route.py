@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from haar.services.apigateway.public import Address, Buckets, extended_id
 from haar.services.apigatewayv2.dataplane import cors
 from haar.services.apigatewayv2.dataplane.answers import Refused, failed, forbidden, not_found, throttled, too_large
+from haar.services.apigatewayv2.dataplane.authorise import authorise
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Api, Plane, Stage
 from haar.services.service import Host
@@ -83,7 +84,7 @@ async def _run(call: Call) -> Response:
         raise too_large()
     _throttle(call)
     if call.endpoint.authorization != "NONE":
-        raise failed("no authorisation of this type yet")
+        await authorise(call, call.endpoint)
     try:
         return await call.endpoint.run(call)
     except Refused:

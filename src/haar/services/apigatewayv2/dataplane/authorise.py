@@ -1,0 +1,75 @@
+"""Whether a call may be made: signatures (AWS_IAM), tokens (JWT), functions (CUSTOM)."""
+
+from haar.services.apigateway import public as rest
+from haar.services.apigatewayv2.dataplane.answers import failed, forbidden, unauthorized
+from haar.services.apigatewayv2.dataplane.authorizers import run_authorizer
+from haar.services.apigatewayv2.dataplane.call import Call
+from haar.services.apigatewayv2.dataplane.compile import Endpoint
+from haar.services.apigatewayv2.dataplane.issuers import Issuers
+from haar.services.apigatewayv2.dataplane.jwt import BadToken, check_claims, decode, scopes_of, shown
+from haar.services.apigatewayv2.dataplane.mapping import look_up
+from haar.services.apigatewayv2.records import Doc
+from haar.services.iam import public as iam
+from haar.services.service import Demand
+
+
+async def authorise(call: Call, endpoint: Endpoint) -> None:
+    """Raises Refused unless the call may be made; puts who made it into the call."""
+    kind, authorizer = endpoint.authorization, endpoint.authorizer
+    if kind == "AWS_IAM":
+        await _signature(call)
+    elif authorizer is None:
+        raise failed("The route's authorizer is not there")
+    elif kind == "JWT":
+        await _token(call, endpoint, authorizer)
+    else:
+        await run_authorizer(call, authorizer)
+    call.__dict__.pop("authorizer", None)
+
+
+async def _signature(call: Call) -> None:
+    stage, request = call.stage, call.request
+    try:
+        principal = await rest.signed(call.host, request, call.now)
+    except rest.Refused as refused:
+        raise forbidden(str(refused.message)) from None
+    call.principal = principal
+    resource = stage.arn(f"{stage.name}/{request.method}{call.path}")
+    known = iam.decide_cached(call.host, principal, "execute-api:Invoke", resource)
+    if known is not None and known.allowed:
+        return
+    context = {
+        "aws:SourceIp": (request.client,),
+        "aws:SecureTransport": ("true" if request.secure else "false",),
+        "aws:UserAgent": (request.headers.get("user-agent", ""),),
+        "aws:EpochTime": (str(int(call.now)),),
+        "aws:RequestedRegion": (stage.region,),
+    }
+    decision = await iam.decide(call.host, principal, Demand("execute-api:Invoke", resource), context)
+    if not decision.allowed:
+        raise forbidden(f"{principal.arn} is not authorized to perform execute-api:Invoke on {resource}")
+
+
+async def _token(call: Call, endpoint: Endpoint, authorizer: Doc) -> None:
+    source = authorizer["IdentitySource"][0]
+    given = look_up(call, source.removeprefix("$"))
+    if not given:
+        raise unauthorized("There is no token", (("www-authenticate", "Bearer"),))
+    text = given[7:].strip() if given[:7].lower() == "bearer " else given
+    settings = authorizer["JwtConfiguration"]
+    try:
+        token = decode(text)
+        if token.key_id is None:
+            raise BadToken("the token has no kid header")
+        key = await call.host.get(Issuers).key(settings["Issuer"], token.key_id)
+        key.check(token)
+        check_claims(token.claims, settings["Issuer"], settings["Audience"], call.now)
+    except BadToken as error:
+        challenge = f'Bearer scope="{" ".join(endpoint.scopes)}" error="invalid_token" error_description="{error}"'
+        raise unauthorized(str(error), (("www-authenticate", challenge),)) from None
+    scopes = scopes_of(token.claims)
+    if endpoint.scopes and not set(endpoint.scopes) & set(scopes):
+        challenge = f'Bearer scope="{" ".join(endpoint.scopes)}" error="insufficient_scope"'
+        raise forbidden("insufficient_scope", (("www-authenticate", challenge),))
+    claims = {name: shown(value) for name, value in token.claims.items()}
+    call.jwt = {"claims": claims, "scopes": scopes if endpoint.scopes else None}

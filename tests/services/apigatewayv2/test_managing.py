@@ -1,0 +1,210 @@
+"""APIs, routes, integrations, stages, deployments and tags as they are made, changed and taken away."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .conftest import REGION, HttpApi, refused
+
+FUNCTION = f"arn:aws:lambda:{REGION}:123456789012:function:f"
+
+
+def test_an_api(make_api: Callable[..., HttpApi]) -> None:
+    api = make_api(stage=None, Description="d", Tags={"a": "1"})
+    made = api.made
+    assert (made["ProtocolType"], made["RouteSelectionExpression"]) == ("HTTP", "$request.method $request.path")
+    assert (made["ApiKeySelectionExpression"], made["DisableExecuteApiEndpoint"]) == ("$request.header.x-api-key", False)
+    assert made["Tags"] == {"a": "1"} and len(made["ApiId"]) == 10
+    changed = api.gateway.update_api(ApiId=api.id, Name="new", Version="2")
+    assert (changed["Name"], changed["Version"], changed["Description"]) == ("new", "2", "d")
+    assert api.id in {one["ApiId"] for one in api.gateway.get_apis(MaxResults="500")["Items"]}
+    api.gateway.delete_api(ApiId=api.id)
+    message = f"Invalid API identifier specified {api.platform.account}:{api.id}"
+    for call in (api.gateway.get_api, api.gateway.get_routes, api.gateway.delete_api, api.gateway.get_stages):
+        assert refused(call, ApiId=api.id) == ("NotFoundException", message, 404)
+    assert api.call("/").status_code == 403
+
+
+def test_an_api_is_of_its_region(api: HttpApi) -> None:
+    elsewhere = api.platform.client("apigatewayv2", "eu-west-1")
+    assert refused(elsewhere.get_api, ApiId=api.id)[0] == "NotFoundException"
+
+
+def test_routes(api: HttpApi) -> None:
+    integration = api.integration(FUNCTION)
+    route = api.gateway.create_route(ApiId=api.id, RouteKey="GET /a/{id}", Target=f"integrations/{integration}")
+    assert (route["ApiKeyRequired"], route["AuthorizationType"], len(route["RouteId"])) == (False, "NONE", 7)
+    create = api.gateway.create_route
+    assert refused(create, ApiId=api.id, RouteKey="GET /a/{id}") == (
+        "ConflictException",
+        "Route with key GET /a/{id} already exists for this API",
+        409,
+    )
+    assert refused(create, ApiId=api.id, RouteKey="GET /a/{other}") == (
+        "ConflictException",
+        'The provided route key "GET /a/{other}" has a conflicting variable on the same hierarchical level as "GET /a/{id}"',
+        409,
+    )
+    api.route("POST /a/{other}", integration)
+    for key in ("GET", "GET a", "FETCH /a", "GET /{a+}/b", "GET /a{b}", "GET /{a}/{a}", "get /a"):
+        assert refused(create, ApiId=api.id, RouteKey=key)[::2] == ("BadRequestException", 400), key
+    assert refused(create, ApiId=api.id, RouteKey="GET /b", Target="integrations/nothere")[0] == "BadRequestException"
+    changed = api.gateway.update_route(ApiId=api.id, RouteId=route["RouteId"], RouteKey="PUT /b")
+    assert (changed["RouteKey"], changed["Target"]) == ("PUT /b", f"integrations/{integration}")
+    assert refused(api.gateway.delete_integration, ApiId=api.id, IntegrationId=integration)[0] == "ConflictException"
+    api.gateway.delete_route(ApiId=api.id, RouteId=route["RouteId"])
+    assert refused(api.gateway.get_route, ApiId=api.id, RouteId=route["RouteId"]) == (
+        "NotFoundException",
+        f"Invalid Route identifier specified {route['RouteId']}",
+        404,
+    )
+
+
+def test_pages(api: HttpApi) -> None:
+    integration = api.integration(FUNCTION)
+    made = {api.route(f"GET /{number}", integration) for number in range(5)}
+    first = api.gateway.get_routes(ApiId=api.id, MaxResults="3")
+    second = api.gateway.get_routes(ApiId=api.id, MaxResults="3", NextToken=first["NextToken"])
+    assert len(first["Items"]) == 3 and "NextToken" not in second
+    assert {one["RouteId"] for one in first["Items"] + second["Items"]} == made
+
+
+def test_integrations(api: HttpApi) -> None:
+    made = api.gateway.create_integration(ApiId=api.id, IntegrationType="AWS_PROXY", IntegrationUri=FUNCTION)
+    assert (made["PayloadFormatVersion"], made["TimeoutInMillis"], made["ConnectionType"]) == ("1.0", 30000, "INTERNET")
+    assert made["IntegrationMethod"] == "POST"
+    changed = api.gateway.update_integration(ApiId=api.id, IntegrationId=made["IntegrationId"], TimeoutInMillis=100)
+    assert changed["TimeoutInMillis"] == 100
+    create = api.gateway.create_integration
+    bad: list[dict[str, Any]] = [
+        {"IntegrationType": "MOCK"},
+        {"IntegrationType": "AWS_PROXY", "IntegrationUri": "arn:aws:s3:::b"},
+        {"IntegrationType": "AWS_PROXY", "IntegrationUri": FUNCTION, "PayloadFormatVersion": "3.0"},
+        {"IntegrationType": "AWS_PROXY", "IntegrationUri": FUNCTION, "TimeoutInMillis": 30001},
+        {"IntegrationType": "HTTP_PROXY", "IntegrationUri": "http://a.example"},
+        {"IntegrationType": "HTTP_PROXY", "IntegrationUri": "ftp://a.example", "IntegrationMethod": "GET"},
+    ]
+    for one in bad:
+        assert refused(create, ApiId=api.id, **one)[::2] == ("BadRequestException", 400), one
+
+
+def test_a_stage_that_deploys_by_itself(api: HttpApi, echo: str) -> None:
+    [stage] = api.gateway.get_stages(ApiId=api.id)["Items"]
+    first = stage["DeploymentId"]
+    assert stage["LastDeploymentStatusMessage"] == f"Successfully deployed stage with deployment ID '{first}'"
+    assert api.call("/").json() == {"message": "Not Found"}
+    api.function("GET /", echo)
+    assert api.call("/").status_code == 200
+    deployments = api.gateway.get_deployments(ApiId=api.id)["Items"]
+    now = api.gateway.get_stage(ApiId=api.id, StageName="$default")["DeploymentId"]
+    assert [one["DeploymentId"] for one in deployments] == [now] and now != first
+    assert deployments[0]["AutoDeployed"] and deployments[0]["DeploymentStatus"] == "DEPLOYED"
+
+
+def test_a_stage_that_is_deployed_by_hand(make_api: Callable[..., HttpApi], echo: str) -> None:
+    api = make_api(stage=None)
+    api.gateway.create_stage(ApiId=api.id, StageName="v1")
+    assert refused(api.gateway.create_deployment, ApiId=api.id) == (
+        "BadRequestException",
+        "At least one route is required before deploying the Api.",
+        400,
+    )
+    api.function("GET /a", echo)
+    assert api.call("/v1/a").status_code == 404
+    first = api.gateway.create_deployment(ApiId=api.id, StageName="v1", Description="one")["DeploymentId"]
+    assert api.call("/v1/a").status_code == 200
+    api.function("GET /b", echo)
+    assert api.call("/v1/b").status_code == 404
+    second = api.gateway.create_deployment(ApiId=api.id)["DeploymentId"]
+    assert api.call("/v1/b").status_code == 404
+    api.gateway.update_stage(ApiId=api.id, StageName="v1", DeploymentId=second)
+    assert api.call("/v1/b").status_code == 200
+    assert refused(api.gateway.delete_deployment, ApiId=api.id, DeploymentId=second)[0] == "BadRequestException"
+    api.gateway.delete_deployment(ApiId=api.id, DeploymentId=first)
+    api.gateway.delete_stage(ApiId=api.id, StageName="v1")
+    assert api.call("/v1/b").status_code == 404
+
+
+def test_stages(api: HttpApi) -> None:
+    create = api.gateway.create_stage
+    assert refused(create, ApiId=api.id, StageName="$default") == ("ConflictException", "Stage already exists", 409)
+    assert refused(create, ApiId=api.id, StageName="a b")[0] == "BadRequestException"
+    assert refused(create, ApiId=api.id, StageName="x", RouteSettings={"GET /no": {"ThrottlingRateLimit": 1}}) == (
+        "NotFoundException",
+        "Unable to find Route by key GET /no within the provided RouteSettings",
+        404,
+    )
+    made = create(ApiId=api.id, StageName="x", StageVariables={"a": "1", "b": "2"}, Tags={"t": "1"})
+    assert made["RouteSettings"] == {} and made["DefaultRouteSettings"] == {"DetailedMetricsEnabled": False}
+    changed = api.gateway.update_stage(ApiId=api.id, StageName="x", StageVariables={"a": "", "c": "3"})
+    assert changed["StageVariables"] == {"b": "2", "c": "3"}
+    assert refused(api.gateway.get_stage, ApiId=api.id, StageName="y")[0] == "NotFoundException"
+
+
+def test_quick_create_is_changed_through_the_api(make_api: Callable[..., HttpApi]) -> None:
+    api = make_api(stage=None, Target="https://a.example", RouteKey="GET /a")
+    api.gateway.update_api(ApiId=api.id, Target="https://b.example", RouteKey="GET /b")
+    [route], [integration] = (one(ApiId=api.id)["Items"] for one in (api.gateway.get_routes, api.gateway.get_integrations))
+    assert (route["RouteKey"], integration["IntegrationUri"]) == ("GET /b", "https://b.example")
+    assert (integration["IntegrationType"], integration["IntegrationMethod"]) == ("HTTP_PROXY", "ANY")
+    assert refused(make_api().gateway.create_api, Name="x", ProtocolType="HTTP", RouteKey="GET /")[0] == "BadRequestException"
+
+
+@pytest.mark.parametrize("stage", ["", "/stages/$default"])
+def test_tags(api: HttpApi, stage: str) -> None:
+    arn = f"arn:aws:apigateway:{REGION}::/apis/{api.id}{stage}"
+    api.gateway.tag_resource(ResourceArn=arn, Tags={"a": "1", "b": "2"})
+    api.gateway.untag_resource(ResourceArn=arn, TagKeys=["a"])
+    assert api.gateway.get_tags(ResourceArn=arn)["Tags"] == {"b": "2"}
+    assert refused(api.gateway.get_tags, ResourceArn=f"arn:aws:apigateway:{REGION}::/else/1")[0] == "BadRequestException"
+
+
+def test_an_address_that_is_closed(api: HttpApi, echo: str) -> None:
+    api.function("GET /", echo)
+    assert api.call("/").status_code == 200
+    api.gateway.update_api(ApiId=api.id, DisableExecuteApiEndpoint=True)
+    assert (api.call("/").status_code, api.call("/").json()) == (404, {"message": "Not Found"})
+
+
+def test_what_callers_must_be_allowed(api: HttpApi, name: str) -> None:
+    iam = api.platform.client("iam")
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    mine = api.platform.client("apigatewayv2", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    assert refused(mine.get_api, ApiId=api.id)[::2] == ("AccessDeniedException", 403)
+    statement = {"Effect": "Allow", "Action": "apigateway:GET", "Resource": f"arn:aws:apigateway:{REGION}::/apis/{api.id}/*"}
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    assert mine.get_routes(ApiId=api.id)["Items"] == []
+    assert refused(mine.get_api, ApiId=api.id)[0] == "AccessDeniedException"
+    assert refused(mine.create_route, ApiId=api.id, RouteKey="GET /")[0] == "AccessDeniedException"
+
+
+def test_rest_apis_beside_it(api: HttpApi, echo: str) -> None:
+    """The addresses are shared: an id belongs to one kind of API."""
+    rest = api.platform.client("apigateway")
+    made = rest.create_rest_api(name="beside")
+    where = {"restApiId": made["id"], "resourceId": made["rootResourceId"], "httpMethod": "GET"}
+    rest.put_method(**where, authorizationType="NONE")
+    rest.put_integration(**where, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
+    rest.put_method_response(**where, statusCode="200")
+    rest.put_integration_response(**where, statusCode="200", responseTemplates={"application/json": "rest"})
+    rest.create_deployment(restApiId=made["id"], stageName="v1")
+    api.function("GET /v1", echo)
+    headers = {"Host": f"{made['id']}.execute-api.{REGION}.localhost:{api.platform.port}"}
+    assert api.session.get(api.platform.endpoint + "/v1", headers=headers, timeout=60).text == "rest"
+    assert api.by_host("/v1").json()["event"]["routeKey"] == "GET /v1"
+    assert refused(rest.get_rest_api, restApiId=api.id)[0] == "NotFoundException"
+    rest.delete_rest_api(restApiId=made["id"])
+
+
+def test_what_is_kept_is_there_after_a_kill(fresh_platform: Callable[..., Any]) -> None:
+    platform = fresh_platform()
+    api = HttpApi(platform)
+    integration = api.integration("http://127.0.0.1:1")
+    api.route("GET /", integration)
+    platform.kill()
+    platform.start()
+    assert [one["RouteKey"] for one in platform.client("apigatewayv2").get_routes(ApiId=api.id)["Items"]] == ["GET /"]
+    assert api.call("/").status_code == 503
