@@ -13,7 +13,9 @@ from haar.execution.contract import InvocationResult
 from haar.services.iam.public import decide, role_principal
 from haar.services.lambda_.admission import MAX_CONCURRENT, Slots
 from haar.services.lambda_.directory import Directory, Target
+from haar.services.lambda_.lineage import carry
 from haar.services.lambda_.names import FunctionName, parse_name
+from haar.services.lambda_.running import fresh_trace
 from haar.services.lambda_.running import run as run_target
 from haar.services.service import Demand, Host
 from haar.store.contract import Transaction
@@ -130,6 +132,10 @@ class Events:
                 if error.code == "ResourceNotFoundException":
                     await self.queue.finish(job)
                     return
+                if error.code == "RecursiveInvocationException":
+                    log.warning("event %s: %s is in a loop; the event is dropped", job.id, target.arn)
+                    await self._end(job, target, event, payload, "RetriesExhausted")
+                    return
                 if slots.running > 1 and clock.now() <= oldest:
                     continue  # others of this function run: its turn comes when one of them is done
                 await self._delay(job, target, event, payload, oldest, error)
@@ -187,9 +193,10 @@ class Events:
         now, body = self._host.clock.now(), self._record(job, target, event, payload, condition, version, result)
         to = parse_name(arn, event.region, event.account)
         request_id = self._host.ids.uuid()
+        trace_id, _ = carry(event.trace_id, target.name.arn, fresh_trace(self._host))
 
         async def send(tx: Transaction) -> None:
-            self.queue.put(tx, request_id, pack(Event(*to, accepted=now), body), now)
+            self.queue.put(tx, request_id, pack(Event(*to, accepted=now, trace_id=trace_id), body), now)
 
         await self.queue.finish(job, send)
 

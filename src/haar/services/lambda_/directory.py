@@ -39,6 +39,7 @@ class Target:
     policy_for_callers: str | None
     """The same when it can matter to a caller that has policies of its own (not when it only names services)."""
     events: EventConfig | None
+    loops: str = "Terminate"
 
     def choose(self, chance: float) -> FunctionSpec:
         """The version for an invocation; `chance` is in [0, 1)."""
@@ -75,6 +76,7 @@ class Directory:
             policy.text() if policy else None,
             policy.text() if policy and policy.names_callers() else None,
             await find_event_config(self._store, name, name.qualifier or LATEST),
+            function.loops,
         )
 
     async def _versions(self, name: FunctionName, function: Function) -> list[tuple[float, Version]]:

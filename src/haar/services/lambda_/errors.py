@@ -50,6 +50,15 @@ def throttled(reason: str, after: int = 1) -> ServiceError:
     return ServiceError("TooManyRequestsException", "Rate Exceeded.", Reason=reason, Type="User", retryAfterSeconds=str(after))
 
 
+def recursive() -> ServiceError:
+    return ServiceError(
+        "RecursiveInvocationException",
+        "Lambda has detected your function being invoked in a recursive loop with other Amazon Web Services resources and stopped your "
+        "function's invocation.",
+        Type="User",
+    )
+
+
 def unavailable(message: str) -> ServiceError:
     """Functions cannot run on this host."""
     return ServiceError("ServiceException", message, 500, Type="Service")

@@ -93,6 +93,9 @@ class Version(msgspec.Struct, omit_defaults=True, kw_only=True):
     """The RevisionId that clients see; moves with permissions too."""
     generation: str
     """Moves with code and settings: environments belong to it."""
+    runtime_update: str = "Auto"
+    runtime_arn: str = ""
+    """The runtime's version that a `Manual` update mode names."""
     updated: bool = False
     """Whether it has been changed since it was made."""
 
@@ -104,6 +107,8 @@ class Function(msgspec.Struct, omit_defaults=True, kw_only=True):
     next_version: int = 1
     tags: dict[str, str] = {}
     reserved: int | None = None
+    loops: str = "Terminate"
+    """What becomes of invocations that the function causes of itself."""
 
 
 class Alias(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -6,7 +6,8 @@ import random
 
 from haar.execution.contract import FunctionSpec, InvocationResult, Sink, Throttled, Unavailable
 from haar.services.lambda_.directory import Target
-from haar.services.lambda_.errors import invalid, throttled, unavailable
+from haar.services.lambda_.errors import invalid, recursive, throttled, unavailable
+from haar.services.lambda_.lineage import MAX_LOOPS, carry
 from haar.services.service import Host
 
 RESERVED = "ReservedFunctionConcurrentInvocationLimitExceeded"
@@ -37,11 +38,14 @@ async def execute(
     trace_id: str | None = None,
     sink: Sink | None = None,
 ) -> InvocationResult:
-    """Runs the chosen version once; what it streams goes to the sink. Raises as `run`."""
+    """Runs the chosen version once; what it streams goes to the sink. Raises as `run`, and RecursiveInvocationException."""
     if target.reserved == 0:
         raise throttled(RESERVED)
     if host.executor is None:
         raise unavailable("Functions cannot run: the platform has not started its executor.")
+    trace_id, before = carry(trace_id, target.name.arn, fresh_trace(host))
+    if before >= MAX_LOOPS and target.loops != "Allow":
+        raise recursive()
     more = {} if sink is None else {"sink": sink}
     try:
         return await host.executor.invoke(
@@ -51,6 +55,12 @@ async def execute(
         raise throttled(error.reason) from None
     except Unavailable as error:
         raise unavailable(str(error)) from None
+
+
+def fresh_trace(host: Host) -> str:
+    """The header of a new trace. Its numbers are no secret."""
+    numbers = random.getrandbits(160)
+    return f"Root=1-{int(host.clock.now()):08x}-{numbers >> 64:024x};Parent={numbers & 0xFFFFFFFFFFFFFFFF:016x};Sampled=0"
 
 
 def decode_client_context(header: str | None) -> str | None:

@@ -178,9 +178,13 @@ def configuration(name: FunctionName, version: Version, *, state: bool = True) -
     return shown
 
 
+def runtime_version_arn(region: str, runtime: str) -> str:
+    return f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(runtime.encode()).hexdigest()}"
+
+
 def _runtime_version(region: str, runtime: str) -> dict[str, Any]:
     """The runtime's ARN, and in `Error` what it runs on when its own version is not installed here."""
-    shown: dict[str, Any] = {"RuntimeVersionArn": f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(runtime.encode()).hexdigest()}"}
+    shown: dict[str, Any] = {"RuntimeVersionArn": runtime_version_arn(region, runtime)}
     try:
         found = resolve(runtime)
     except UnknownRuntime as error:
