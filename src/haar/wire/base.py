@@ -47,7 +47,7 @@ class BaseCodec(ABC):
         self.protocol = str(model.metadata["protocol"])
         self.target_prefix = str(model.metadata.get("targetPrefix", ""))
         self.api_version = str(model.metadata["apiVersion"])
-        self.endpoint = str(model.metadata["endpointPrefix"])
+        self.endpoint = str(model.metadata.get("endpointPrefix", model.service))
         self.operations = frozenset(model.operations)
         self.compatible = "awsQueryCompatible" in model.metadata
         """Whether it spoke the query protocol before and still names that one's error codes in a header."""
