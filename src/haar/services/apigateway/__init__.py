@@ -20,12 +20,13 @@ from haar.services.apigateway import (
     usage,
     usageplans,
 )
+from haar.services.apigateway.dataplane.logs import write_logs
 from haar.services.apigateway.dataplane.route import api_route
 from haar.services.apigateway.dataplane.usage import save_usage
 from haar.services.apigateway.face import service
 
 service.routes.append(api_route)
-service.background.append(save_usage)
+service.background.extend((save_usage, write_logs))
 
 __all__ = [
     "account",

@@ -17,7 +17,7 @@ from haar.services.apigateway.records import (
     read_draft,
     update_doc,
 )
-from haar.services.apigateway.stages import new_stage
+from haar.services.apigateway.stages import new_canary, new_stage
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
 
@@ -54,6 +54,11 @@ async def create_deployment(ctx: Context, input: Input) -> Output:
     if input.get("description"):
         deployment["description"] = input["description"]
     stage_name = input.get("stageName")
+    if input.get("canarySettings") is not None and not stage_name:
+        raise errors.bad_request(
+            "Invalid deployment content specified.Non null and non empty stageName must be provided for canary deployment. "
+            f"Provided value is {'null' if stage_name is None else stage_name}"
+        )
 
     async def run(tx: Transaction, draft: Draft) -> None:
         _check(draft)
@@ -81,11 +86,14 @@ def _staged(old: Doc | None, deployment_id: str, input: Input, now: int) -> Doc:
     canary = input.get("canarySettings")
     if old is None:
         if canary is not None:
-            raise errors.bad_request("Cannot create a canary deployment on a stage that does not exist")
+            name = input["stageName"]
+            raise errors.bad_request(
+                f"Invalid deployment content specified.Stage {name} must already be created before making a canary release deployment"
+            )
         return new_stage(given, now)
     if canary is None:
         return old | given | {"lastUpdatedDate": now}
-    settings = {"percentTraffic": 0.0, "useStageCache": False} | canary | {"deploymentId": deployment_id}
+    settings = new_canary(canary | {"deploymentId": deployment_id})
     return old | {"canarySettings": settings, "lastUpdatedDate": now}
 
 

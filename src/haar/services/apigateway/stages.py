@@ -4,10 +4,11 @@ import re
 
 from haar.services.apigateway import errors
 from haar.services.apigateway.dataplane.authorizers import Verdicts
+from haar.services.apigateway.dataplane.logs import group_of
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
 from haar.services.apigateway.patch import Entries, Rules, Value, apply, boolean, integer, number, one_of, text_or_none
-from haar.services.apigateway.records import LIVE, Doc, Draft, docs, get_doc, in_api, put_doc, read_draft
+from haar.services.apigateway.records import ACCOUNT, LIVE, Doc, Draft, docs, get_doc, in_api, put_doc, read_draft
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
 
@@ -17,6 +18,8 @@ VARIABLE_VALUE = re.compile(r"[A-Za-z0-9\-._~:/?#&=,]*")
 STAGE = "/restapis/{restApiId}/stages/{stageName}"
 LEVELS = ("OFF", "ERROR", "INFO")
 STRATEGIES = ("FAIL_WITH_403", "SUCCEED_WITH_RESPONSE_HEADER", "SUCCEED_WITHOUT_RESPONSE_HEADER")
+OVERRIDES = "/canarySettings/stageVariableOverrides"
+CANARY_ONLY_REPLACED = ("/canarySettings/deploymentId", "/canarySettings/percentTraffic", "/canarySettings/useStageCache")
 SIZES = ("0.5", "1.6", "6.1", "13.5", "28.4", "58.2", "118", "237")
 
 DEFAULT_SETTING: Doc = {
@@ -47,7 +50,7 @@ RULES: Rules = {
     "/canarySettings/percentTraffic": Value(number()),
     "/canarySettings/deploymentId": Value(),
     "/canarySettings/useStageCache": Value(boolean),
-    "/canarySettings/stageVariableOverrides": Entries(missing="Invalid stage variable name specified", fresh=True),
+    OVERRIDES: Entries(missing="Invalid stage variable name specified", fresh=True),
 }
 SETTING_RULES: Rules = {
     "/metrics/enabled": Value(boolean, at="/metricsEnabled"),
@@ -93,7 +96,18 @@ def new_stage(given: Doc, now: int) -> Doc:
     } | given
     if enabled:
         stage.setdefault("cacheClusterSize", "0.5")
+    if "canarySettings" in stage:
+        stage["canarySettings"] = new_canary({"deploymentId": stage["deploymentId"]} | stage["canarySettings"])
     return stage
+
+
+def new_canary(given: Doc) -> Doc:
+    """The settings of a canary with what was not given of them. Raises BadRequestException."""
+    canary: Doc = {"percentTraffic": 0.0, "useStageCache": False} | given
+    if not 0 <= canary["percentTraffic"] <= 100:
+        raise errors.bad_request("Percent traffic must be between 0.0 and 100.0")
+    check_variables(canary.get("stageVariableOverrides", {}))
+    return canary
 
 
 def check_variables(variables: Doc) -> None:
@@ -161,7 +175,11 @@ def patch_stage(stage: Doc, operations: list[Doc]) -> Doc:
             stage = _promote(stage, path, operation.get("from") or "")
             continue
         parts = path.split("/")
-        if path in RULES or path.rpartition("/")[0] in ("/variables", "/canarySettings/stageVariableOverrides"):
+        if op == "remove" and path.startswith("/canarySettings/") and not path.startswith(OVERRIDES + "/"):
+            raise errors.bad_request(f"Cannot remove method setting {path[1:]} because there is no method setting for this method ")
+        if op == "add" and path in CANARY_ONLY_REPLACED:
+            raise errors.bad_request(f"Invalid add operation with path: {path}")
+        if path in RULES or path.rpartition("/")[0] in ("/variables", OVERRIDES):
             stage = apply(stage, [operation], RULES)
         elif len(parts) == 5 and (rest := f"/{parts[3]}/{parts[4]}") in SETTING_RULES:
             settings = dict(stage["methodSettings"])
@@ -176,7 +194,24 @@ def patch_stage(stage: Doc, operations: list[Doc]) -> Doc:
         else:
             raise errors.bad_request(f"Invalid method setting path: {path}. Must be one of: {PATHS}")
     check_variables(stage.get("variables", {}))
+    if "canarySettings" in stage:
+        stage["canarySettings"] = new_canary({"deploymentId": stage["deploymentId"]} | stage["canarySettings"])
+    if "accessLogSettings" in stage:
+        _check_access_log(stage["accessLogSettings"])
     return stage
+
+
+def _check_access_log(settings: Doc) -> None:
+    if settings.get("destinationArn") and group_of(settings["destinationArn"]) is None:
+        raise errors.bad_request("Invalid ARN specified in the request. The destination of an access log is a CloudWatch log group")
+    if "\n" in settings.get("format", "").rstrip("\r\n"):
+        raise errors.bad_request("Access Log format must be single line, new line character is allowed only at end of the format")
+
+
+def logs(stage: Doc) -> bool:
+    """Whether the stage writes a log."""
+    levels = {one.get("loggingLevel", "OFF") for one in stage["methodSettings"].values()}
+    return bool(stage.get("accessLogSettings", {}).get("destinationArn")) or bool(levels - {"OFF"})
 
 
 def _promote(stage: Doc, path: str, source: str) -> Doc:
@@ -201,6 +236,10 @@ async def update_stage(ctx: Context, input: Input) -> Output:
         if await get_doc(tx, LIVE, api_id, f"deployment/{stage['deploymentId']}") is None:
             raise errors.bad_request("Invalid deployment ID specified in request")
         stage["cacheClusterStatus"] = "AVAILABLE" if stage["cacheClusterEnabled"] else "NOT_AVAILABLE"
+        if stage["cacheClusterEnabled"]:
+            stage.setdefault("cacheClusterSize", "0.5")
+        if logs(stage) and not logs(old) and not (await get_doc(tx, ACCOUNT, ctx.region, "account") or {}).get("cloudwatchRoleArn"):
+            raise errors.bad_request("CloudWatch Logs role ARN must be set in account settings to enable logging")
         put_doc(tx, LIVE, api_id, key, stage)
         return stage
 
@@ -217,6 +256,20 @@ async def _check_stage(ctx: Context, input: Input) -> None:
 async def flush_stage_authorizers_cache(ctx: Context, input: Input) -> Output:
     await _check_stage(ctx, input)
     ctx.host.get(Verdicts).forget(input["restApiId"], input["stageName"])
+    return {}
+
+
+@service.operation("FlushStageCache", on("DELETE", STAGE + "/cache/data"))
+async def flush_stage_cache(ctx: Context, input: Input) -> Output:
+    """What the cache holds of the stage is never found again: the keys have this mark in them, on every node."""
+    api_id, name, mark = input["restApiId"], input["stageName"], ctx.host.ids.text(8)
+
+    async def run(tx: Transaction, draft: Draft) -> None:
+        if await get_doc(tx, LIVE, api_id, f"stage/{name}") is None:
+            raise errors.no_stage()
+        tx.put(LIVE, api_id.encode(), f"flush/{name}".encode(), mark.encode())
+
+    await in_api(ctx, api_id, run)
     return {}
 
 

@@ -8,8 +8,8 @@ from haar.services.apigateway.dataplane.answers import Refused
 from haar.services.apigateway.dataplane.authorizers import consult
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Compiled, Endpoint, Live, compile_draft, extended_id, trace_id
-from haar.services.apigateway.dataplane.log import ExecutionLog, pairs, shorten
-from haar.services.apigateway.dataplane.route import execute, refusal
+from haar.services.apigateway.dataplane.execute import narrated
+from haar.services.apigateway.dataplane.log import ExecutionLog
 from haar.services.apigateway.dataplane.routing import ANY, Node
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
@@ -63,8 +63,8 @@ async def test_invoke_method(ctx: Context, input: Input) -> Output:
     call = _call(ctx, input, compiled, request)
     call.endpoint, call.path_parameters = matched[0], _path_parameters(matched[0], request.path)
     began = ctx.now()
-    response = await _run(call, matched[0])
-    assert isinstance(response.body, bytes) and call.log is not None
+    response = await narrated(call, matched[0])
+    assert isinstance(response.body, bytes) and isinstance(call.log, ExecutionLog)
     many: dict[str, list[str]] = {}
     for name, value in response.headers:
         many.setdefault(name, []).append(value)
@@ -99,7 +99,7 @@ async def test_invoke_authorizer(ctx: Context, input: Input) -> Output:
     call = _call(ctx, input, compile_draft(draft), request, AUTHORIZER_STAGE)
     call.endpoint = Endpoint(draft.api["rootResourceId"], "/", "GET", {}, _nowhere)
     method_arn, began = call.live.arn(f"{AUTHORIZER_STAGE}/GET/"), ctx.now()
-    assert call.log is not None
+    assert isinstance(call.log, ExecutionLog)
     call.say(f"Starting authorizer: {authorizer['id']} for request: {call.request_id}")
     try:
         verdict = await consult(call, authorizer, method_arn)
@@ -121,25 +121,3 @@ async def test_invoke_authorizer(ctx: Context, input: Input) -> Output:
 async def _nowhere(call: Call) -> Response:
     """Behind an authorizer that is only tested, there is nothing."""
     raise Refused("RESOURCE_NOT_FOUND", "Not Found", "NotFoundException")
-
-
-async def _run(call: Call, endpoint: Endpoint) -> Response:
-    request = call.request
-    call.say(f"Starting execution for request: {call.request_id}")
-    call.say(f"HTTP Method: {request.method}, Resource Path: {request.path}")
-    call.say(f"Method request path: {pairs(call.path_parameters.items())}")
-    call.say(f"Method request query string: {pairs((name, values[-1]) for name, values in call.query.items())}")
-    call.say(f"Method request headers: {pairs((name, values[-1]) for name, values in call.headers.items())}")
-    call.say(f"Method request body before transformations: {shorten(request.body)}")
-    try:
-        response = await execute(call, endpoint)
-    except Refused as refused:
-        response = refusal(call, refused)
-        call.say(f"Method completed with status: {response.status}")
-        return response
-    assert isinstance(response.body, bytes)
-    call.say(f"Method response body after transformations: {shorten(response.body)}")
-    call.say(f"Method response headers: {pairs(response.headers)}")
-    call.say("Successfully completed execution")
-    call.say(f"Method completed with status: {response.status}")
-    return response

@@ -72,6 +72,31 @@ async def signed(host: Host, request: Request, now: float) -> Principal:
     return caller.principal
 
 
+async def may_invalidate(call: Call, endpoint: Endpoint) -> bool:
+    """Whether the caller may get past the cache: execute-api:InvalidateCache."""
+    principal = call.principal
+    if principal is None and "authorization" in call.request.headers:
+        try:
+            principal = await signed(call.host, call.request, call.now)
+        except Refused:
+            principal = None
+    live = call.live
+    resource = live.arn(f"{live.stage}/{call.request.method}{call.path}")
+    demand = Demand("execute-api:InvalidateCache", resource, resource_policy=live.compiled.policy)
+    return (await iam.decide(call.host, principal or ANONYMOUS, demand, _circumstances(call))).allowed
+
+
+def _circumstances(call: Call) -> dict[str, tuple[str, ...]]:
+    return {
+        "aws:SourceIp": (call.request.client,),
+        "aws:SecureTransport": ("true" if call.request.secure else "false",),
+        "aws:UserAgent": (call.request.headers.get("user-agent", ""),),
+        "aws:Referer": (call.request.headers.get("referer", ""),),
+        "aws:EpochTime": (str(int(call.now)),),
+        "aws:RequestedRegion": (call.live.region,),
+    }
+
+
 async def _decide(call: Call, endpoint: Endpoint, principal: Principal) -> None:
     live = call.live
     resource = live.arn(f"{live.stage}/{call.request.method}{call.path}")
@@ -80,15 +105,7 @@ async def _decide(call: Call, endpoint: Endpoint, principal: Principal) -> None:
         if known is not None and known.allowed:
             return
     demand = Demand("execute-api:Invoke", resource, resource_policy=live.compiled.policy)
-    context = {
-        "aws:SourceIp": (call.request.client,),
-        "aws:SecureTransport": ("true" if call.request.secure else "false",),
-        "aws:UserAgent": (call.request.headers.get("user-agent", ""),),
-        "aws:Referer": (call.request.headers.get("referer", ""),),
-        "aws:EpochTime": (str(int(call.now)),),
-        "aws:RequestedRegion": (live.region,),
-    }
-    decision = await iam.decide(call.host, principal, demand, context)
+    decision = await iam.decide(call.host, principal, demand, _circumstances(call))
     if decision.allowed:
         return
     masked = resource.replace(live.account, "*" * 8 + live.account[-4:])

@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_plus
 
 from haar.auth.principal import Principal
-from haar.services.apigateway.dataplane.log import ExecutionLog
+from haar.services.apigateway.dataplane.settings import NONE, MethodSettings
 from haar.services.service import Host
 from haar.wire.http import Request
 
 if TYPE_CHECKING:
+    from haar.services.apigateway.dataplane.answers import Refused
     from haar.services.apigateway.dataplane.compile import Endpoint, Live
 
 _DROPPED = frozenset(
@@ -30,6 +31,12 @@ _DROPPED = frozenset(
     )
 )
 """Headers of the connection: not the application's."""
+
+
+class Log(Protocol):
+    """An execution log that a request is told in."""
+
+    def add(self, text: str) -> None: ...
 
 
 @dataclass
@@ -51,7 +58,15 @@ class Call:
     authorizer: Mapping[str, Any] | None = None
     """What a Lambda authorizer said of the caller."""
     api_key: Mapping[str, Any] | None = None
-    log: ExecutionLog | None = None
+    log: Log | None = None
+    settings: MethodSettings = NONE
+    cached: bool = False
+    """Whether the response came from the stage's cache."""
+    refused: "Refused | None" = None
+    integration_ms: int | None = None
+    integration_status: int | None = None
+    base_path: str | None = None
+    """The base path of the custom domain that it came in by."""
     tested: bool = False
     """Whether this is TestInvokeMethod's."""
 
@@ -127,6 +142,10 @@ class Call:
                 context["operationName"] = endpoint.operation_name
         if self.authorizer is not None:
             context["authorizer"] = self.authorizer
+        if live.is_canary is not None:
+            context["isCanaryRequest"] = "true" if live.is_canary else "false"
+        if self.base_path is not None:
+            context["customDomain"] = {"basePathMatched": self.base_path or "(none)"}
         return context
 
     def _identity(self) -> dict[str, Any]:
@@ -153,6 +172,11 @@ class Call:
     def anew(self) -> None:
         """Who calls is known now: the context is made anew."""
         self.__dict__.pop("context", None)
+
+    def received(self, status: int, began: float) -> None:
+        """The integration has answered."""
+        self.integration_ms, self.integration_status = int((self.host.clock.now() - began) * 1000), status
+        self.say(f"Received response. Status: {status}, Integration latency: {self.integration_ms} ms")
 
     def say(self, text: str) -> None:
         if self.log is not None:

@@ -3,11 +3,14 @@
 import base64
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from haar.services.apigateway.dataplane.bodies import Bodies
+from haar.services.apigateway.dataplane.cache import Key, keys_of
 from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.logs import AccessLog
 from haar.services.apigateway.dataplane.routing import Node
+from haar.services.apigateway.dataplane.settings import MethodSettings, method_settings
 from haar.services.apigateway.records import LIVE, Doc, Draft, decode_draft, get_doc
 from haar.services.service import Host
 from haar.store.cache import Cached
@@ -39,6 +42,7 @@ class Endpoint:
     """Parameters that a validator insists on: (`header`, name)."""
     bodies: Bodies | None = None
     """Models that a validator holds bodies to."""
+    cache_key: Callable[[Call], Key] | None = None
 
 
 @dataclass(slots=True)
@@ -69,6 +73,22 @@ class Live:
     canary: "Live | None" = None
     percent: float = 0.0
     """How much of the traffic goes to the canary."""
+    is_canary: bool | None = None
+    """None for a stage without one."""
+    cached: bool = False
+    cache_scope: str = ""
+    """Whose responses the cache keeps apart from others'."""
+    access_log: AccessLog | None = None
+    methods: dict[tuple[str, str, str], MethodSettings] = field(default_factory=dict)
+
+    def method(self, endpoint: Endpoint, verb: str) -> MethodSettings:
+        """The settings in effect for a method that is called by `verb`."""
+        key = endpoint.resource_path, endpoint.http_method, verb
+        found = self.methods.get(key)
+        if found is None:
+            found = method_settings(f"{self.api_id}/{self.stage}", self.settings, key[0], key[1], verb, self.cached)
+            self.methods[key] = found
+        return found
 
     def chosen(self, chance: int) -> "Live":
         """The stage or its canary; `chance` is one of 0…65535."""
@@ -118,6 +138,7 @@ def _endpoint(draft: Draft, resource: Doc, http_method: str, method: Doc, run: R
         method["apiKeyRequired"],
         tuple(required),
         Bodies(method, draft) if validator.get("validateRequestBody") and method.get("requestModels") else None,
+        keys_of(method["methodIntegration"]),
     )
 
 
@@ -146,14 +167,20 @@ class Plane:
         compiled = await self._deployment(api_id, deployment_id)
         if compiled is None:
             return False
-        live = make_live(self._host, api_id, stage, compiled)
+        flushed = await self._host.store.get(LIVE, api_id.encode(), f"flush/{name}".encode()) or b""
+        live = make_live(self._host, api_id, stage, compiled, flushed.decode())
         settings = stage.get("canarySettings", {})
+        live.is_canary = False if settings else None
         if settings.get("deploymentId") and settings.get("percentTraffic"):
             other = await self._deployment(api_id, settings["deploymentId"])
             if other is not None:
                 variables = stage.get("variables", {}) | settings.get("stageVariableOverrides", {})
                 changed = stage | {"deploymentId": settings["deploymentId"], "variables": variables}
-                live.canary, live.percent = make_live(self._host, api_id, changed, other), settings["percentTraffic"]
+                canary = make_live(self._host, api_id, changed, other, flushed.decode())
+                canary.is_canary = True
+                if not settings.get("useStageCache"):
+                    canary.cache_scope += "/canary"
+                live.canary, live.percent = canary, settings["percentTraffic"]
         return live
 
     async def _deployment(self, api_id: str, deployment_id: str) -> Compiled | None:
@@ -169,7 +196,8 @@ class Plane:
         return known
 
 
-def make_live(host: Host, api_id: str, stage: Doc, compiled: Compiled) -> Live:
+def make_live(host: Host, api_id: str, stage: Doc, compiled: Compiled, flushed: str = "") -> Live:
+    logged = stage.get("accessLogSettings", {})
     return Live(
         api_id,
         compiled.draft.region,
@@ -179,6 +207,9 @@ def make_live(host: Host, api_id: str, stage: Doc, compiled: Compiled) -> Live:
         stage.get("variables", {}),
         compiled,
         stage.get("methodSettings", {}),
+        cached=stage.get("cacheClusterEnabled", False),
+        cache_scope=f"{api_id}/{stage['stageName']}/{flushed}",
+        access_log=AccessLog(logged["destinationArn"], logged["format"]) if logged.get("destinationArn") and logged.get("format") else None,
     )
 
 

@@ -49,7 +49,7 @@ class _Endpoint:
             if str(error).startswith("Invalid endpoint"):
                 raise misconfigured(str(error)) from None
             raise unreachable(str(error)) from None
-        call.say(f"Received response. Status: {status}, Integration latency: {int((call.host.clock.now() - began) * 1000)} ms")
+        call.received(status, began)
         return Incoming(status, answered, body)
 
 

@@ -72,7 +72,7 @@ class Function:
                 kind="Event" if asynchronous else "RequestResponse",
             ),
         )
-        call.say(f"Received response. Status: 200, Integration latency: {int((call.host.clock.now() - began) * 1000)} ms")
+        call.received(200, began)
         return result
 
     async def _caller(self, call: Call) -> lambda_.Source | Principal:

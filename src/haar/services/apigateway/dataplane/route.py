@@ -5,22 +5,20 @@ By host, `http://ID.execute-api.REGION.localhost:PORT/STAGE/…` (or `….amazon
 addresses: their data plane is asked first whether an id is one of its own.
 """
 
-import logging
 from typing import NamedTuple, Protocol
 
-from haar.services.apigateway.dataplane.answers import Refused, bad_parameters, forbidden, missing_token, render, throttled, too_large
+from haar.services.apigateway.dataplane.answers import Refused, forbidden, missing_token, render, throttled, too_large
 from haar.services.apigateway.dataplane.authorise import authorise
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint, Live, Plane, extended_id, trace_id
+from haar.services.apigateway.dataplane.execute import execute, narrated, refusal
 from haar.services.apigateway.dataplane.keys import Keys
-from haar.services.apigateway.dataplane.mapping import look_up
+from haar.services.apigateway.dataplane.logs import LogSink, StageLog, execution_group
 from haar.services.service import Host
 from haar.wire.http import Request, Response
 
 MAX_BODY = 10 * 1024 * 1024
 USER_REQUEST = "_user_request_"
-
-log = logging.getLogger("haar.apigateway")
 
 
 class Address(NamedTuple):
@@ -94,6 +92,8 @@ class ApiRoute:
         trace = trace_id(host, request.headers.get("x-amzn-trace-id"))
         call = Call(host, live, request, address.path, request_id, extended, trace, domain, host.clock.now())
         response = await answer(call)
+        if call.log is not None or live.access_log is not None:
+            _write_logs(call, response)
         response.headers[:0] = identifiers
         return response
 
@@ -106,7 +106,9 @@ async def answer(call: Call) -> Response:
     try:
         return await _run(call)
     except Refused as refused:
-        return refusal(call, refused)
+        response = refusal(call, refused)
+        call.say(f"Gateway response type: {refused.kind} with status code: {response.status}")
+        return response
 
 
 async def _run(call: Call) -> Response:
@@ -119,64 +121,31 @@ async def _run(call: Call) -> Response:
     call.endpoint, call.path_parameters = matched
     if len(call.request.body) > MAX_BODY:
         raise too_large()
+    if live.settings:
+        _apply_settings(call, call.endpoint)
     if call.endpoint.authorization != "NONE" or live.compiled.policy is not None or call.endpoint.api_key_required:
         await authorise(call, call.endpoint)
-    if live.settings:
-        _throttle(call, call.endpoint)
-    return await execute(call, call.endpoint)
+    limits = call.settings.limits
+    if limits is not None and not call.host.get(Keys).buckets.take(call.settings.bucket, limits, call.now):
+        raise throttled()
+    return await (execute(call, call.endpoint) if call.log is None else narrated(call, call.endpoint))
 
 
-def _throttle(call: Call, endpoint: Endpoint) -> None:
-    """Holds a method to the speed that its stage sets."""
-    live, path = call.live, endpoint.resource_path.replace("/", "~1")
-    for name in (f"{path}/{endpoint.http_method}", "*/*"):
-        setting = live.settings.get(name)
-        if setting is None:
-            continue
-        limits = {"rateLimit": setting["throttlingRateLimit"], "burstLimit": setting["throttlingBurstLimit"]}
-        buckets = call.host.get(Keys).buckets
-        if min(limits.values()) >= 0 and not buckets.take(f"{live.api_id}/{live.stage}/{name}", limits, call.now):
-            raise throttled()
-        return
+def _apply_settings(call: Call, endpoint: Endpoint) -> None:
+    """What the stage sets for the method."""
+    settings = call.settings = call.live.method(endpoint, call.request.method)
+    if settings.level != "OFF":
+        call.log = StageLog(call.host.clock.now, call.request_id, settings.level, settings.trace)
+        call.say(f"Extended Request Id: {call.extended_id}")
 
 
-async def execute(call: Call, endpoint: Endpoint) -> Response:
-    """From a call that may be made to its response. Raises Refused."""
-    if endpoint.required:
-        _check_required(call, endpoint)
-    if endpoint.bodies is not None:
-        endpoint.bodies.check(call)
-    try:
-        return await endpoint.run(call)
-    except Refused:
-        raise
-    except Exception:
-        log.exception("request %s: %s %s", call.request_id, call.request.method, endpoint.resource_path)
-        raise Refused("API_CONFIGURATION_ERROR", "Internal server error", "InternalServerErrorException") from None
-
-
-def _check_required(call: Call, endpoint: Endpoint) -> None:
-    missing = []
-    for place, name in endpoint.required:
-        if place == "header":
-            present = bool(call.header(name))
-        elif place == "querystring":
-            present = any(call.query.get(name, ()))
-        else:
-            present = bool(call.path_parameters.get(name))
-        if not present:
-            missing.append(name)
-    if missing:
-        raise bad_parameters(f"Missing required request parameters: [{', '.join(missing)}]")
-
-
-def refusal(call: Call, refused: Refused) -> Response:
-    if refused.why:
-        call.say(refused.why)
-    accept = call.request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip()
-    responses = call.live.compiled.gateway_responses
-    status, headers, body = render(refused, responses, accept, lambda name: look_up(call, name))
-    return Response(status, headers, body)
+def _write_logs(call: Call, response: Response) -> None:
+    live = call.live
+    if isinstance(call.log, StageLog) and call.log.lines:
+        group = execution_group(live.api_id, live.stage, bool(live.is_canary))
+        call.host.get(LogSink).add(live.region, group, call.log.lines, makes_group=True)
+    if live.access_log is not None:
+        live.access_log.write(call, response)
 
 
 def _plain(refused: Refused, identifiers: list[tuple[str, str]]) -> Response:

@@ -80,7 +80,7 @@ class AwsService:
             call.say(f"Sending request to {url}")
         began = call.host.clock.now()
         status, answered, body = await within(self._seconds, self._send(call, to, request, principal))
-        call.say(f"Received response. Status: {status}, Integration latency: {int((call.host.clock.now() - began) * 1000)} ms")
+        call.received(status, began)
         return Incoming(status, answered, body)
 
     async def _send(self, call: Call, to: _Target, request: Request, principal: Principal) -> tuple[int, list[tuple[str, str]], bytes]:
