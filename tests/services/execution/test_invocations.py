@@ -337,8 +337,10 @@ async def test_stopping_leaves_nothing_behind(tmp_path: Path) -> None:
         pids = processes.tree(nursery.pid)
         groups = [Path(path) for path in (functions.manager._hierarchy.paths() if functions.manager._hierarchy else [])]
         assert all(path.is_dir() for path in groups)
-    with pytest.raises(Unavailable):
-        await busy
+    try:  # the caller is told, by whichever comes first: the end of the platform or of the process
+        assert (await busy).error == "Unhandled"
+    except Unavailable:
+        pass
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert not [path for path in groups if path.exists()]
     assert not list((tmp_path / "run").glob("*"))
