@@ -24,13 +24,15 @@ from haar.wire.errors import ServiceError
 
 @service.operation("GetItem", on_item("GetItem"))
 async def get_item(ctx: Context, input: Input) -> Output:
-    table = await ctx.host.get(Tables).live(ctx.region, input["TableName"])
+    tables, name = ctx.host.get(Tables), input["TableName"]
+    table = tables.ready(ctx.region, name) or await tables.live(ctx.region, name)
     partition, sort = table.key(input["Key"])
     prepared: Prepared = input[PREPARED]
     if prepared.nested:
         table.check_paths(prepared.nested)
     meter = ctx.host.get(Throughput)
-    meter.admit(table, reads=True)
+    if meter.enforced:
+        meter.admit(table, reads=True)
     data = await ctx.host.store.get(table.space, partition, sort)
     output: dict[str, Any] = {}
     if data is not None:
@@ -50,7 +52,8 @@ async def get_item(ctx: Context, input: Input) -> Output:
 
 @service.operation("PutItem", on_item("PutItem"))
 async def put_item(ctx: Context, input: Input) -> Output:
-    table = await ctx.host.get(Tables).live(ctx.region, input["TableName"])
+    tables, name = ctx.host.get(Tables), input["TableName"]
+    table = tables.ready(ctx.region, name) or await tables.live(ctx.region, name)
     write = put_write(table, input)
     outcome = await run(ctx, write)
     return _output(input, write, outcome, outcome.old if input.get("ReturnValues") == "ALL_OLD" else None)
@@ -58,7 +61,8 @@ async def put_item(ctx: Context, input: Input) -> Output:
 
 @service.operation("DeleteItem", on_item("DeleteItem"))
 async def delete_item(ctx: Context, input: Input) -> Output:
-    table = await ctx.host.get(Tables).live(ctx.region, input["TableName"])
+    tables, name = ctx.host.get(Tables), input["TableName"]
+    table = tables.ready(ctx.region, name) or await tables.live(ctx.region, name)
     write = delete_write(table, input)
     outcome = await run(ctx, write)
     return _output(input, write, outcome, outcome.old if input.get("ReturnValues") == "ALL_OLD" else None)
@@ -66,7 +70,8 @@ async def delete_item(ctx: Context, input: Input) -> Output:
 
 @service.operation("UpdateItem", on_item("UpdateItem"))
 async def update_item(ctx: Context, input: Input) -> Output:
-    table = await ctx.host.get(Tables).live(ctx.region, input["TableName"])
+    tables, name = ctx.host.get(Tables), input["TableName"]
+    table = tables.ready(ctx.region, name) or await tables.live(ctx.region, name)
     write = update_write(table, input)
     outcome = await run(ctx, write)
     returned: Image | Item | None = None

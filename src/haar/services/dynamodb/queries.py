@@ -55,7 +55,8 @@ async def scan(ctx: Context, input: Input) -> Output:
 
 async def source(ctx: Context, input: Input) -> tuple[Table, Index | None]:
     """The table, and the index where one is asked for."""
-    table = await ctx.host.get(Tables).live(ctx.region, input["TableName"])
+    tables, called = ctx.host.get(Tables), input["TableName"]
+    table = tables.ready(ctx.region, called) or await tables.live(ctx.region, called)
     name = input.get("IndexName")
     if name is None:
         return table, None

@@ -76,7 +76,7 @@ class Index:
 class Table:
     """A table, compiled from one version of its record."""
 
-    __slots__ = ("arn", "hash", "index", "indexes", "key_names", "name", "needs_old", "on_change", "range", "record", "space")
+    __slots__ = ("arn", "hash", "index", "indexes", "key_names", "live", "name", "needs_old", "on_change", "range", "record", "space")
 
     def __init__(self, record: TableRecord, account: str, on_change: ChangeHook | None = None) -> None:
         self.record = record
@@ -92,6 +92,8 @@ class Table:
         self.indexes = tuple(index for index in compiled if index.maintained)
         """Those that every write keeps up."""
         self.on_change = on_change
+        self.live = record.status not in ("CREATING", "DELETING")
+        """Whether its items can be read and written."""
         self.needs_old = bool(self.indexes) or on_change is not None
         """Whether a write must know the item that was there."""
 
@@ -99,18 +101,13 @@ class Table:
         """The place of a canonical `Key` parameter. Raises ValidationException when it is not of the schema."""
         if len(key) != (1 if self.range is None else 2):
             raise errors.key_mismatch()
-        first = _key_content(key, self.hash, PARTITION_KEY_BYTES, LONGEST_HASH)
-        partition = hashed(scalar(self.hash.kind, first))
-        if self.range is None:
-            return Key(partition, b"")
-        return Key(partition, scalar(self.range.kind, _key_content(key, self.range, SORT_KEY_BYTES, LONGEST_RANGE)))
+        partition = hashed(_key_bytes(key, self.hash, PARTITION_KEY_BYTES, LONGEST_HASH))
+        return Key(partition, b"" if self.range is None else _key_bytes(key, self.range, SORT_KEY_BYTES, LONGEST_RANGE))
 
     def item_key(self, item: Item) -> Key:
         """The place of a canonical item that is to be written. Raises ValidationException when its keys, or an index's, are not right."""
-        partition = hashed(scalar(self.hash.kind, _item_content(item, self.hash, PARTITION_KEY_BYTES, LONGEST_HASH)))
-        sort = b""
-        if self.range is not None:
-            sort = scalar(self.range.kind, _item_content(item, self.range, SORT_KEY_BYTES, LONGEST_RANGE))
+        partition = hashed(_item_bytes(item, self.hash, PARTITION_KEY_BYTES, LONGEST_HASH))
+        sort = b"" if self.range is None else _item_bytes(item, self.range, SORT_KEY_BYTES, LONGEST_RANGE)
         if self.indexes:
             self.check_index_keys(item)
         return Key(partition, sort)
@@ -186,30 +183,31 @@ def _length(value: Value) -> int:
     return len(content) if kind == "N" or content.isascii() else len(content.encode())
 
 
-def _key_content(key: Item, part: KeyPart, most: int, too_long: str) -> str:
+def _key_bytes(key: Item, part: KeyPart, most: int, too_long: str) -> bytes:
     value = key.get(part.name)
     content = None if value is None else value.get(part.kind)
     if content is None:
         raise errors.key_mismatch()
-    return _checked(content, part, most, too_long)
+    return _encoded(content, part, most, too_long)
 
 
-def _item_content(item: Item, part: KeyPart, most: int, too_long: str) -> str:
+def _item_bytes(item: Item, part: KeyPart, most: int, too_long: str) -> bytes:
     value = item.get(part.name)
     if value is None:
         raise errors.invalid(f"Missing the key {part.name} in the item")
     content = value.get(part.kind)
     if content is None:
         raise errors.invalid(f"Type mismatch for key {part.name} expected: {part.kind} actual: {kind_of(value)}")
-    return _checked(content, part, most, too_long)
+    return _encoded(content, part, most, too_long)
 
 
-def _checked(content: str, part: KeyPart, most: int, too_long: str) -> str:
+def _encoded(content: str, part: KeyPart, most: int, too_long: str) -> bytes:
     if not content:
         raise errors.validation(f"{EMPTY_KEY} {_EMPTY[part.kind]} value. Key: {part.name}")
-    if len(content) * 4 > most and part.kind != "N" and _length({part.kind: content}) > most:
+    data = scalar(part.kind, content)
+    if len(data) > most:
         raise errors.invalid(too_long)
-    return content
+    return data
 
 
 def table_arn(region: str, account: str, name: str) -> str:
@@ -242,11 +240,16 @@ class Tables:
         key = f"{region}/{name}"
         return self._cached.peek(key) or await self._cached.get(key)
 
+    def ready(self, region: str, name: str) -> Table | None:
+        """What `live` answers if that is in memory, None when it has to be asked; for hot paths."""
+        table = self._cached.peek(f"{region}/{name}")
+        return table if table is not None and table.live else None
+
     async def live(self, region: str, name: str) -> Table:
         """The table for reading and writing items. Raises ResourceNotFoundException as the data plane says it."""
         key = f"{region}/{name}"
         table = self._cached.peek(key) or await self._cached.get(key)
-        if table is None or table.record.status in ("CREATING", "DELETING"):
+        if table is None or not table.live:
             raise errors.resource_not_found()
         return table
 
