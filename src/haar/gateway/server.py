@@ -6,6 +6,7 @@ Our own instead of an ASGI server because a request on the hot paths costs less 
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import socket
 from collections import deque
@@ -23,6 +24,10 @@ from haar.wire.http import Request, Response
 MAX_HEAD = 64 * 1024
 MAX_BODY = 70_167_211
 """What Lambda takes in one request: a package of 50 MB in base64."""
+MAX_HELD = 512 * 1024 * 1024
+"""Bytes of large bodies on all connections together; whoever sends more is told to come back. Nobody has signed for them yet."""
+MUCH_HELD = 32 * 1024 * 1024
+LARGE_BODY = 256 * 1024
 MAX_WAITING = 16
 """Pipelined requests of one connection that wait for the one under way; beyond it, reading stops."""
 READ_SECONDS = 60.0
@@ -49,6 +54,10 @@ class Server:
         self.connections: set[Connection] = set()
         self._listeners: set[Listening] = set()
         self._sweeper: asyncio.Task[None] | None = None
+        self.held = 0
+        """Bytes of large bodies that are arriving or being answered."""
+        self.held_much = False
+        """Whether there have been so many that their memory is worth giving back."""
         self._date = ("", 0)
         self._empty: asyncio.Event | None = None
         self.closing = False
@@ -111,6 +120,16 @@ class Server:
             now = asyncio.get_running_loop().time()
             for connection in list(self.connections):
                 connection.hang_up_if_late(now)
+            if self.held_much and not self.held:
+                self.held_much = False
+                await asyncio.to_thread(give_back_memory)
+
+
+def give_back_memory() -> None:
+    """Gives what was freed back to the system, where the C library does not by itself (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 class Listening:
@@ -133,8 +152,8 @@ class Connection(asyncio.Protocol):
     """One client. Callbacks of the parser gather a request; complete ones are answered in order."""
 
     __slots__ = (
-        "_arriving", "_body", "_busy", "_head_size", "_lingering", "_pairs", "_resume", "_server", "_since", "_size", "_transport", "_url",
-        "_waiting", "client", "closing", "environment", "parser", "secure",
+        "_arriving", "_body", "_busy", "_head_size", "_held", "_lingering", "_pairs", "_resume", "_server", "_since", "_size",
+        "_transport", "_url", "_waiting", "client", "closing", "environment", "parser", "secure",
     )  # fmt: skip
 
     def __init__(self, server: Server, environment: str | None) -> None:
@@ -147,6 +166,7 @@ class Connection(asyncio.Protocol):
         self._since = 0.0
         self._arriving = False
         self._lingering = False
+        self._held = 0
         self.closing = False
         self.client = ""
         self.secure = False
@@ -173,6 +193,8 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self.closing = True
         self._waiting.clear()
+        self._let_go()
+        self._begin()  # this and the parser are a cycle, which would keep what had arrived until it is found
         if self._resume is not None:
             self._resume.set()
 
@@ -242,9 +264,23 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
+        if self._size > LARGE_BODY:
+            self._hold(len(body))
+        self._body.append(body)
+
+    def _hold(self, size: int) -> None:
         if self._size > MAX_BODY:
             raise _TooLarge(413, "Request must be smaller than 70167211 bytes")
-        self._body.append(body)
+        self._held += size
+        self._server.held += size
+        if self._server.held > MUCH_HELD:
+            self._server.held_much = True
+        if self._server.held > MAX_HELD:
+            raise _TooLarge(503, "Too much is being sent at once")
+
+    def _let_go(self) -> None:
+        self._server.held -= self._held
+        self._held = 0
 
     def on_message_complete(self) -> None:
         self._arriving = False
@@ -349,6 +385,8 @@ class Connection(asyncio.Protocol):
     def _next(self, keep: bool) -> None:
         self._busy = False
         self._since = asyncio.get_running_loop().time()
+        if self._held and not self._waiting and not self._arriving:
+            self._let_go()
         if self._waiting:
             request, keep_next, old = self._waiting.popleft()
             if self._transport is not None and not self._transport.is_closing():
@@ -366,6 +404,8 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self.closing:
             return
         self.closing = self._lingering = True
+        self._begin()
+        self._let_go()
         self._arriving = False
         if self._busy:
             return

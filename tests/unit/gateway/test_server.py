@@ -226,3 +226,52 @@ async def test_an_idle_connection_outlives_the_time_to_send_a_request(served: tu
     writer.write(LAST)
     assert b"GET /last" in await asyncio.wait_for(reader.read(), 20)
     writer.close()
+
+
+async def test_large_bodies_are_bounded_together(served: tuple[Server, int], ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, port = served
+    monkeypatch.setattr(module, "MAX_HELD", 3_000_000)
+    head = b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n"
+    _, slow = await asyncio.open_connection("127.0.0.1", port)
+    slow.write(head + b"a" * 1_900_000)
+    while server.held < 1_600_000:
+        await asyncio.sleep(0.001)
+    assert (await ask(head + b"a" * 2_000_000)).startswith(b"HTTP/1.1 503 ")
+    slow.close()
+    while server.held:
+        await asyncio.sleep(0.001)
+    last = head.replace(b"Host: h", b"Host: h\r\nConnection: close")
+    for _ in range(3):
+        assert b"POST /x  2000000 " in await ask(last + b"a" * 2_000_000)
+    while server.held:
+        await asyncio.sleep(0.001)
+
+
+async def test_what_a_client_sent_goes_when_it_goes(served: tuple[Server, int]) -> None:
+    server, port = served
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\n\r\n" + b"a" * 1_000_000)
+    while server.held < 700_000:
+        await asyncio.sleep(0.001)
+    (connection,) = server.connections
+    writer.close()
+    while server.connections:
+        await asyncio.sleep(0.001)
+    assert connection._body == [] and server.held == 0
+
+
+async def test_memory_is_given_back_after_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(module, "MUCH_HELD", 1_000_000)
+    monkeypatch.setattr(module, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(module, "give_back_memory", lambda: loop.call_soon_threadsafe(given.set))
+    server = Server(echo, SystemClock())
+    port = await server.listen("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2000000\r\nConnection: close\r\n\r\n" + b"a" * 2_000_000)
+    assert b"POST /x" in await asyncio.wait_for(reader.read(), 20)
+    await asyncio.wait_for(given.wait(), 20)
+    assert not server.held_much
+    writer.close()
+    await server.stop(1)
