@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import functions, peers, tables
+from benchmarks import curve, functions, peers, tables
 
 WIDTH = 160
 RESULTS = Path(__file__).with_name("results")
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--connections", default="16", help="comma separated")
     parser.add_argument("--peers", default=",".join(PEERS), help="which of " + ", ".join(PEERS))
     parser.add_argument("--postgresql", default="", help="postgresql://… of an empty database: measures haar on it too")
-    parser.add_argument("--only", choices=["tables", "functions"], default=None)
+    parser.add_argument("--only", choices=["tables", "functions", "curve"], default=None)
     asked = parser.parse_args()
     say = Console(stderr=True).print
     report: dict[str, Any] = {
@@ -46,13 +46,15 @@ def main() -> int:
         report["servers"] = [
             {"name": t.name, "version": t.version, "ready_seconds": t.ready_seconds, "idle_mb": t.resident_mb()} for t in targets
         ]
-        if asked.only != "functions":
+        if asked.only == "curve":
+            report["curve"] = curve.measure(targets[0], asked.seconds, say)
+        if asked.only in (None, "tables"):
             report["tables"] = []
             for size in map(int, asked.sizes.split(",")):
                 report["tables"] += tables.measure(
                     targets, size, [int(n) for n in asked.connections.split(",")], asked.seconds, asked.rounds, say
                 )
-        if asked.only != "tables":
+        if asked.only in (None, "functions"):
             report["functions"] = {t.name: functions.measure(t, asked.seconds, say) for t in targets if t.name in WITH_FUNCTIONS}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "latest.json").write_text(json.dumps(report, indent=2))
@@ -73,6 +75,11 @@ def show(report: dict[str, Any], console: Console) -> None:
             cells = [f"{rates[name]:,.0f}" if rates[name] else "refused" for name in names]
             ratios = [f"× {rates['haar'] / rates[name]:.1f}" if rates[name] and rates["haar"] else "" for name in names[1:]]
             shown.add_row(row["operation"], str(row["bytes"]), str(row["connections"]), *cells, *ratios)
+        console.print(shown)
+    if "curve" in report:
+        shown = Table("items in the table", "GetItem, requests/s", "PutItem, requests/s")
+        for row in report["curve"]["items"]:
+            shown.add_row(f"{row['items']:,}", f"{row['GetItem']:,.0f}", f"{row['PutItem']:,.0f}")
         console.print(shown)
     if "functions" in report:
         shown = Table("functions", *report["functions"])
