@@ -111,8 +111,8 @@ class Lane:
                 if self._shared:
                     group.create_task(self._renew())
                 group.create_task(self._work())
-        except* Lost as lost:
-            raise lost.exceptions[0] from None
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None  # the one that failed first has ended the other
         finally:
             unwatch()
 
