@@ -26,10 +26,10 @@ class QueryCodec(BaseCodec):
         named = dict(read_form(request.query)) if request.query else {}
         if "Action" not in named:
             named |= dict(_body(request))
-        action, version = named.get("Action"), named.get("Version", self.model.metadata.get("apiVersion"))
+        action, version = named.get("Action"), named.get("Version", "NO_VERSION_SPECIFIED")
         if action is None:
             raise CommonError("UnknownOperation", "Could not find operation: the request has no Action parameter")
-        if action not in self.operations:
+        if action not in self.operations or version != self.model.metadata.get("apiVersion"):
             raise CommonError("UnknownOperation", f"Could not find operation {action} for version {version}")
         return action
 

@@ -122,9 +122,17 @@ def form(body: bytes, query: str = "") -> Request:
 
 def test_query_by_body_or_query_string() -> None:
     codec = load("iam")
-    for request in (form(b"Action=GetUser&Version=2010-05-08&UserName=a%20b"), Request.of("GET", "/", "Action=GetUser&UserName=a+b")):
+    body, query = b"Action=GetUser&Version=2010-05-08&UserName=a%20b", "Action=GetUser&Version=2010-05-08&UserName=a+b"
+    for request in (form(body), Request.of("GET", "/", query)):
         assert codec.identify(request) == "GetUser"
         assert codec.parse("GetUser", request) == {"UserName": "a b"}
+
+
+@pytest.mark.parametrize(("given", "said"), [("&Version=2009-01-01", "2009-01-01"), ("", "NO_VERSION_SPECIFIED")])
+def test_query_for_another_version(given: str, said: str) -> None:
+    with pytest.raises(CommonError) as caught:
+        load("iam").identify(form(f"Action=GetUser{given}".encode()))
+    assert caught.value.message == f"Could not find operation GetUser for version {said}"
 
 
 @pytest.mark.parametrize("body", [b"", b"Action=", b"Action=Fly&Version=2010-05-08", b"Version=2010-05-08"])
