@@ -125,3 +125,11 @@ def test_no_table_is_told_apart_from_one_that_is_not_there(table, user):
     get = lambda name: mine.get_item(TableName=name, Key={"id": S("1")})
     assert items.name in mine.list_tables()["TableNames"]
     assert denied(lambda: get(items.name)) and denied(lambda: get(items.name + "x"))
+
+
+def test_listing_is_of_all_tables(platform, user):
+    every = f"arn:aws:dynamodb:us-east-1:{platform.account}:table/"
+    mine = user({"Action": "dynamodb:*", "Resource": every + "mine*"})
+    assert denied(mine.list_tables) == ["dynamodb:ListTables", every + "*"]
+    user({"Action": "dynamodb:*", "Resource": every + "*"})
+    assert denied(mine.list_tables) is None

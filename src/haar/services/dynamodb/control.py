@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from haar.services.dynamodb import backups, errors, policies, records, schema, streams
-from haar.services.dynamodb.access import nowhere, on_table
+from haar.services.dynamodb.access import on_table
 from haar.services.dynamodb.counts import Count, Counts
 from haar.services.dynamodb.describe import describe
 from haar.services.dynamodb.face import service
@@ -115,7 +115,12 @@ async def describe_table(ctx: Context, input: Input) -> Output:
     return {"Table": describe(table.record, ctx.account, await ctx.host.get(Counts).of(table.record))}
 
 
-@service.operation("ListTables", nowhere("ListTables"))
+def _list_demands(ctx: Context, input: Input) -> Sequence[Demand]:
+    """All tables are the resource, as AWS has it in its messages: a policy about `table/*` is enough."""
+    return [Demand("dynamodb:ListTables", table_arn(ctx.region, ctx.account, "*"))]
+
+
+@service.operation("ListTables", _list_demands)
 async def list_tables(ctx: Context, input: Input) -> Output:
     limit = input.get("Limit", LIST_TABLES)
     after = input.get("ExclusiveStartTableName")
