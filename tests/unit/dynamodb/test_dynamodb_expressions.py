@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from haar.services.dynamodb.expressions.conditions import compile_condition
 from haar.services.dynamodb.expressions.keyconditions import key_conditions
 from haar.services.dynamodb.expressions.scope import Scope
 from haar.wire.errors import ServiceError
@@ -339,3 +340,20 @@ def mean(node, item):
 def test_conditions_mean_what_a_naive_reading_says(node, item):
     used = Scope({"ExpressionAttributeValues": {f":v{at + 2}": N(at) for at in range(-2, 3)}})
     assert used.condition("ConditionExpression", write(node))(item) == mean(node, item)
+
+
+@pytest.mark.parametrize(
+    "text, sound, wrong",
+    [
+        ("a < :a", {":a": {"N": "1"}}, {":a": {"BOOL": True}}),
+        ("a BETWEEN :a AND :b", {":a": {"N": "1"}, ":b": {"N": "2"}}, {":a": {"N": "3"}, ":b": {"N": "2"}}),
+        ("attribute_type(a, :a)", {":a": {"S": "N"}}, {":a": {"S": "X"}}),
+        ("begins_with(a, :a)", {":a": {"S": "x"}}, {}),
+    ],
+)
+def test_an_expression_that_is_known_still_has_its_values_checked(text, sound, wrong):
+    compiled = compile_condition("FilterExpression", text, ())
+    for _ in range(2):
+        compiled.check(sound)
+        with pytest.raises(ServiceError):
+            compiled.check(wrong)

@@ -16,6 +16,10 @@ COMPARATORS = ("=", "<>", "<", "<=", ">", ">=")
 FUNCTIONS = {"attribute_exists": 1, "attribute_not_exists": 1, "attribute_type": 2, "begins_with": 2, "contains": 2, "size": 1}
 UPDATE_FUNCTIONS = ("if_not_exists", "list_append")
 TYPE_NAMES = frozenset(("S", "N", "B", "NULL", "SS", "BOOL", "L", "BS", "NS", "M"))
+BY_CONTENT = frozenset(("BETWEEN", "attribute_type"))
+"""Operators whose values must not only be of the right type."""
+SOUND_TYPES = 16
+"""Combinations of values' types that an expression remembers as fitting."""
 
 Values = Mapping[str, Value]
 Test = Callable[[Item, Values], bool]
@@ -77,9 +81,24 @@ class Compiled:
     """Those of them that it looks into."""
     missing_names: dict[int, str] = field(default_factory=dict)
     """By index into `conditions`: what is wrong with a placeholder."""
+    sound: set[tuple[str, ...]] = field(default_factory=set)
+    """Types of the values (in the order of `values`) that were found to fit, where types alone decide that."""
+    shape: Any = None
+    """What `keyconditions` makes of the expression, once."""
 
     def check(self, values: Values) -> None:
         """Raises ValidationException when the values do not fit the operators, whatever the item will be."""
+        try:
+            kinds = tuple([next(iter(values[name])) for name in self.values])
+        except KeyError:
+            kinds = ()
+        if kinds and kinds in self.sound:
+            return
+        self._check(values)
+        if len(self.sound) < SOUND_TYPES and not any(condition.operator in BY_CONTENT for condition in self.conditions):
+            self.sound.add(kinds)
+
+    def _check(self, values: Values) -> None:
         for at, condition in enumerate(self.conditions):
             wrong = self.missing_names.get(at) or _undefined_value(condition, values) or check_call(condition, values)
             if wrong is not None:

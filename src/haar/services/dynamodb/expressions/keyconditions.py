@@ -8,6 +8,8 @@ from haar.services.dynamodb.values import Value
 
 FLIPPED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 LEGACY = {"=": "EQ", "<": "LT", "<=": "LE", ">": "GT", ">=": "GE", "BETWEEN": "BETWEEN", "begins_with": "BEGINS_WITH"}
+Shape = dict[str, tuple[str, list[str]]]
+"""By attribute the operator and the names of its values: what does not depend on a request."""
 
 
 class KeyCondition(NamedTuple):
@@ -19,17 +21,20 @@ class KeyCondition(NamedTuple):
 
 def key_conditions(compiled: Compiled, values: Values) -> dict[str, KeyCondition]:
     """The conditions of a KeyConditionExpression by attribute. Raises ValidationException for what a key condition cannot have."""
-    found: dict[str, KeyCondition] = {}
-    _collect(compiled.root, values, found)
-    return found
+    shape: Shape | None = compiled.shape
+    if shape is None:
+        shape = {}
+        _collect(compiled.root, shape)
+        compiled.shape = shape
+    return {name: KeyCondition(operator, [values[each] for each in operands]) for name, (operator, operands) in shape.items()}
 
 
-def _collect(node: Node, values: Values, found: dict[str, KeyCondition]) -> None:
+def _collect(node: Node, found: Shape) -> None:
     if isinstance(node, Logic):
         if node.operator != "AND":
             raise errors.validation(f"Invalid operator used in KeyConditionExpression: {node.operator}")
         for operand in node.operands:
-            _collect(operand, values, found)
+            _collect(operand, found)
         return
     assert isinstance(node, Call)
     _check_operator(node)
@@ -41,7 +46,7 @@ def _collect(node: Node, values: Values, found: dict[str, KeyCondition]) -> None
         rest = (node.operands[0], *node.operands[2:])
     if name in found:
         raise errors.validation("KeyConditionExpressions must only contain one condition per key")
-    found[name] = KeyCondition(LEGACY[operator], [values[each.name] for each in rest if isinstance(each, ValueNode)])
+    found[name] = (LEGACY[operator], [each.name for each in rest if isinstance(each, ValueNode)])
 
 
 def _check_operator(call: Call) -> None:
