@@ -41,6 +41,7 @@ class Numbers:
     def __init__(self, last: int, first: int = 1, size: int = 20) -> None:
         self.first, self.last, self.size = first, last, size
         self.created = Clock.seconds
+        self.apart = 0.0
 
     async def latest(self, shard: int) -> int:
         return self.last + 1
@@ -50,8 +51,14 @@ class Numbers:
             raise Trimmed
         start = self.first if position is None else position
         numbers = range(start, min(start + limit, self.last + 1))
-        found = [Record(n, str(n), b"%d" % (n % 5), self.created, json.dumps({"n": n, "x": "x" * self.size}).encode()) for n in numbers]
+        found: list[Record] = []
+        for n in numbers:
+            data = json.dumps({"n": n, "x": "x" * self.size}).encode()
+            found.append(Record(n, str(n), b"%d" % (n % 5), self.created + n * self.apart, data))
         return Read(found, max(start, start + len(found)))
+
+    def shard_id(self, shard: int) -> str:
+        return f"shard-{shard}"
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         return lambda: None
@@ -60,15 +67,18 @@ class Numbers:
 class Executor:
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
+        self.events: list[dict[str, Any]] = []
+        self.answer = b"null"
         self.gate: asyncio.Event | None = None
         self.came = asyncio.Event()
 
     async def invoke(self, spec: FunctionSpec, event: bytes, **more: Any) -> InvocationResult:
         self.batches.append([record["n"] for record in json.loads(event)["Records"]])
         self.came.set()
+        self.events.append(json.loads(event) | {"Records": self.batches[-1]})
         if self.gate is not None:
             await self.gate.wait()
-        return InvocationResult(b"null")
+        return InvocationResult(self.answer)
 
 
 @pytest.fixture
@@ -207,3 +217,25 @@ async def test_a_mapping_that_is_gone_ends_its_lane(host: Host) -> None:
     await host.store.clear(LANES)
     with pytest.raises(Lost):
         await Lane(host, REGION, mapping, Numbers(1), 0, 0).run()
+
+
+async def test_the_batches_of_a_window_share_a_state(host: Host) -> None:
+    """Records 1 to 9 are 4 s apart, from 1,000,004 s on; windows have 20 s."""
+    mapping, executor, source = await mapped(host, tumbling=20, batch=3), host.executor, Numbers(9)
+    source.apart = 4.0
+    executor.answer = b'{"state": {"kept": 1}}'
+    host.clock.seconds += 36
+    lane = Lane(host, REGION, mapping, source, 0, 0)
+    await run_until(lane, lambda: len(executor.events) == 5)
+    told = [(one["Records"], one["window"]["start"][-4:-1], one["state"], one["isFinalInvokeForWindow"]) for one in executor.events]
+    assert told == [
+        ([1, 2, 3], ":40", {}, False),
+        ([4], ":40", {"kept": 1}, False),
+        ([], ":40", {"kept": 1}, True),
+        ([5, 6, 7], ":00", {}, False),
+        ([8, 9], ":00", {"kept": 1}, False),
+    ]
+    assert executor.events[0]["shardId"] == "shard-0" and executor.events[0]["eventSourceARN"] == "arn:numbers"
+    host.clock.seconds += 10
+    await run_until(Lane(alone_on(host), REGION, mapping, source, 0, 0), lambda: len(executor.events) == 6)
+    assert (executor.events[5]["Records"], executor.events[5]["isFinalInvokeForWindow"]) == ([], True)

@@ -7,6 +7,7 @@ in order. What a lane has done is written after the function has done it: a cras
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from zlib import crc32
 
 import orjson
@@ -16,7 +17,7 @@ from haar.services.iam.public import decide, decide_cached, role_principal
 from haar.services.lambda_.directory import Directory, Target
 from haar.services.lambda_.filters import Predicate, compile_filters
 from haar.services.lambda_.mappingrecords import LANES, STATES, Checkpoint, Mapping, decode_checkpoint, encode, find_mapping, lane_key
-from haar.services.lambda_.progress import Step, again, failed, first_failure, succeeded
+from haar.services.lambda_.progress import Step, again, failed, first_failure, next_state, succeeded
 from haar.services.lambda_.running import run
 from haar.services.lambda_.sources import Record, Source, Trimmed
 from haar.services.service import Demand, Host
@@ -33,6 +34,8 @@ BATCH_BYTES = 6_000_000
 POLL_SECONDS = 5.0
 """How often a lane looks for records though nobody woke it."""
 LEASE_SECONDS = 15.0
+WINDOW_GRACE = 1.0
+"""Seconds that a tumbling window stays open for records written at its end."""
 FIRST_BACKOFF, MAX_BACKOFF = 0.25, 30.0
 PROBLEM_SECONDS = 2.0
 """The wait while a role may not read or a function is not there."""
@@ -72,6 +75,10 @@ class Batch:
     records: list[Record]
     behind: int
     """Where reading goes on when the batch is done."""
+    window: int = 0
+    """Where its tumbling window begins, in epoch seconds."""
+    final: bool = False
+    """Whether its window ends with it: it has no records."""
 
 
 async def may_read(host: Host, target: Target, source: Source) -> bool:
@@ -126,8 +133,8 @@ class Lane:
                 continue
             batch = await self._gather()
             if batch is None:
-                await self._sleep_until_woken(POLL_SECONDS)
-            elif not batch.records:
+                await self._sleep_until_woken(min(POLL_SECONDS, self._window_left()))
+            elif not batch.records and not batch.final:
                 await self._write(succeeded(self._checkpoint, batch.behind))
             else:
                 await results.put(self._region, self._mapping.uuid, await self._deliver(target, batch))
@@ -176,13 +183,16 @@ class Lane:
                 continue
             if batch is None:
                 if not found.records and (first is None or found.position <= first):
-                    return None
+                    over = self._checkpoint.window and self._window_left() <= 0
+                    return Batch([], found.position, self._checkpoint.window, final=True) if over else None
                 batch = Batch([], found.position)
             for record in found.records:
                 if end is not None and record.number >= end:
                     batch.behind = end
                     return batch
                 if self._is_mine(record):
+                    if mapping.tumbling and self._cut(batch, record):
+                        return batch
                     size += len(record.data)
                     if batch.records and size > BATCH_BYTES:
                         batch.behind = record.number
@@ -203,6 +213,23 @@ class Lane:
                 return batch
             await self._sleep_until_woken(max(0.0, deadline - loop.time()))
 
+    def _cut(self, batch: Batch, record: Record) -> bool:
+        """Whether the record is of another tumbling window than the batch, which ends before it."""
+        window = max(self._checkpoint.window, int(record.created) // self._mapping.tumbling * self._mapping.tumbling)
+        if not batch.records and window > self._checkpoint.window > 0:
+            batch.behind, batch.window, batch.final = record.number, self._checkpoint.window, True
+            return True
+        if batch.records and window > batch.window:
+            batch.behind = record.number
+            return True
+        batch.window = window
+        return False
+
+    def _window_left(self) -> float:
+        """Seconds until the open tumbling window is over."""
+        window, size = self._checkpoint.window, self._mapping.tumbling
+        return window + size + WINDOW_GRACE - self._host.clock.now() if window and size else POLL_SECONDS
+
     def _is_mine(self, record: Record) -> bool:
         mapping = self._mapping
         if mapping.factor > 1 and crc32(record.key) % mapping.factor != self._lane:
@@ -216,19 +243,24 @@ class Lane:
     async def _deliver(self, target: Target, batch: Batch) -> str:
         """Runs the function on the batch, and remembers what came of it; LastProcessingResult."""
         mapping, records = self._mapping, batch.records
-        payload = b'{"Records":[' + b",".join(record.data for record in records) + b"]}"
+        payload = b'{"Records":[' + b",".join(record.data for record in records) + b"]" + self._about_window(batch) + b"}"
         try:
             _, result = await run(self._host, target, payload, self._host.ids.uuid())
         except ServiceError as error:
             log.info("event source mapping %s: %s", mapping.uuid, error)
-            await self._write(again(self._checkpoint, records[0].number, batch.behind))
+            await self._write(again(self._checkpoint, records[0].number if records else batch.behind, batch.behind))
             await self._back_off()
             return "PROBLEM: Function call failed"
         at = self._failed_at(result, records)
-        if at is None:
+        state = next_state(result.payload) if batch.window and at is None else b""
+        if at is None and state is not None:
             self._failures = 0
-            await self._write(succeeded(self._checkpoint, batch.behind))
+            kept = ("" if batch.final else state.decode()) if batch.window else ""
+            await self._write(succeeded(self._checkpoint, batch.behind), 0 if batch.final else batch.window, kept)
             return OK
+        at = at or 0
+        if batch.final:
+            return await self._final_failed(batch)
         numbers = [record.number for record in records]
         step = failed(self._checkpoint, numbers, batch.behind, at, mapping.retries, bisect=mapping.bisect)
         await self._write(step)
@@ -240,6 +272,35 @@ class Lane:
         else:
             await self._back_off()
         return "PROBLEM: Function call failed"
+
+    async def _final_failed(self, batch: Batch) -> str:
+        """A window's last invocation failed: it is made again as often as a batch would be, and then the window is given up."""
+        attempts = self._checkpoint.attempts + 1
+        if 0 <= self._mapping.retries < attempts:
+            log.warning("event source mapping %s: a window is given up", self._mapping.uuid)
+            await self._write(succeeded(self._checkpoint, batch.behind), 0, "")
+        else:
+            await self._write(Step(batch.behind, self._checkpoint.ends, attempts))
+            await self._back_off()
+        return "PROBLEM: Function call failed"
+
+    def _about_window(self, batch: Batch) -> bytes:
+        """What an event says of its tumbling window, to be added to it."""
+        if not batch.window:
+            return b""
+        moments = (batch.window, batch.window + self._mapping.tumbling)
+        start, end = (datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for moment in moments)
+        said = orjson.dumps(
+            {
+                "window": {"start": start, "end": end},
+                "state": orjson.Fragment(self._checkpoint.state or "{}"),
+                "shardId": self._source.shard_id(self._shard),
+                "eventSourceARN": self._source.arn,
+                "isFinalInvokeForWindow": batch.final,
+                "isWindowTerminatedEarly": False,
+            }
+        )
+        return b"," + said[1:-1]
 
     def _failed_at(self, result: InvocationResult, records: list[Record]) -> int | None:
         if result.error is not None:
@@ -271,13 +332,15 @@ class Lane:
                 return
             await asyncio.sleep(LEASE_SECONDS / 15)
 
-    async def _write(self, step: Step) -> None:
-        """Raises Lost when the lane is not this worker's any more."""
+    async def _write(self, step: Step, window: int | None = None, state: str = "") -> None:
+        """Remembers a step, and the window and its state when they are given. Raises Lost when the lane is not this worker's any more."""
         position, ends, attempts, _ = step
 
         async def write(tx: Transaction) -> Checkpoint:
             found = await self._own(tx, held=True)
             found.position, found.ends, found.attempts = position, ends, attempts
+            if window is not None:
+                found.window, found.state = window, state
             found.until = self._host.clock.now() + LEASE_SECONDS
             self._put(tx, found)
             return found

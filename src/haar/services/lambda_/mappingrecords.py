@@ -23,6 +23,8 @@ class Mapping(msgspec.Struct, omit_defaults=True, kw_only=True):
     batch: int = 100
     window: int = 0
     """Seconds that a batch waits to be full."""
+    tumbling: int = 0
+    """Seconds of a window whose batches share a state; 0 without."""
     factor: int = 1
     """Batches of a shard that are handled at once."""
     filters: list[str] | None = None
@@ -51,6 +53,10 @@ class Checkpoint(msgspec.Struct, omit_defaults=True, kw_only=True):
     """Where batches that are tried again end, the next first: what a failed batch was cut into."""
     attempts: int = 0
     """How often the next batch has failed."""
+    window: int = 0
+    """Where the open tumbling window begins, in epoch seconds; 0 when none is open."""
+    state: str = ""
+    """What the function gave for its next batch of the window: JSON."""
     owner: str = ""
     until: float = 0.0
     """When the owner's lease ends."""

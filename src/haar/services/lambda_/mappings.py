@@ -45,7 +45,6 @@ REFUSED = {
     "DocumentDBEventSourceConfig": "DocumentDB",
     "ScalingConfig": "SQS, whose mappings have a ScalingConfig",
     "ProvisionedPollerConfig": "provisioned pollers",
-    "TumblingWindowInSeconds": "tumbling windows",
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -72,7 +71,7 @@ def shown(context: Context, mapping: Mapping, result: str, state: str = "") -> d
         "MaximumRecordAgeInSeconds": mapping.age,
         "BisectBatchOnFunctionError": mapping.bisect,
         "MaximumRetryAttempts": mapping.retries,
-        "TumblingWindowInSeconds": 0,
+        "TumblingWindowInSeconds": mapping.tumbling,
         "FunctionResponseTypes": ["ReportBatchItemFailures"] if mapping.partial else [],
         "EventSourceMappingArn": arn_of(context, mapping.uuid),
     }
@@ -118,6 +117,7 @@ def _apply(mapping: Mapping, input: Input) -> None:
         "BatchSize": "batch",
         "MaximumBatchingWindowInSeconds": "window",
         "ParallelizationFactor": "factor",
+        "TumblingWindowInSeconds": "tumbling",
         "MaximumRetryAttempts": "retries",
         "MaximumRecordAgeInSeconds": "age",
         "BisectBatchOnFunctionError": "bisect",

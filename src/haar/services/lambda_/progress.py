@@ -10,6 +10,20 @@ import orjson
 
 from haar.services.lambda_.mappingrecords import Checkpoint
 
+MAX_STATE = 1_000_000
+"""Bytes of a tumbling window's state."""
+
+
+def next_state(payload: bytes) -> bytes | None:
+    """The state that the function's answer hands on within its window, as JSON; None when it is too large."""
+    try:
+        answer = orjson.loads(payload or b"null")
+    except orjson.JSONDecodeError:
+        return b"{}"
+    state = answer.get("state") if isinstance(answer, dict) else None
+    kept = orjson.dumps(state) if isinstance(state, dict) else b"{}"
+    return kept if len(kept) <= MAX_STATE else None
+
 
 class Step(NamedTuple):
     position: int | None

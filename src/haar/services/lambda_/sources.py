@@ -50,6 +50,8 @@ class Source(Protocol):
         """Some records from a position on, None being the oldest. Raises Trimmed."""
         ...
 
+    def shard_id(self, shard: int) -> str: ...
+
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         """Calls `wake` when there may be new records; answers what ends it."""
         ...
@@ -63,6 +65,9 @@ class DynamoDBStream:
         self.policy = stream.policy
         self.shards = stream.shards
         self._host, self._region, self._stream = host, region, stream
+
+    def shard_id(self, shard: int) -> str:
+        return dynamodb.shard_ids(self._stream)[shard]
 
     async def latest(self, shard: int) -> int:
         return await dynamodb.last_position(self._host, self._stream, shard)
