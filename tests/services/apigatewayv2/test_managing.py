@@ -208,3 +208,8 @@ def test_what_is_kept_is_there_after_a_kill(fresh_platform: Callable[..., Any]) 
     platform.start()
     assert [one["RouteKey"] for one in platform.client("apigatewayv2").get_routes(ApiId=api.id)["Items"]] == ["GET /"]
     assert api.call("/").status_code == 503
+
+
+def test_tokens_that_are_none(client: Callable[..., Any]) -> None:
+    for token in ("x", "\U0001f600"):
+        assert refused(client("apigatewayv2").get_apis, NextToken=token) == ("BadRequestException", "Invalid value for nextToken", 400)

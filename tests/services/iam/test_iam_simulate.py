@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.support.identity import LAMBDA, policy, refused, statement
+from tests.support.identity import ANY, LAMBDA, policy, refused, statement
 
 BUCKET = "arn:aws:s3:::bucket/key"
 
@@ -136,3 +136,8 @@ def test_which_policies_grant_a_service(iam: Any, user: Any) -> None:
     assert s3["Policies"] == [{"PolicyName": "own", "PolicyType": "INLINE", "EntityType": "USER", "EntityName": user.name}]
     assert [one["PolicyName"] for one in dynamodb["Policies"]] == ["AmazonDynamoDBReadOnlyAccess"]
     assert sqs["Policies"] == []
+
+
+def test_a_context_entry_without_a_name(iam: Any) -> None:
+    ask = {"PolicyInputList": [ANY], "ActionNames": ["s3:GetObject"], "ContextEntries": [{"ContextKeyValues": ["x"]}]}
+    assert refused(iam.simulate_custom_policy, **ask)[0] == "InvalidInput"

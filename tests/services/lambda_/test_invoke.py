@@ -87,7 +87,8 @@ def test_what_cannot_be_invoked(lambda_: Any, function: Make, name: str) -> None
     assert lambda_.invoke(FunctionName=name, InvocationType="DryRun")["StatusCode"] == 204
     assert refused(lambda_.invoke, FunctionName=name, Qualifier="9")[1] == f"Function not found: {arn}:9"
     assert refused(lambda_.invoke, FunctionName=name, InvocationType="Other")[0] == "ValidationException"
-    assert refused(lambda_.invoke, FunctionName=name, ClientContext="%")[0] == "InvalidParameterValueException"
+    for context in ("%", "\u00e9"):
+        assert refused(lambda_.invoke, FunctionName=name, ClientContext=context)[0] == "InvalidParameterValueException"
 
 
 def test_asynchronously(lambda_: Any, client: Callable[..., Any], function: Make, name: str) -> None:

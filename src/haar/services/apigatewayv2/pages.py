@@ -1,7 +1,6 @@
 """Pages of lists: `NextToken` and `MaxResults`, which is a text here."""
 
 import base64
-import binascii
 from collections.abc import Callable, Sequence
 
 from haar.services.apigatewayv2 import errors
@@ -38,5 +37,5 @@ def _limit(value: str | None) -> int:
 def _decode(token: str) -> str:
     try:
         return base64.urlsafe_b64decode(token).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise errors.bad_request("Invalid value for nextToken") from None

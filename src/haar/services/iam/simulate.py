@@ -131,6 +131,8 @@ def _prepare(ctx: Context, simulation: Simulation, input: Input) -> None:
         match = re.search(r"\d{12}", owner)
         simulation.owner = match[0] if match else ""
     for entry in input.get("ContextEntries", ()):
+        if "ContextKeyName" not in entry:
+            raise errors.invalid_input("A context entry has no ContextKeyName.")
         simulation.context[entry["ContextKeyName"]] = entry.get("ContextKeyValues", ())
     if not simulation.principal_arn:
         simulation.principal_arn = input.get("CallerArn") or f"arn:aws:iam::{ctx.account}:user/simulated"

@@ -1,7 +1,6 @@
 """Running a target: the one way from every kind of invocation to the executor."""
 
 import base64
-import binascii
 import random
 
 from haar.execution.contract import FunctionSpec, InvocationResult, Sink, Throttled, Unavailable
@@ -71,5 +70,5 @@ def decode_client_context(header: str | None) -> str | None:
         raise invalid(f"Client context must be smaller than {MAX_CLIENT_CONTEXT} bytes.")
     try:
         return base64.b64decode(header, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise invalid("Client context must be a valid Base64-encoded JSON object.") from None
