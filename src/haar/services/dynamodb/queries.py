@@ -1,5 +1,6 @@
 """Query and Scan."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +12,12 @@ from haar.services.dynamodb.capacity import Consumed, read_units, wanted
 from haar.services.dynamodb.expressions.projections import Projection, projector
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.images import SIZE_BYTES, size_of, values_of
+from haar.services.dynamodb.limits import READ_CHUNK_MOST, READ_CHUNK_ROWS
 from haar.services.dynamodb.prepare import PREPARED, Prepared
 from haar.services.dynamodb.ranges import query_span, start_key
 from haar.services.dynamodb.reads import Page, Reading, Span, read_pages
 from haar.services.dynamodb.tables import Index, Table, Tables
 from haar.services.dynamodb.throughput import Throughput
-from haar.services.dynamodb.values import Item
 from haar.services.service import Context, Input, Output
 
 
@@ -110,7 +111,7 @@ async def answer(
             assert index is not None
             output["Items"] = await _fetch(ctx, table, page, projection.project if projection else None, consumed, consistent)
         else:
-            output["Items"] = shown(page, projection.project if projection else None)
+            output["Items"] = await shown(page, projection.project if projection else None)
     if page.last is not None:
         item = values_of(page.last_row)
         output["LastEvaluatedKey"] = {name: item[name] for name in (table.key_names if index is None else index.key_names)}
@@ -120,11 +121,19 @@ async def answer(
     return output
 
 
-def shown(page: Page, project: Projection | None) -> orjson.Fragment | list[Item]:
-    """The items of a page; spliced as they are when nothing has to be left out."""
-    if project is None:
-        return orjson.Fragment(b"[" + b",".join([row[SIZE_BYTES:] for row in page.rows]) + b"]")
-    return [project(item) for item in (page.items or map(values_of, page.rows))]
+async def shown(page: Page, project: Projection | None) -> orjson.Fragment:
+    """The items of a page, in slices that let others in; spliced as they are when nothing has to be left out."""
+    rows = page.rows
+    parts = []
+    for at in range(0, len(rows), READ_CHUNK_MOST):
+        if at:
+            await asyncio.sleep(0)
+        some = rows[at : at + READ_CHUNK_MOST]
+        if project is None:
+            parts.append(b",".join([row[SIZE_BYTES:] for row in some]))
+        else:
+            parts.append(orjson.dumps([project(values_of(row)) for row in some])[1:-1])
+    return orjson.Fragment(b"[" + b",".join(parts) + b"]")
 
 
 def _needs_base(input: Input, index: Index | None, prepared: Prepared) -> bool:
@@ -145,7 +154,9 @@ def _check_projected(index: Index, heads: tuple[str, ...]) -> None:
 async def _fetch(ctx: Context, table: Table, page: Page, project: Projection | None, consumed: Consumed, consistent: bool) -> list[Any]:
     """The whole items behind the entries of a local index; each is a read of its own."""
     found = []
-    for row in page.rows:
+    for at, row in enumerate(page.rows):
+        if at and at % READ_CHUNK_ROWS == 0:
+            await asyncio.sleep(0)
         key = table.key(projector([(name,) for name in table.key_names])(values_of(row)))
         data = await ctx.store.get(table.space, key.partition, key.sort)
         if data is None:

@@ -32,8 +32,6 @@ class Span:
 class Page:
     rows: list[bytes] = field(default_factory=list)
     """The stored rows that passed the filter."""
-    items: list[Item] = field(default_factory=list)
-    """Their values, when there was a filter."""
     scanned: int = 0
     most: int = 0
     """At least the size of all rows read: their JSON is never shorter than what DynamoDB counts."""
@@ -86,11 +84,7 @@ async def read_page(reader: Reader, span: Span, limit: int | None, keep: Filter 
         if keep is None:
             page.rows += read
         else:
-            for value in read:
-                item = values_of(value)
-                if keep(item):
-                    page.rows.append(value)
-                    page.items.append(item)
+            page.rows += [value for value in read if keep(values_of(value))]
         if taken and (page.most >= PAGE_BYTES or page.scanned == limit):
             page.last, page.last_row = places(taken - 1), values[taken - 1]
             return page

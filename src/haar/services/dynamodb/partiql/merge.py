@@ -56,10 +56,8 @@ def reading(ranges: tuple[KeyPart, ...], descending: bool) -> Reading:
             _, row = waiting[number].pop()
             merged.take([row])
             merged.scanned += 1
-            item = values_of(row)
-            if keep is None or keep(item):
+            if keep is None or keep(values_of(row)):
                 merged.rows.append(row)
-                merged.items.append(item)
             more_there = not waiting[number] and pages[number].last is not None
             if merged.scanned == most or merged.most >= PAGE_BYTES or more_there:
                 merged.last, merged.last_row = Key(spans[number].partition or b"", b""), row
