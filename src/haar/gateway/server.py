@@ -19,7 +19,7 @@ import httptools
 
 from haar.clock import Clock
 from haar.gateway.eager import drive
-from haar.wire.http import Request, Response
+from haar.wire.http import Request, Response, Takeover
 
 MAX_HEAD = 64 * 1024
 MAX_BODY = 70_167_211
@@ -42,7 +42,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 log = logging.getLogger("haar.server")
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
-_NO_BODY = frozenset({204, 304})
+_NO_BODY = frozenset({101, 204, 304})
 
 
 class Server:
@@ -152,8 +152,8 @@ class Connection(asyncio.Protocol):
     """One client. Callbacks of the parser gather a request; complete ones are answered in order."""
 
     __slots__ = (
-        "_arriving", "_body", "_busy", "_head_size", "_held", "_lingering", "_pairs", "_resume", "_server", "_since", "_size",
-        "_transport", "_url", "_waiting", "client", "closing", "environment", "parser", "secure",
+        "_arriving", "_body", "_busy", "_early", "_head_size", "_held", "_lingering", "_pairs", "_resume", "_server", "_since", "_size",
+        "_taken", "_transport", "_url", "_waiting", "client", "closing", "environment", "parser", "secure",
     )  # fmt: skip
 
     def __init__(self, server: Server, environment: str | None) -> None:
@@ -166,6 +166,8 @@ class Connection(asyncio.Protocol):
         self._since = 0.0
         self._arriving = False
         self._lingering = False
+        self._early = b""
+        self._taken: Takeover | None = None
         self._held = 0
         self.closing = False
         self.client = ""
@@ -197,14 +199,22 @@ class Connection(asyncio.Protocol):
         self._begin()  # this and the parser are a cycle, which would keep what had arrived until it is found
         if self._resume is not None:
             self._resume.set()
+        if self._taken is not None:
+            self._taken.lost()
 
     def data_received(self, data: bytes) -> None:
+        if self._taken is not None:
+            self._taken.received(data)
+            return
         if self._lingering:
             return
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse(400, "Upgrade is not supported here")
+        except httptools.HttpParserUpgrade as upgrade:
+            # The request is being answered. What follows it waits for whoever takes over, or is dropped.
+            self._early = data[upgrade.args[0] :]
+            if self._transport is not None and not self._transport.is_closing() and self._taken is None:
+                self._transport.pause_reading()
         except _TooLarge as error:
             self._refuse(error.status, str(error))
         except httptools.HttpParserError as error:
@@ -217,7 +227,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A half-closed client still gets its answers: the connection goes when they are written."""
         self.closing = True
-        return self._busy or bool(self._waiting)
+        return self._taken is None and (self._busy or bool(self._waiting))
 
     def pause_writing(self) -> None:
         self._resume = asyncio.Event()
@@ -296,7 +306,7 @@ class Connection(asyncio.Protocol):
             headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         request = Request(self.parser.get_method().decode(), path, query, pairs, headers, body, self.client, self.secure, self.environment)
-        keep = self.parser.should_keep_alive()
+        keep = self.parser.should_keep_alive() and not self.parser.should_upgrade()
         old = self.parser.get_http_version() == "1.0"
         if self._busy:
             self._waiting.append((request, keep, old))
@@ -319,14 +329,32 @@ class Connection(asyncio.Protocol):
         keep = keep and not self.closing and not self._server.closing
         if self._transport is None:
             self._busy = False
+            if response.takeover is not None:
+                response.takeover.lost()
             return
-        if isinstance(response.body, bytes):
+        if response.takeover is not None:
+            self._hand_over(response, response.takeover)
+        elif isinstance(response.body, bytes):
             if old and keep:
                 response.headers.append(("Connection", "keep-alive"))
             self._write(request, response, response.body, keep)
             self._next(keep)
         else:
             asyncio.get_running_loop().create_task(self._stream(response, response.body, keep and not old, chunked=not old))
+
+    def _hand_over(self, response: Response, taken: Takeover) -> None:
+        """The connection speaks another protocol from now on; it counts as busy until it is gone."""
+        assert self._transport is not None
+        self._taken = taken
+        self._transport.write(("".join(self._head(response, True)) + "\r\n").encode("latin-1", "replace"))
+        taken.connected(self._transport)
+        if self._early:
+            early, self._early = self._early, b""
+            taken.received(early)
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        if self._server.closing:
+            taken.shutdown()
 
     def _write(self, request: Request | None, response: Response, body: bytes, keep: bool) -> None:
         head = self._head(response, keep)
@@ -421,7 +449,9 @@ class Connection(asyncio.Protocol):
     def finish(self) -> None:
         """Closes when nothing is under way."""
         self.closing = True
-        if not self._busy and self._transport is not None:
+        if self._taken is not None:
+            self._taken.shutdown()
+        elif not self._busy and self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:

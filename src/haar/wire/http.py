@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 @dataclass(slots=True)
@@ -32,6 +33,38 @@ class Request:
         return cls(method, path, query, pairs, {name.lower(): value for name, value in pairs}, body)
 
 
+class Channel(Protocol):
+    """What the server gives to whoever takes over a connection."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def close(self) -> None:
+        """Hangs up when what was written has gone out."""
+        ...
+
+    def get_write_buffer_size(self) -> int: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class Takeover(Protocol):
+    """What a connection becomes after an answer of status 101. All calls come from the event loop."""
+
+    def connected(self, channel: Channel) -> None: ...
+
+    def received(self, data: bytes) -> None: ...
+
+    def lost(self) -> None:
+        """The connection is gone: the last call."""
+        ...
+
+    def shutdown(self) -> None:
+        """The platform stops: says so to the client and closes the channel."""
+        ...
+
+
 @dataclass(slots=True)
 class Response:
     """One HTTP response. The server adds Date, Connection and Content-Length (or chunked for a stream)."""
@@ -39,3 +72,5 @@ class Response:
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
     body: bytes | AsyncIterator[bytes] = b""
+    takeover: Takeover | None = None
+    """With status 101: what speaks on the connection from then on."""

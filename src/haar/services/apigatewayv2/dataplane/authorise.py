@@ -34,7 +34,7 @@ async def _signature(call: Call) -> None:
     except rest.Refused as refused:
         raise forbidden(str(refused.message)) from None
     call.principal = principal
-    resource = stage.arn(f"{stage.name}/{request.method}{call.path}")
+    resource = stage.arn(call.resource)
     known = iam.decide_cached(call.host, principal, "execute-api:Invoke", resource)
     if known is not None and known.allowed:
         return

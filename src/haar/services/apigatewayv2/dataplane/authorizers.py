@@ -61,9 +61,9 @@ class Verdicts:
 async def run_authorizer(call: Call, authorizer: Doc) -> None:
     """Raises Refused unless the authorizer lets the call through; puts what it said into the call."""
     stage = call.stage
-    arn = stage.arn(f"{stage.name}/{call.request.method}{call.path}")
+    arn = stage.arn(call.resource)
     identity = _identity(call, authorizer)
-    ttl = authorizer["AuthorizerResultTtlInSeconds"]
+    ttl = authorizer.get("AuthorizerResultTtlInSeconds", 0)
     key = (stage.api_id, stage.name, authorizer["AuthorizerId"], *identity)
     verdicts = call.host.get(Verdicts)
     verdict = verdicts.get(key, call.now) if ttl and identity else None
@@ -85,7 +85,7 @@ def _identity(call: Call, authorizer: Doc) -> tuple[str, ...]:
     """The values of the identity sources. Raises Refused (401) when one is missing."""
     found: list[str] = []
     for source in authorizer.get("IdentitySource", ()):
-        value = look_up(call, source.removeprefix("$"))
+        value = look_up(call, source.removeprefix("$").removeprefix("route."))
         if not value:
             raise unauthorized(f"There is no {source}")
         found.append(value)
@@ -93,7 +93,7 @@ def _identity(call: Call, authorizer: Doc) -> tuple[str, ...]:
 
 
 def _event(call: Call, authorizer: Doc, identity: tuple[str, ...], arn: str) -> Doc:
-    if authorizer["AuthorizerPayloadFormatVersion"] == "1.0":
+    if authorizer.get("AuthorizerPayloadFormatVersion", "1.0") == "1.0":
         event = event_v1(call)
         joined = ",".join(identity)
         head: Doc = {"version": "1.0", "type": "REQUEST", "methodArn": arn, "identitySource": joined, "authorizationToken": joined}
@@ -119,7 +119,7 @@ async def _ask(call: Call, authorizer: Doc, identity: tuple[str, ...], arn: str,
         if _message(result.payload) == "Unauthorized":
             raise unauthorized("The authorizer says so")
         raise failed(f"The authorizer failed: {_message(result.payload)}")
-    if authorizer["EnableSimpleResponses"]:
+    if authorizer.get("EnableSimpleResponses"):
         return _simple(result.payload, call.now + ttl)
     try:
         return rest.read_verdict(result.payload, call.now + ttl)

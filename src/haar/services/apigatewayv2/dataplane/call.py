@@ -13,6 +13,7 @@ from haar.wire.http import Request
 
 if TYPE_CHECKING:
     from haar.services.apigatewayv2.dataplane.compile import Endpoint, Stage
+    from haar.services.apigatewayv2.websocket.session import Session
 
 _DROPPED = frozenset(
     ("connection", "expect", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "cookie",
@@ -39,6 +40,11 @@ class Call:
     """Claims and scopes of the token."""
     lambda_context: dict[str, Any] | None = None
     """What a Lambda authorizer said of the caller."""
+    socket: bool = False
+    """Whether this is a WebSocket API's: a handshake, a message or an end."""
+    session: "Session | None" = None
+    event: dict[str, Any] = field(default_factory=dict)
+    """What its integration is given, of a WebSocket API."""
     error: str = ""
     """Why the request was refused, or why its integration failed: for the access log."""
 
@@ -114,6 +120,11 @@ class Call:
                 "userId": who.id,
             }
         }
+
+    @property
+    def resource(self) -> str:
+        """What is called, in an ARN: `STAGE/GET/pets/1`, or `STAGE/$connect` of a WebSocket API."""
+        return f"{self.stage.name}/{self.route_key}" if self.socket else f"{self.stage.name}/{self.request.method}{self.path}"
 
     @property
     def time(self) -> str:

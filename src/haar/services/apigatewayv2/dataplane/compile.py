@@ -34,12 +34,23 @@ class Endpoint:
 
 
 @dataclass(slots=True)
+class SocketRoute:
+    """A route of a WebSocket API: its integration answers with what becomes of a message."""
+
+    endpoint: Endpoint
+    responds: bool
+    """Whether what the integration answers is sent to the client."""
+
+
+@dataclass(slots=True)
 class Compiled:
     """A deployment, ready to serve. Immutable: shared by all stages that are on it."""
 
     routes: Routes[Endpoint]
     cors: Doc | None
     draft: Draft
+    sockets: Mapping[str, "SocketRoute"] = field(default_factory=dict)
+    """The routes of a WebSocket API, by key."""
 
 
 @dataclass(slots=True)
@@ -73,25 +84,24 @@ class Api:
 
 def compile_draft(draft: Draft) -> Compiled:
     from haar.services.apigatewayv2.dataplane.integrate import compile_integration
+    from haar.services.apigatewayv2.websocket.integrate import compile_sockets
 
+    if draft.api["ProtocolType"] == "WEBSOCKET":
+        return Compiled(Routes(), None, draft, compile_sockets(draft))
     routes: Routes[Endpoint] = Routes()
     for route in draft.routes.values():
         integration = draft.integrations.get(route.get("Target", "").removeprefix("integrations/"))
         if integration is None:
             continue
-        key = route["RouteKey"]
-        routes.add(
-            key,
-            Endpoint(
-                key,
-                key.replace(" ", "", 1),
-                compile_integration(integration),
-                route["AuthorizationType"],
-                draft.authorizers.get(route.get("AuthorizerId", "")),
-                tuple(route.get("AuthorizationScopes", ())),
-            ),
-        )
+        routes.add(route["RouteKey"], make_endpoint(draft, route, compile_integration(integration)))
     return Compiled(routes, draft.api.get("CorsConfiguration"), draft)
+
+
+def make_endpoint(draft: Draft, route: Doc, run: Run) -> Endpoint:
+    key = route["RouteKey"]
+    authorizer = draft.authorizers.get(route.get("AuthorizerId", ""))
+    scopes = tuple(route.get("AuthorizationScopes", ()))
+    return Endpoint(key, key.replace(" ", "", 1), run, route["AuthorizationType"], authorizer, scopes)
 
 
 class Plane:

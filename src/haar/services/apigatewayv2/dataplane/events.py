@@ -28,7 +28,11 @@ def encoded_body(request: Request) -> tuple[str | None, bool]:
             return request.body.decode(), False
         except UnicodeDecodeError:
             pass
-    return base64.b64encode(request.body).decode(), True
+    return encode_bytes(request.body), True
+
+
+def encode_bytes(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def context_v2(call: Call) -> dict[str, Any]:

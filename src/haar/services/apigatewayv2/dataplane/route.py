@@ -13,6 +13,7 @@ from haar.services.apigatewayv2.dataplane.answers import Refused, failed, forbid
 from haar.services.apigatewayv2.dataplane.authorise import authorise
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Api, Plane, Stage
+from haar.services.apigatewayv2.websocket import plane as sockets
 from haar.services.service import Host
 from haar.wire.http import Request, Response
 
@@ -37,8 +38,10 @@ class HttpPlane:
         if api is None:
             return None
         request_id = extended_id(host)
-        if api.protocol != "HTTP" or (address.region and address.region != api.region):
+        if address.region and address.region != api.region:
             response = forbidden().response()
+        elif api.protocol == "WEBSOCKET":
+            return await sockets.serve(host, request, address, api)
         else:
             response = await _serve(host, request, request_id, address, api)
         response.headers.append(("Apigw-Requestid", request_id))

@@ -1,0 +1,1 @@
+"""WebSocket APIs: connections, the routes of their messages, and what is behind those."""

@@ -1,0 +1,159 @@
+"""The way of a handshake, a message and an end through a WebSocket API; `@connections` at the API's own address."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+import orjson
+from wsproto.utilities import generate_accept_token
+
+from haar.services.apigateway.public import Address, extended_id
+from haar.services.apigatewayv2.dataplane.answers import Refused, failed
+from haar.services.apigatewayv2.dataplane.authorise import authorise
+from haar.services.apigatewayv2.dataplane.call import Call
+from haar.services.apigatewayv2.dataplane.compile import Api, Plane, SocketRoute, Stage
+from haar.services.apigatewayv2.dataplane.events import encode_bytes
+from haar.services.apigatewayv2.websocket import management
+from haar.services.apigatewayv2.websocket.connections import Connections, Live
+from haar.services.apigatewayv2.websocket.events import event_of
+from haar.services.apigatewayv2.websocket.selection import select
+from haar.services.apigatewayv2.websocket.session import Full, Session
+from haar.services.service import Host
+from haar.wire.http import Request, Response
+
+log = logging.getLogger("haar.apigatewayv2")
+NO_STATUS = 1005
+
+
+async def serve(host: Host, request: Request, address: Address, api: Api) -> Response:
+    name, _, rest = address.rest[1:].partition("/")
+    stage = api.stages.get(unquote(name))
+    if stage is None or api.disabled:
+        return _forbidden()
+    if rest.startswith("@connections/"):
+        return await management.serve(host, request, stage, unquote(rest.removeprefix("@connections/")))
+    key = request.headers.get("sec-websocket-key")
+    if request.method != "GET" or request.headers.get("upgrade", "").lower() != "websocket" or not key or rest.strip("/"):
+        return _forbidden()
+    return await _connect(host, request, address, stage, key)
+
+
+def _forbidden() -> Response:
+    headers = [("Content-Type", "application/json"), ("x-amzn-ErrorType", "ForbiddenException")]
+    return Response(403, headers, b'{"message":"Forbidden"}')
+
+
+async def _connect(host: Host, request: Request, address: Address, stage: Stage, key: str) -> Response:
+    domain = address.domain or request.headers.get("host", "")
+    session = Session(extended_id(host), request.client, request.headers.get("user-agent", ""), host.clock.now)
+    headers = [("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Accept", generate_accept_token(key.encode()).decode())]
+    route = stage.compiled.sockets.get("$connect")
+    if route is not None:
+        call = _call(host, stage, request, session, route, domain)
+        try:
+            answer = await _connected(call, route)
+        except Refused as refused:
+            log.info("connection to %s refused: %s", stage.api_id, refused)
+            status = 502 if refused.why.startswith(("The Lambda function", "Malformed")) else refused.status
+            return _refusal(status, refused.message, session, call)
+        if not 200 <= answer.status < 300:
+            return Response(answer.status, [("Content-Type", "application/json")], answer.body)
+        headers += [pair for pair in answer.headers if pair[0].lower() == "sec-websocket-protocol"]
+    live = Live(session, stage.api_id, stage.name, stage.region, domain, request)
+    connections = host.get(Connections)
+    session.on_message = lambda session, message: _message(host, live, message)
+    session.on_end = lambda session: connections.end(live, _disconnect(host, live))
+    connections.add(live)
+    return Response(101, headers, takeover=session)
+
+
+async def _connected(call: Call, route: SocketRoute) -> Response:
+    """What `$connect` answers. Raises Refused unless the client may connect."""
+    endpoint, session = route.endpoint, call.session
+    assert session is not None
+    if endpoint.authorization != "NONE":
+        await authorise(call, endpoint)
+        session.authorizer = call.lambda_context
+    call.event = event_of(call, "CONNECT")
+    return await _run(call, route)
+
+
+def _refusal(status: int, message: str, session: Session, call: Call) -> Response:
+    said = "Internal server error" if status >= 500 else message
+    body = orjson.dumps({"message": said, "connectionId": session.id, "requestId": call.request_id})
+    return Response(status, [("Content-Type", "application/json")], body)
+
+
+def _call(host: Host, stage: Stage, request: Request, session: Session, route: SocketRoute, domain: str) -> Call:
+    call = Call(host, stage, request, "/", extended_id(host), domain, host.clock.now(), route.endpoint, socket=True)
+    call.session = session
+    return call
+
+
+async def _run(call: Call, route: SocketRoute) -> Response:
+    try:
+        return await route.endpoint.run(call)
+    except Refused:
+        raise
+    except Exception:
+        log.exception("request %s: %s", call.request_id, call.route_key)
+        raise failed("internal error") from None
+
+
+async def _stage(host: Host, live: Live) -> Stage | None:
+    """The stage as it is now: a message takes the deployment of its time."""
+    api = await host.get(Plane).find(live.api_id)
+    return None if api is None else api.stages.get(live.stage)
+
+
+async def _message(host: Host, live: Live, message: str | bytes) -> None:
+    session, stage = live.session, await _stage(host, live)
+    routes: Mapping[str, SocketRoute] = stage.compiled.sockets if stage is not None else {}
+    key = select(stage.compiled.draft.api["RouteSelectionExpression"], message) if stage is not None else None
+    route = routes.get(key or "") if key not in ("$connect", "$disconnect") else None
+    route = route or routes.get("$default")
+    request_id = extended_id(host)
+    if stage is None or route is None:
+        _say(session, "Forbidden", request_id)
+        return
+    call = _call(host, stage, live.request, session, route, live.domain)
+    call.event = event_of(call, "MESSAGE", messageId=extended_id(host))
+    if isinstance(message, bytes):
+        call.event |= {"body": encode_bytes(message), "isBase64Encoded": True}
+    else:
+        call.event["body"] = message
+    try:
+        answer = await _run(call, route)
+        if route.responds and answer.body and isinstance(answer.body, bytes):
+            session.send(answer.body)
+    except Refused as refused:
+        log.info("message to %s %s failed: %s", stage.api_id, call.route_key, refused)
+        _say(session, "Internal server error", call.request_id)
+    except Full:
+        log.info("connection %s does not take what it is sent", session.id)
+
+
+def _say(session: Session, message: str, request_id: str) -> None:
+    try:
+        session.send(orjson.dumps({"message": message, "connectionId": session.id, "requestId": request_id}))
+    except Full:
+        log.info("connection %s does not take what it is sent", session.id)
+
+
+async def _disconnect(host: Host, live: Live) -> None:
+    """Tells `$disconnect` that a connection has ended, as well as can be."""
+    stage = await _stage(host, live)
+    route = stage.compiled.sockets.get("$disconnect") if stage is not None else None
+    if stage is None or route is None:
+        return
+    session = live.session
+    call = _call(host, stage, live.request, session, route, live.domain)
+    call.event = event_of(call, "DISCONNECT", disconnectStatusCode=session.code, disconnectReason=session.reason)
+    try:
+        await _run(call, route)
+    except Refused as refused:
+        log.info("$disconnect of %s failed: %s", stage.api_id, refused)
+    except asyncio.CancelledError:
+        log.info("the platform stops: $disconnect of %s is not waited for", session.id)
+        raise

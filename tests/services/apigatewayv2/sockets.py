@@ -1,0 +1,110 @@
+"""A WebSocket client of the tests: a plain socket, and wsproto for what goes over it."""
+
+import json
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import (
+    AcceptConnection,
+    BytesMessage,
+    CloseConnection,
+    Message,
+    Ping,
+    Pong,
+    RejectConnection,
+    RejectData,
+    Request,
+    TextMessage,
+)
+
+TIMEOUT = 60.0
+
+
+class Refused(Exception):
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(f"{status} {body!r}")
+        self.status, self.body = status, body
+
+
+class Client:
+    """Connected when it is made. Raises Refused when the handshake is answered with anything but 101."""
+
+    def __init__(self, url: str, headers: dict[str, str] | None = None, host: str | None = None, protocols: tuple[str, ...] = ()) -> None:
+        parts = urlsplit(url)
+        self.socket = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=TIMEOUT)
+        self.ws = WSConnection(ConnectionType.CLIENT)
+        self.text = ""
+        self.data = b""
+        self.protocol: str | None = None
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        extra = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+        request = Request(host=host or parts.netloc, target=target, extra_headers=extra, subprotocols=list(protocols))
+        self.socket.sendall(self.ws.send(request))
+        status, body = 0, b""
+        while True:
+            for event in self._events():
+                if isinstance(event, AcceptConnection):
+                    self.protocol = event.subprotocol
+                    return
+                if isinstance(event, RejectConnection):
+                    status = event.status_code
+                    if not event.has_body:
+                        raise Refused(status, b"")
+                if isinstance(event, RejectData):
+                    body += bytes(event.data)
+                    if event.body_finished:
+                        raise Refused(status, body)
+
+    def _events(self) -> list[Any]:
+        while True:
+            found = list(self.ws.events())
+            if found:
+                return found
+            data = self.socket.recv(65536)
+            self.ws.receive_data(data or None)
+
+    def send(self, message: Any) -> None:
+        """A text, bytes, or anything else as JSON."""
+        event: Message[Any]
+        if isinstance(message, bytes):
+            event = BytesMessage(data=message)
+        else:
+            event = TextMessage(data=message if isinstance(message, str) else json.dumps(message))
+        self.socket.sendall(self.ws.send(event))
+
+    def next(self) -> Any:
+        """The next message whole, a Pong, or (code, reason) of the end."""
+        while True:
+            for event in self._events():
+                if isinstance(event, TextMessage):
+                    self.text += event.data
+                    if event.message_finished:
+                        whole, self.text = self.text, ""
+                        return whole
+                elif isinstance(event, BytesMessage):
+                    self.data += bytes(event.data)
+                    if event.message_finished:
+                        data, self.data = self.data, b""
+                        return data
+                elif isinstance(event, CloseConnection):
+                    return int(event.code), event.reason
+                elif isinstance(event, Pong):
+                    return event
+
+    def json(self) -> Any:
+        return json.loads(self.next())
+
+    def ping(self) -> None:
+        self.socket.sendall(self.ws.send(Ping(b"p")))
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        self.socket.sendall(self.ws.send(CloseConnection(code=code, reason=reason)))
+
+    def __del__(self) -> None:
+        self.socket.close()
+
+    def vanish(self) -> None:
+        """Goes without a word."""
+        self.socket.close()
