@@ -74,8 +74,9 @@ class Gateway:
         target = request.headers.get("x-amz-target")
         if target is None or request.path != "/" or request.method != "POST":
             await into_task()
-            if (route := self.router.route(request)) is not None:
-                return await route.serve(self.host, request, self.ids.uuid())
+            for route in self.router.candidates(request):
+                if (answered := await route.serve(self.host, request, self.ids.uuid())) is not None:
+                    return answered
             if request.path == HEALTH:
                 return Response(200, [("Content-Type", "application/json")], b'{"status":"running"}')
             if cors.is_preflight(request):

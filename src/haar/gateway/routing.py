@@ -1,5 +1,6 @@
 """Which service a request is for."""
 
+from collections.abc import Iterator
 from urllib.parse import parse_qs
 
 from haar.services.service import Route, Service
@@ -31,12 +32,9 @@ class Router:
                 self._rest.append(service)
         self._routes = [route for service in services for route in service.routes]
 
-    def route(self, request: Request) -> Route | None:
-        """A deployed API, function URL or download that this request is for."""
-        for route in self._routes:
-            if route.matches(request):
-                return route
-        return None
+    def candidates(self, request: Request) -> Iterator[Route]:
+        """The deployed APIs, function URLs and downloads that a request may be for."""
+        return (route for route in self._routes if route.matches(request))
 
     def service(self, request: Request) -> Service | None:
         """The service whose API is called; None when nothing of the request says which."""

@@ -125,7 +125,9 @@ class Route(Protocol):
         """Whether this request is the route's, by host or path; cheap, no I/O."""
         ...
 
-    async def serve(self, host: Host, request: Request, request_id: str) -> Response: ...
+    async def serve(self, host: Host, request: Request, request_id: str) -> Response | None:
+        """The answer; None when it turns out to be another's."""
+        ...
 
 
 Background = Callable[[Host], Awaitable[None]]

@@ -6,6 +6,7 @@ from haar.services.apigateway import (
     authorizers,
     deployments,
     documentation,
+    domains,
     exporting,
     gatewayresponses,
     importing,
@@ -20,12 +21,13 @@ from haar.services.apigateway import (
     usage,
     usageplans,
 )
+from haar.services.apigateway.dataplane.domains import DomainRoute
 from haar.services.apigateway.dataplane.logs import write_logs
 from haar.services.apigateway.dataplane.route import api_route
 from haar.services.apigateway.dataplane.usage import save_usage
 from haar.services.apigateway.face import service
 
-service.routes.append(api_route)
+service.routes.extend((api_route, DomainRoute()))
 service.background.extend((save_usage, write_logs))
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "authorizers",
     "deployments",
     "documentation",
+    "domains",
     "exporting",
     "gatewayresponses",
     "importing",

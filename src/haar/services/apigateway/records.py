@@ -10,6 +10,9 @@ what is shown.
                          api id, `deployment/ID`         a deployment, as the API shows it
                          api id, `snapshot/ID`           the draft of that deployment
     apigateway.index     region, api id                  which APIs a region has
+    apigateway.domains   domain name, `name`             a custom domain name
+                         domain name, `mapping/BASE`     what is behind a base path of it
+                         region, domain name             which a region has
     apigateway.account   region, `account` `key/ID` `plan/ID` `plankey/PLAN/KEY`
 """
 
@@ -27,6 +30,7 @@ DRAFTS = "apigateway.drafts"
 LIVE = "apigateway.live"
 INDEX = "apigateway.index"
 ACCOUNT = "apigateway.account"
+DOMAINS = "apigateway.domains"
 
 T = TypeVar("T")
 Doc = dict[str, Any]

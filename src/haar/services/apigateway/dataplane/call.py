@@ -115,6 +115,11 @@ class Call:
     def body_text(self) -> str:
         return self.request.body.decode("utf-8", "replace")
 
+    @property
+    def shown_path(self) -> str:
+        """The path as integrations are told it: with a custom domain's base path."""
+        return self.path if self.base_path is None else self.request.path
+
     @cached_property
     def context(self) -> dict[str, Any]:
         """`requestContext` of the proxy event; the base of `$context`."""
@@ -128,7 +133,7 @@ class Call:
             "extendedRequestId": self.extended_id,
             "httpMethod": request.method,
             "identity": self._identity(),
-            "path": f"/{live.stage}{self.path}" if not self.tested else self.path,
+            "path": self.shown_path if self.tested or self.base_path is not None else f"/{live.stage}{self.path}",
             "protocol": "HTTP/1.1",
             "requestId": self.request_id,
             "requestTime": request_time(int(self.now)),

@@ -63,7 +63,7 @@ def proxy_event(call: Call) -> dict[str, Any]:
         body = base64.b64encode(request.body).decode() if encoded else call.body_text
     return {
         "resource": endpoint.resource_path,
-        "path": call.path,
+        "path": call.shown_path,
         "httpMethod": request.method,
         "headers": {name: values[-1] for name, values in headers.items()} or None,
         "multiValueHeaders": headers or None,

@@ -30,6 +30,8 @@ class Address(NamedTuple):
     domain: str
     rest: str = "/"
     """The whole path behind the API's own address, with the stage when it names one."""
+    base_path: str | None = None
+    """The base path of a custom domain that the request came in by."""
 
 
 class OtherPlane(Protocol):
@@ -78,6 +80,10 @@ class ApiRoute:
     async def serve(self, host: Host, request: Request, request_id: str) -> Response:
         address = locate(request)
         assert address is not None
+        return await self.serve_at(host, request, request_id, address)
+
+    async def serve_at(self, host: Host, request: Request, request_id: str, address: Address) -> Response:
+        """Serves a request whose API is known."""
         for other in self.others:
             if (answered := await other.serve(host, request, request_id, address)) is not None:
                 return answered
@@ -85,12 +91,13 @@ class ApiRoute:
         identifiers = [("x-amzn-RequestId", request_id), ("x-amz-apigw-id", extended)]
         live = await host.get(Plane).live(address.api_id, address.stage)
         if live is None or (address.region and address.region != live.region):
-            return _plain(forbidden(), identifiers)
+            return refused_plainly(forbidden(), identifiers)
         if live.canary is not None:
             live = live.chosen(int.from_bytes(host.ids.bytes(2)))
         domain = address.domain or f"{live.api_id}.execute-api.{live.region}.localhost"
         trace = trace_id(host, request.headers.get("x-amzn-trace-id"))
         call = Call(host, live, request, address.path, request_id, extended, trace, domain, host.clock.now())
+        call.base_path = address.base_path
         response = await answer(call)
         if call.log is not None or live.access_log is not None:
             _write_logs(call, response)
@@ -113,7 +120,7 @@ async def answer(call: Call) -> Response:
 
 async def _run(call: Call) -> Response:
     live = call.live
-    if live.compiled.disabled:
+    if live.compiled.disabled and call.base_path is None:
         raise forbidden()
     matched = live.compiled.root.match(call.path, call.request.method)
     if matched is None:
@@ -148,7 +155,8 @@ def _write_logs(call: Call, response: Response) -> None:
         live.access_log.write(call, response)
 
 
-def _plain(refused: Refused, identifiers: list[tuple[str, str]]) -> Response:
+def refused_plainly(refused: Refused, identifiers: list[tuple[str, str]]) -> Response:
+    """A refusal where there is no API whose gateway responses it could have."""
     status, headers, body = render(refused, {}, "", lambda name: None)
     return Response(status, [*identifiers, *headers], body)
 

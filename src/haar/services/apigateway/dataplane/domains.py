@@ -1,0 +1,96 @@
+"""Custom domain names as addresses: the Host header names the domain, the path's beginning the API and its stage."""
+
+import re
+from typing import NamedTuple
+
+from haar.services.apigateway.dataplane.answers import forbidden
+from haar.services.apigateway.dataplane.compile import extended_id
+from haar.services.apigateway.dataplane.route import Address, api_route, refused_plainly
+from haar.services.apigateway.records import DOMAINS, Doc, docs, get_doc
+from haar.services.service import Host
+from haar.store.cache import Cached
+from haar.wire.http import Request, Response
+
+MAX_HOSTS = 2000
+"""Values of Host headers whose domain is remembered, also those that have none."""
+NAME = "name"
+MAPPING = "mapping/"
+_NUMERIC = re.compile(r"[0-9.]+|\[.*")
+
+
+class Domain(NamedTuple):
+    name: str
+    region: str
+    mappings: tuple[Doc, ...]
+    """The longest base path first."""
+
+
+def base_of(given: str) -> str:
+    """A base path as it is kept; `(none)` is the empty one."""
+    return "" if given == "(none)" else given.strip("/")
+
+
+class Domains:
+    """The custom domains of a host, by the Host header that reaches them."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._known: Cached[Domain | bool] = Cached(host.store, (DOMAINS,), self._load, MAX_HOSTS)
+
+    async def find(self, name: str) -> Domain | None:
+        found = self._known.peek(name)
+        if found is None:
+            found = await self._known.get(name)
+        return found if isinstance(found, Domain) else None
+
+    async def _load(self, name: str) -> Domain | bool:
+        """A domain of this very name comes before a wildcard's."""
+        for key in (name, "*." + name.partition(".")[2]):
+            kept = await get_doc(self._host.store, DOMAINS, key, NAME)
+            if kept is not None:
+                mappings = await docs(self._host.store, DOMAINS, key, MAPPING)
+                mappings.sort(key=lambda one: len(one["basePath"]), reverse=True)
+                return Domain(kept["domainName"], kept["region"], tuple(mappings))
+        return False
+
+
+def _host_of(request: Request) -> str:
+    host = request.headers.get("host", "").lower()
+    return host if host.startswith("[") else host.partition(":")[0]
+
+
+class DomainRoute:
+    """Serves what comes in by a custom domain name, and nothing else: any other Host is left to those who come after."""
+
+    def matches(self, request: Request) -> bool:
+        host, signed = _host_of(request), request.headers.get("authorization", "")
+        if signed.startswith("AWS4-") and "/execute-api/" not in signed:
+            return False  # a call of AWS's API, whatever domain somebody has made
+        return "." in host and ".execute-api." not in host and not _NUMERIC.fullmatch(host)
+
+    async def serve(self, host: Host, request: Request, request_id: str) -> Response | None:
+        name = _host_of(request)
+        domain = await host.get(Domains).find(name)
+        if domain is None:
+            return None
+        address = _address(domain, name, request.path)
+        if address is None:
+            identifiers = [("x-amzn-RequestId", request_id), ("x-amz-apigw-id", extended_id(host))]
+            return refused_plainly(forbidden(), identifiers)
+        return await api_route.serve_at(host, request, request_id, address)
+
+
+def _address(domain: Domain, name: str, path: str) -> Address | None:
+    """The API, stage and path behind a domain; None when no base path is the path's beginning."""
+    for mapping in domain.mappings:
+        base = mapping["basePath"]
+        if base and path != f"/{base}" and not path.startswith(f"/{base}/"):
+            continue
+        rest = (path[len(base) + 1 :] if base else path) or "/"
+        stage = mapping.get("stage") or ""
+        if not stage:
+            stage, slash, tail = rest[1:].partition("/")
+            rest = slash + tail or "/"
+        whole = rest if stage == "$default" else f"/{stage}{rest}"
+        return Address(mapping.get("restApiId") or mapping["apiId"], stage, rest, domain.region, name, whole, base)
+    return None
