@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.services.dynamodb.conftest import refusal
+from tests.services.dynamodb.conftest import Table, refusal
 
 S = lambda text: {"S": text}
 N = lambda number: {"N": str(number)}
@@ -95,3 +95,47 @@ def test_an_empty_key_refuses_a_transaction_before_its_reasons(table, dynamodb):
     assert code == "ValidationException" and message.endswith("cannot contain an empty string value. Key: id")
     code, message = refusal(dynamodb.transact_write_items, TransactItems=[put(S("1")), put(N(1))])
     assert code == "TransactionCanceledException" and message.endswith("[None, ValidationError]")
+
+
+@pytest.mark.parametrize(
+    "update, made",
+    [
+        ({"AttributeUpdates": {"a": {"Action": "DELETE"}}}, False),
+        ({"UpdateExpression": "REMOVE a"}, False),
+        ({"UpdateExpression": "DELETE a :a", "ExpressionAttributeValues": {":a": {"SS": ["x"]}}}, False),
+        ({"UpdateExpression": "REMOVE a ADD b :b", "ExpressionAttributeValues": {":b": N(1)}}, True),
+        ({"AttributeUpdates": {}}, True),
+        ({}, True),
+    ],
+)
+def test_taking_away_makes_no_item(table, update, made):
+    items = table("id:S")
+    answer = items.update_item(Key=KEY, ReturnValues="ALL_NEW", **update)
+    assert ("Attributes" in answer) is made
+    assert ("Item" in items.get_item(Key=KEY)) is made
+
+
+def test_a_local_index_filters_what_it_does_not_keep_when_items_are_fetched(dynamodb, name):
+    keys = lambda sort: [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"}]
+    dynamodb.create_table(
+        TableName=name,
+        KeySchema=keys("sk"),
+        AttributeDefinitions=[{"AttributeName": each, "AttributeType": kind} for each, kind in (("pk", "S"), ("sk", "N"), ("x", "N"))],
+        LocalSecondaryIndexes=[{"IndexName": "by-x", "KeySchema": keys("x"), "Projection": {"ProjectionType": "KEYS_ONLY"}}],
+        **ON_DEMAND,
+    )
+    items = Table(dynamodb, name)
+    for number in range(4):
+        items.put_item(Item={"pk": S("p"), "sk": N(number), "x": N(-number), "y": N(number % 2)})
+    asked = {
+        "IndexName": "by-x",
+        "KeyConditionExpression": "pk = :p",
+        "FilterExpression": "y = :y",
+        "ExpressionAttributeValues": {":p": S("p"), ":y": N(1)},
+    }
+    found = items.query(**asked, Select="ALL_ATTRIBUTES")
+    assert [item["sk"] for item in found["Items"]] == [N(3), N(1)]
+    assert (found["Count"], found["ScannedCount"]) == (2, 4)
+    found = items.query(**asked, ProjectionExpression="sk, y")
+    assert found["Items"] == [{"sk": N(3), "y": N(1)}, {"sk": N(1), "y": N(1)}]
+    items.delete_table()

@@ -141,6 +141,8 @@ def update_write(table: Table, input: Input) -> Write:
         after = dict(key_item) if update is None else update.apply(before, prepared.values)
         if update is None and old is not None:
             return old
+        if old is None and update is not None and update.only_removes:
+            return None
         if table.indexes:
             table.check_index_keys({name: after[name] for name in heads if name in after}, updating=isinstance(update, Update))
         if old is None:

@@ -165,6 +165,10 @@ class LegacyUpdate:
         return tuple((name,) for name, _, _ in self.changes)
 
     @property
+    def only_removes(self) -> bool:
+        return bool(self.changes) and all(action == "DELETE" for _, action, _ in self.changes)
+
+    @property
     def written(self) -> tuple[tuple[str | int, ...], ...]:
         return self.paths
 

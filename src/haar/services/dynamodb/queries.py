@@ -15,7 +15,7 @@ from haar.services.dynamodb.images import SIZE_BYTES, size_of, values_of
 from haar.services.dynamodb.limits import READ_CHUNK_MOST, READ_CHUNK_ROWS
 from haar.services.dynamodb.prepare import PREPARED, Prepared
 from haar.services.dynamodb.ranges import query_span, start_key
-from haar.services.dynamodb.reads import Page, Reading, Span, read_pages
+from haar.services.dynamodb.reads import Filter, Page, Reading, Span, read_pages
 from haar.services.dynamodb.tables import Index, Table, Tables
 from haar.services.dynamodb.throughput import Throughput
 from haar.services.service import Context, Input, Output
@@ -97,7 +97,10 @@ async def answer(
         table.check_paths(prepared.nested)
     meter = ctx.host.get(Throughput)
     meter.admit(table, reads=True, index=None if index is None else index.name)
-    page = await read(ctx.store, spans, input.get("Limit"), prepared.condition)
+    condition = prepared.condition
+    # What the index does not keep can only be filtered when the whole items are there.
+    late = condition if fetching and index is not None and not index.attributes.issuperset(prepared.condition_heads) else None
+    page = await read(ctx.store, spans, input.get("Limit"), condition if late is None else None)
     detail = wanted(input)
     if detail is not None or meter.enforced:
         units = read_units(page.size, consistent)
@@ -107,11 +110,12 @@ async def answer(
             consumed.add_index(index.name, units)
     output: dict[str, Any] = {"Count": len(page.rows), "ScannedCount": page.scanned}
     if input.get("Select") != "COUNT":
+        project = projection.project if projection else None
         if fetching:
-            assert index is not None
-            output["Items"] = await _fetch(ctx, table, page, projection.project if projection else None, consumed, consistent)
+            items = await _fetch(ctx, table, page, late, project, consumed, consistent)
+            output |= {"Count": len(items), "Items": items}
         else:
-            output["Items"] = await shown(page, projection.project if projection else None)
+            output["Items"] = await shown(page, project)
     if page.last is not None:
         item = values_of(page.last_row)
         output["LastEvaluatedKey"] = {name: item[name] for name in (table.key_names if index is None else index.key_names)}
@@ -151,7 +155,9 @@ def _check_projected(index: Index, heads: tuple[str, ...]) -> None:
         raise errors.invalid(f"Global secondary index {index.name} does not project [{', '.join(missing)}]")
 
 
-async def _fetch(ctx: Context, table: Table, page: Page, project: Projection | None, consumed: Consumed, consistent: bool) -> list[Any]:
+async def _fetch(
+    ctx: Context, table: Table, page: Page, keep: Filter | None, project: Projection | None, consumed: Consumed, consistent: bool
+) -> list[Any]:
     """The whole items behind the entries of a local index; each is a read of its own."""
     found = []
     for at, row in enumerate(page.rows):
@@ -162,5 +168,7 @@ async def _fetch(ctx: Context, table: Table, page: Page, project: Projection | N
         if data is None:
             continue
         consumed.own += read_units(size_of(data), consistent)
+        if keep is not None and not keep(values_of(data)):
+            continue
         found.append(orjson.Fragment(data[SIZE_BYTES:]) if project is None else project(values_of(data)))
     return found

@@ -63,6 +63,11 @@ class Compiled:
         return tuple(action.path for action in self.actions if action.section != "REMOVE")
 
     @property
+    def only_removes(self) -> bool:
+        """Whether it can but take something away: then it makes no item where there is none."""
+        return all(action.section in ("REMOVE", "DELETE") for action in self.actions)
+
+    @property
     def heads(self) -> tuple[str, ...]:
         """The attributes that are changed."""
         return tuple(dict.fromkeys(str(action.path[0]) for action in self.actions))
