@@ -4,7 +4,7 @@ from importlib import import_module
 
 from haar.services.service import Service
 
-PACKAGES = ("apigateway", "apigatewayv2", "dynamodb", "dynamodbstreams", "iam", "lambda_", "logs", "sts")
+PACKAGES = ("apigateway", "apigatewaymanagementapi", "apigatewayv2", "dynamodb", "dynamodbstreams", "iam", "lambda_", "logs", "sts")
 
 
 def services() -> list[Service]:

@@ -1,6 +1,7 @@
 """APIs, routes, integrations, stages, deployments and tags as they are made, changed and taken away."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -213,3 +214,41 @@ def test_what_is_kept_is_there_after_a_kill(fresh_platform: Callable[..., Any]) 
 def test_tokens_that_are_none(client: Callable[..., Any]) -> None:
     for token in ("x", "\U0001f600"):
         assert refused(client("apigatewayv2").get_apis, NextToken=token) == ("BadRequestException", "Invalid value for nextToken", 400)
+
+
+def test_models_and_responses_are_of_websocket_apis(make_api: Callable[..., HttpApi]) -> None:
+    http = make_api()
+    assert refused(http.gateway.create_model, ApiId=http.id, Name="m", Schema="{}")[0] == "BadRequestException"
+    api = make_api(stage=None, ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action")
+    made = api.gateway.create_model(ApiId=api.id, Name="m", Schema='{"type": "object"}')
+    assert api.gateway.get_model(ApiId=api.id, ModelId=made["ModelId"])["Name"] == "m"
+    assert refused(api.gateway.create_model, ApiId=api.id, Name="m", Schema='{"type": "object"}')[0] == "ConflictException"
+    assert api.gateway.update_model(ApiId=api.id, ModelId=made["ModelId"], Description="d")["Description"] == "d"
+    api.gateway.delete_model(ApiId=api.id, ModelId=made["ModelId"])
+    assert api.gateway.get_models(ApiId=api.id)["Items"] == []
+    integration = api.gateway.create_integration(ApiId=api.id, IntegrationType="MOCK")["IntegrationId"]
+    where = {"ApiId": api.id, "IntegrationId": integration}
+    response = api.gateway.create_integration_response(**where, IntegrationResponseKey="/200/")["IntegrationResponseId"]
+    assert [one["IntegrationResponseId"] for one in api.gateway.get_integration_responses(**where)["Items"]] == [response]
+    api.gateway.delete_integration_response(**where, IntegrationResponseId=response)
+    assert refused(api.gateway.get_integration_response, **where, IntegrationResponseId=response)[0] == "NotFoundException"
+
+
+def test_the_access_log_of_a_stage(api: HttpApi, echo: str, name: str) -> None:
+    logs = api.platform.client("logs")
+    logs.create_log_group(logGroupName=name)
+    arn = f"arn:aws:logs:{REGION}:{api.platform.account}:log-group:{name}"
+    form = '{"id":"$context.requestId","route":"$context.routeKey","status":$context.status,"ip":"$context.identity.sourceIp"'
+    form += ',"no":"$context.nothing"}'
+    api.gateway.update_stage(ApiId=api.id, StageName="$default", AccessLogSettings={"DestinationArn": arn, "Format": form})
+    api.function("GET /a", echo)
+    requests = [api.call("/a").headers["Apigw-Requestid"], api.call("/b").headers["Apigw-Requestid"]]
+    end = time.monotonic() + 60
+    while len(found := logs.filter_log_events(logGroupName=name)["events"]) < 2 and time.monotonic() < end:
+        time.sleep(0.1)
+    lines = {one["id"]: one for one in (json.loads(event["message"]) for event in found)}
+    assert lines[requests[0]] == {"id": requests[0], "route": "GET /a", "status": 200, "ip": "127.0.0.1", "no": "-"}
+    assert lines[requests[1]]["status"] == 404
+    api.gateway.delete_access_log_settings(ApiId=api.id, StageName="$default")
+    assert "AccessLogSettings" not in api.gateway.get_stage(ApiId=api.id, StageName="$default")
+    logs.delete_log_group(logGroupName=name)

@@ -178,6 +178,34 @@ def test_connections(api: SocketApi) -> None:
         assert refused(call, ConnectionId=connection, **more)[::2] == ("GoneException", 410)
 
 
+FROM_INSIDE = """
+import boto3
+def handler(event, context):
+    connection = event["requestContext"]["connectionId"]
+    boto3.client("apigatewaymanagementapi").post_to_connection(ConnectionId=connection, Data=b"from inside")
+    return {"statusCode": 200}
+"""
+
+
+def test_functions_send_to_connections(make_sockets: Callable[..., SocketApi], make_function: Callable[..., str]) -> None:
+    """Where AWS_ENDPOINT_URL leads, the id of the connection is enough."""
+    api = make_sockets()
+    function = make_function(FROM_INSIDE)
+    iam, functions = api.platform.client("iam"), api.platform.client("lambda")
+    role = functions.get_function(FunctionName=function)["Configuration"]["Role"].rpartition("/")[2]
+    api.route("$default", function)
+    api.deploy()
+    client = api.connect()
+    client.send("x")
+    assert client.json()["message"] == "Internal server error"
+    resource = f"arn:aws:execute-api:{REGION}:{api.platform.account}:{api.id}/v1/POST/@connections/*"
+    statement = {"Effect": "Allow", "Action": "execute-api:ManageConnections", "Resource": resource}
+    iam.put_role_policy(RoleName=role, PolicyName="c", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    client.send("x")
+    assert client.next() == "from inside"
+    iam.delete_role_policy(RoleName=role, PolicyName="c")
+
+
 def test_who_may_manage_connections(api: SocketApi, name: str) -> None:
     iam = api.platform.client("iam")
     iam.create_user(UserName=name)

@@ -9,8 +9,10 @@ from haar.services.apigateway.dataplane.client import Unreachable, fetch
 from haar.services.apigateway.dataplane.compile import extended_id, trace_id
 from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, VARIABLE, role_caller, within
 from haar.services.apigateway.dataplane.keys import Buckets
+from haar.services.apigateway.dataplane.logs import AccessLog
 from haar.services.apigateway.dataplane.route import Address, OtherPlane, api_route
 from haar.services.apigateway.demands import arn, pass_role
+from haar.services.apigateway.models import check_schema
 from haar.services.apigateway.records import docs, get_doc, put_doc
 from haar.services.apigateway.tags import check_tags
 
@@ -18,6 +20,7 @@ __all__ = [
     "FUNCTION",
     "SERVICE",
     "VARIABLE",
+    "AccessLog",
     "Address",
     "Buckets",
     "OtherPlane",
@@ -26,6 +29,7 @@ __all__ = [
     "Verdict",
     "api_route",
     "arn",
+    "check_schema",
     "check_tags",
     "decide",
     "docs",

@@ -59,18 +59,18 @@ class LogSink:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._stream = host.ids.bytes(16).hex()
-        self._waiting: dict[tuple[str, str, bool], list[tuple[int, str]]] = {}
+        self._waiting: dict[tuple[str, str, bool, bool], list[tuple[int, str]]] = {}
         self._count = 0
         self._dropped = 0
 
-    def add(self, region: str, group: str, lines: Iterable[tuple[int, str]], *, makes_group: bool) -> None:
-        """Takes lines for a group; only an execution log makes its group."""
+    def add(self, region: str, group: str, lines: Iterable[tuple[int, str]], *, makes_group: bool, delivered: bool = False) -> None:
+        """Takes lines for a group; only an execution log makes its group. `delivered` lines need no role: HTTP APIs' logs."""
         lines = list(lines)
         if self._count + len(lines) > MAX_WAITING:
             self._dropped += len(lines)
             return
         self._count += len(lines)
-        self._waiting.setdefault((region, group, makes_group), []).extend(lines)
+        self._waiting.setdefault((region, group, makes_group, delivered), []).extend(lines)
 
     async def flush(self) -> None:
         """Writes all that waits."""
@@ -78,13 +78,16 @@ class LogSink:
         if self._dropped:
             log.warning("%d lines of API Gateway's logs were dropped: they came faster than they could be written", self._dropped)
             self._dropped = 0
-        for (region, group, makes_group), lines in waiting.items():
+        for (region, group, makes_group, delivered), lines in waiting.items():
             try:
-                if await self._may_write(region, group, makes_group):
+                if await (self._is_there(region, group) if delivered else self._may_write(region, group, makes_group)):
                     for at in range(0, len(lines), MAX_BATCH):
                         await logs.append(self._host, region, group, self._stream, lines[at : at + MAX_BATCH])
             except (ServiceError, StoreError) as error:
                 log.warning("%s: %d log events are lost: %s", group, len(lines), error)
+
+    async def _is_there(self, region: str, group: str) -> bool:
+        return await logs.missing(self._host, region, group, self._stream) != "group"
 
     async def _may_write(self, region: str, group: str, makes_group: bool) -> bool:
         settings = await get_doc(self._host.store, ACCOUNT, region, "account") or {}
@@ -154,19 +157,25 @@ class AccessLog:
         self._end = form[at:]
 
     def line(self, call: Call, response: Response) -> str:
-        """A request in the stage's format; what is not known is a dash."""
+        """A request in the stage's format."""
         own = facts(call, response)
+        return self.render(lambda name: own[name] if name in own else look_up(call, name))
+
+    def render(self, value_of: Callable[[str], Any]) -> str:
+        """The format with the values of its variables (`context.status`); what is not known is a dash."""
         made = []
         for literal, name in self._parts:
-            value = own[name] if name in own else look_up(call, name)
+            value = value_of(name)
             made.append(literal)
             made.append(str(value) if value not in (None, "") else "-")
         return "".join(made) + self._end
 
     def write(self, call: Call, response: Response) -> None:
+        self.put(call.host, call.now, self.line(call, response))
+
+    def put(self, host: Host, now: float, line: str, *, delivered: bool = False) -> None:
         if self._group:
-            line = (int(call.now * 1000), self.line(call, response))
-            call.host.get(LogSink).add(self._region, self._group, [line], makes_group=False)
+            host.get(LogSink).add(self._region, self._group, [(int(now * 1000), line)], makes_group=False, delivered=delivered)
 
 
 def facts(call: Call, response: Response) -> dict[str, Any]:

@@ -45,6 +45,8 @@ class Call:
     session: "Session | None" = None
     event: dict[str, Any] = field(default_factory=dict)
     """What its integration is given, of a WebSocket API."""
+    integration_ms: int | None = None
+    """How long the integration took."""
     error: str = ""
     """Why the request was refused, or why its integration failed: for the access log."""
 

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from haar.services.apigateway.public import docs, get_doc
+from haar.services.apigateway.public import AccessLog, docs, get_doc
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.routing import Routes
 from haar.services.apigatewayv2.records import LIVE, Doc, Draft, decode_draft
@@ -65,7 +65,7 @@ class Stage:
     """Of routes, by key."""
     default: Doc
     """The settings of all other routes."""
-    access_log: Doc | None
+    access_log: AccessLog | None
 
     def arn(self, path: str) -> str:
         return f"arn:aws:execute-api:{self.region}:{self.account}:{self.api_id}/{path}"
@@ -132,6 +132,8 @@ class Plane:
         return api
 
     def _stage(self, api: Api, stage: Doc, compiled: Compiled) -> Stage:
+        logged = stage.get("AccessLogSettings", {})
+        wanted = logged.get("DestinationArn") and logged.get("Format")
         return Stage(
             api.api_id,
             api.region,
@@ -141,7 +143,7 @@ class Plane:
             compiled,
             stage["RouteSettings"],
             stage["DefaultRouteSettings"],
-            stage.get("AccessLogSettings"),
+            AccessLog(logged["DestinationArn"], logged["Format"]) if wanted else None,
         )
 
     async def _deployment(self, api_id: str, deployment_id: str) -> Compiled | None:

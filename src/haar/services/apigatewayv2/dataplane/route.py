@@ -4,23 +4,21 @@ By host, `http://ID.execute-api.REGION.localhost:PORT/…`, and by path, `/_haar
 of the path names the stage; where no stage has that name, the whole path is for the stage `$default`.
 """
 
-import logging
 from urllib.parse import unquote
 
 from haar.services.apigateway.public import Address, Buckets, extended_id
 from haar.services.apigatewayv2.dataplane import cors
-from haar.services.apigatewayv2.dataplane.answers import Refused, failed, forbidden, not_found, throttled, too_large
+from haar.services.apigatewayv2.dataplane.answers import Refused, forbidden, not_found, throttled, too_large
 from haar.services.apigatewayv2.dataplane.authorise import authorise
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Api, Plane, Stage
+from haar.services.apigatewayv2.dataplane.running import run_endpoint, write_access
 from haar.services.apigatewayv2.websocket import plane as sockets
 from haar.services.service import Host
 from haar.wire.http import Request, Response
 
 MAX_BODY = 10 * 1024 * 1024
 DEFAULT = "$default"
-
-log = logging.getLogger("haar.apigatewayv2")
 
 
 class Speeds:
@@ -64,6 +62,8 @@ async def _serve(host: Host, request: Request, request_id: str, address: Address
         response = refused.response()
     if settings is not None:
         cors.add(settings, request, response)
+    if stage.access_log is not None:
+        write_access(call, response)
     return response
 
 
@@ -88,13 +88,7 @@ async def _run(call: Call) -> Response:
     _throttle(call)
     if call.endpoint.authorization != "NONE":
         await authorise(call, call.endpoint)
-    try:
-        return await call.endpoint.run(call)
-    except Refused:
-        raise
-    except Exception:
-        log.exception("request %s: %s", call.request_id, call.route_key)
-        raise failed("internal error") from None
+    return await run_endpoint(call, call.endpoint)
 
 
 def _throttle(call: Call) -> None:

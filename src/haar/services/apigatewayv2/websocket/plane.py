@@ -9,11 +9,12 @@ import orjson
 from wsproto.utilities import generate_accept_token
 
 from haar.services.apigateway.public import Address, extended_id
-from haar.services.apigatewayv2.dataplane.answers import Refused, failed
+from haar.services.apigatewayv2.dataplane.answers import Refused
 from haar.services.apigatewayv2.dataplane.authorise import authorise
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Api, Plane, SocketRoute, Stage
 from haar.services.apigatewayv2.dataplane.events import encode_bytes
+from haar.services.apigatewayv2.dataplane.running import run_endpoint, write_access
 from haar.services.apigatewayv2.websocket import management
 from haar.services.apigatewayv2.websocket.connections import Connections, Live
 from haar.services.apigatewayv2.websocket.events import event_of
@@ -23,7 +24,6 @@ from haar.services.service import Host
 from haar.wire.http import Request, Response
 
 log = logging.getLogger("haar.apigatewayv2")
-NO_STATUS = 1005
 
 
 async def serve(host: Host, request: Request, address: Address, api: Api) -> Response:
@@ -45,7 +45,7 @@ def _forbidden() -> Response:
 
 
 async def _connect(host: Host, request: Request, address: Address, stage: Stage, key: str) -> Response:
-    domain = address.domain or request.headers.get("host", "")
+    domain = address.domain or f"{stage.api_id}.execute-api.{stage.region}.localhost"
     session = Session(extended_id(host), request.client, request.headers.get("user-agent", ""), host.clock.now)
     headers = [("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Accept", generate_accept_token(key.encode()).decode())]
     route = stage.compiled.sockets.get("$connect")
@@ -92,13 +92,17 @@ def _call(host: Host, stage: Stage, request: Request, session: Session, route: S
 
 
 async def _run(call: Call, route: SocketRoute) -> Response:
+    """What is behind a route; a line of the access log for it. Raises Refused."""
     try:
-        return await route.endpoint.run(call)
-    except Refused:
+        answer = await run_endpoint(call, route.endpoint)
+    except Refused as refused:
+        call.error = refused.why or refused.message
+        if call.stage.access_log is not None:
+            write_access(call, Response(refused.status))
         raise
-    except Exception:
-        log.exception("request %s: %s", call.request_id, call.route_key)
-        raise failed("internal error") from None
+    if call.stage.access_log is not None:
+        write_access(call, answer)
+    return answer
 
 
 async def _stage(host: Host, live: Live) -> Stage | None:
