@@ -315,7 +315,7 @@ def test_a_mapping_that_is_disabled_goes_on_where_it_was(world: World) -> None:
     world.function()
     uid = world.map()["UUID"]
     world.put("a")
-    world.until(world.seen)
+    world.until(lambda: world.functions.get_event_source_mapping(UUID=uid)["LastProcessingResult"] == "OK")
     world.functions.update_event_source_mapping(UUID=uid, Enabled=False)
     time.sleep(0.5)
     world.put("b")
