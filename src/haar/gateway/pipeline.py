@@ -5,6 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from inspect import isawaitable
+from typing import Any
 
 from haar.auth.principal import Authenticated, Credential
 from haar.auth.sigv4 import authenticate
@@ -17,12 +18,15 @@ from haar.policy.messages import access_denied_message
 from haar.services.iam.public import decide, decide_cached, find_credential, note_use
 from haar.services.service import Context, Demand, Host, Service
 from haar.store.errors import StoreError
+from haar.wire.codec import Codec
 from haar.wire.errors import CommonError, ServiceError
 from haar.wire.http import Request, Response
 
 log = logging.getLogger("haar.gateway")
 
 HEALTH = "/_haar/health"
+MAX_PARSED_UNSIGNED = 1 << 20
+"""Bytes of a body that are parsed before it is known who sent it."""
 LONG_TAIL = "VV4KQNSO5AEMVJF66Q9ASUAAJG"
 
 
@@ -93,7 +97,7 @@ class Gateway:
         return response
 
     async def call(self, service: Service, request: Request, request_id: str, known: Authenticated | None = None) -> Response:
-        """One API call: identify, parse, authenticate, validate, authorise, execute, serialise.
+        """One API call: identify, authenticate, parse, validate, authorise, execute, serialise.
 
         `known` is who calls when the platform itself says so (`gateway/calls.py`): nothing that comes in from outside has it.
         """
@@ -104,8 +108,11 @@ class Gateway:
             built = service.operations.get(operation)
             if built is None:  # before its signature is looked at: it may be an operation that takes none
                 raise not_built(service, operation)
-            input = codec.parse(operation, opened(request) if "content-encoding" in request.headers else request)
+            early = service.malformed_first and len(request.body) <= MAX_PARSED_UNSIGNED
+            input = _parsed(codec, operation, request) if early else None
             caller = known or await authenticate(request, self._credentials, self._now(), service=service.signing_name)
+            if input is None:
+                input = _parsed(codec, operation, request)
             (service.check or codec.validate)(operation, input)
             context = Context(
                 self.host,
@@ -138,6 +145,10 @@ class Gateway:
             log.exception("request %s (%s %s)", request_id, service.name, operation)
             failure = CommonError("InternalFailure", "The request processing has failed because of an unknown error, exception or failure.")
             return codec.serialise_error(failure, request_id, operation)
+
+
+def _parsed(codec: Codec, operation: str, request: Request) -> dict[str, Any]:
+    return codec.parse(operation, opened(request) if "content-encoding" in request.headers else request)
 
 
 async def authorise(context: Context, demand: Demand) -> None:

@@ -3,4 +3,4 @@
 from haar.services.dynamodb import prepare
 from haar.services.service import Service
 
-service = Service("dynamodb", opaque=prepare.OPAQUE, check=prepare.check, eager=True, long_ids=True)
+service = Service("dynamodb", opaque=prepare.OPAQUE, check=prepare.check, eager=True, long_ids=True, malformed_first=True)

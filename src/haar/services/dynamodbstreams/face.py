@@ -2,4 +2,6 @@
 
 from haar.services.service import Service
 
-service = Service("dynamodbstreams", signing_name="dynamodb", prefix="dynamodb", opaque=frozenset({"AttributeValue"}), long_ids=True)
+service = Service(
+    "dynamodbstreams", signing_name="dynamodb", prefix="dynamodb", opaque=frozenset({"AttributeValue"}), long_ids=True, malformed_first=True
+)
