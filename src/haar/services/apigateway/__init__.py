@@ -4,6 +4,7 @@ from haar.services.apigateway import (
     account,
     apikeys,
     authorizers,
+    clientcertificates,
     deployments,
     documentation,
     domains,
@@ -20,6 +21,7 @@ from haar.services.apigateway import (
     testing,
     usage,
     usageplans,
+    vpclinks,
 )
 from haar.services.apigateway.dataplane.domains import DomainRoute
 from haar.services.apigateway.dataplane.logs import write_logs
@@ -34,6 +36,7 @@ __all__ = [
     "account",
     "apikeys",
     "authorizers",
+    "clientcertificates",
     "deployments",
     "documentation",
     "domains",
@@ -51,4 +54,5 @@ __all__ = [
     "testing",
     "usage",
     "usageplans",
+    "vpclinks",
 ]

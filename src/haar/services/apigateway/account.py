@@ -1,16 +1,23 @@
 """The account's settings in a region."""
 
 from haar.services.apigateway import errors
+from haar.services.apigateway.dataplane.keys import ACCOUNT_LIMITS
 from haar.services.apigateway.demands import on, pass_role
 from haar.services.apigateway.face import service
-from haar.services.apigateway.patch import Members, Rules, Value, apply, text_or_none
+from haar.services.apigateway.patch import Members, Rules, Value, apply, integer, number, text_or_none
 from haar.services.apigateway.records import ACCOUNT, Doc, get_doc, put_doc
 from haar.services.iam import public as iam
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
 
-DEFAULTS: Doc = {"throttleSettings": {"burstLimit": 5000, "rateLimit": 10000.0}, "features": ["UsagePlans"], "apiKeyVersion": "4"}
-RULES: Rules = {"/cloudwatchRoleArn": Value(text_or_none, ("add", "replace", "remove")), "/features": Members()}
+DEFAULTS: Doc = {"throttleSettings": dict(ACCOUNT_LIMITS), "features": ["UsagePlans"], "apiKeyVersion": "4"}
+# The limits are raised by Service Quotas at AWS; here the account's owner sets them.
+RULES: Rules = {
+    "/cloudwatchRoleArn": Value(text_or_none, ("add", "replace", "remove")),
+    "/features": Members(),
+    "/throttle/burstLimit": Value(integer("Invalid burst limit specified"), at="/throttleSettings/burstLimit"),
+    "/throttle/rateLimit": Value(number("Invalid rate limit specified"), at="/throttleSettings/rateLimit"),
+}
 NO_TRUST = (
     "The role ARN does not have required permissions configured. Please grant trust permission for API Gateway and add the required role "
     "policy."

@@ -6,11 +6,14 @@ import orjson
 from haar.services.apigateway import errors
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
+from haar.services.apigateway.openapi.samples import sample
 from haar.services.apigateway.pages import page
 from haar.services.apigateway.patch import Rules, Style, Value, apply, boolean, text_or_none
 from haar.services.apigateway.records import Doc, Draft, change_draft, load_draft, read_draft
 from haar.services.service import Context, Input, Output
 
+MAX_FLAT, MAX_FLAT_DEPTH = 10_000, 20
+"""Values of a flattened schema, and how deep they stand."""
 NO_SCHEMA = "Model schema must have at least 1 property or array items defined"
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 EMPTY = '{\n  "$schema": "http://json-schema.org/draft-04/schema#",\n  "title" : "Empty Schema",\n  "type" : "object"\n}'
@@ -86,22 +89,37 @@ async def get_model(ctx: Context, input: Input) -> Output:
     draft = await load_draft(ctx.store, input["restApiId"], ctx.region)
     model = _model(draft, input["modelName"])
     if input.get("flatten") and draft is not None:
-        model = model | {"schema": orjson.dumps(_flatten(orjson.loads(model["schema"]), draft, 0)).decode()}
+        model = model | {"schema": orjson.dumps(_Flat(draft).of(orjson.loads(model["schema"]))).decode()}
     return model
 
 
-def _flatten(schema: object, draft: Draft, depth: int) -> object:
-    """The schema with references to other models of the API replaced by what they name."""
-    if depth > 20:
-        raise errors.bad_request("Model schema is nested too deeply")
-    if isinstance(schema, list):
-        return [_flatten(one, draft, depth + 1) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    reference = schema.get("$ref")
-    if isinstance(reference, str) and "/models/" in reference and (name := reference.rpartition("/")[2]) in draft.models:
-        return _flatten(orjson.loads(draft.models[name]["schema"]), draft, depth + 1)
-    return {key: _flatten(value, draft, depth + 1) for key, value in schema.items()}
+class _Flat:
+    """A schema with references to other models of the API replaced by what they name, up to a bound."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self._left = MAX_FLAT
+
+    def of(self, schema: object, depth: int = 0) -> object:
+        self._left -= 1
+        if depth > MAX_FLAT_DEPTH or self._left < 0:
+            raise errors.bad_request("Model schema is nested too deeply")
+        if isinstance(schema, list):
+            return [self.of(one, depth + 1) for one in schema]
+        if not isinstance(schema, dict):
+            return schema
+        reference, models = schema.get("$ref"), self._draft.models
+        if isinstance(reference, str) and "/models/" in reference and (name := reference.rpartition("/")[2]) in models:
+            return self.of(orjson.loads(models[name]["schema"]), depth + 1)
+        return {key: self.of(value, depth + 1) for key, value in schema.items()}
+
+
+@service.operation("GetModelTemplate", on("GET", "/restapis/{restApiId}/models/{modelName}/default_template"))
+async def get_model_template(ctx: Context, input: Input) -> Output:
+    draft = await load_draft(ctx.store, input["restApiId"], ctx.region)
+    model = _model(draft, input["modelName"])
+    assert draft is not None
+    return {"value": sample(_Flat(draft).of(orjson.loads(model["schema"])))}
 
 
 @service.operation("GetModels", on("GET", "/restapis/{restApiId}/models"))

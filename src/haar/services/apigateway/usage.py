@@ -1,9 +1,9 @@
-"""GetUsage."""
+"""GetUsage, UpdateUsage: how often keys were used, and what is left of their quotas."""
 
 from datetime import date, timedelta
 
 from haar.services.apigateway import errors
-from haar.services.apigateway.dataplane.usage import Usage, period_start
+from haar.services.apigateway.dataplane.usage import Usage, period_start, today
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
 from haar.services.apigateway.records import ACCOUNT, Doc, docs, get_doc
@@ -31,7 +31,7 @@ def entries(uses: dict[str, int], quota: Doc | None, days: list[date]) -> list[l
         left = 0
         if quota is not None:
             start = period_start(quota, day).isoformat()
-            left = max(quota["limit"] - sum(count for name, count in uses.items() if start <= name <= day.isoformat()), 0)
+            left = max(quota["limit"] - sum(count for name, count in uses.items() if start <= name[:10] <= day.isoformat()), 0)
         found.append([used, left])
     return found
 
@@ -49,3 +49,27 @@ async def get_usage(ctx: Context, input: Input) -> Output:
     await usage.save()
     items = {key: entries(await usage.days(f"{ctx.region}/{plan_id}/{key}"), plan.get("quota"), days) for key in keys}
     return {"usagePlanId": plan_id, "startDate": input["startDate"], "endDate": input["endDate"], "items": items}
+
+
+@service.operation("UpdateUsage", on("PATCH", PLAN + "/keys/{keyId}/usage"))
+async def update_usage(ctx: Context, input: Input) -> Output:
+    """Sets what is left of a key's quota in the period that it is in."""
+    plan_id, key_id, now = input["usagePlanId"], input["keyId"], ctx.now()
+    plan = await get_doc(ctx.store, ACCOUNT, ctx.region, f"plan/{plan_id}")
+    if plan is None:
+        raise errors.no_plan()
+    if await get_doc(ctx.store, ACCOUNT, ctx.region, f"plankey/{plan_id}/{key_id}") is None:
+        raise errors.not_found("Usage Plan does not contain the API key")
+    if plan.get("quota") is None:
+        raise errors.bad_request("Usage Plan has no quota")
+    usage, name = ctx.host.get(Usage), f"{ctx.region}/{plan_id}/{key_id}"
+    for operation in input.get("patchOperations", ()):
+        if operation.get("op") != "replace" or operation.get("path") != "/remaining":
+            raise errors.bad_request(f"Invalid patch path {operation.get('path') or 'null'}")
+        value = str(operation.get("value", ""))
+        if not value.isdigit():
+            raise errors.bad_request("Invalid remaining quota specified")
+        await usage.set_remaining(name, plan["quota"], int(value), now)
+    day = today(now)
+    items = {key_id: entries(await usage.days(name), plan["quota"], [day])}
+    return {"usagePlanId": plan_id, "startDate": day.isoformat(), "endDate": day.isoformat(), "items": items}

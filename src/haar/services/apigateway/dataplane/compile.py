@@ -11,7 +11,7 @@ from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.logs import AccessLog
 from haar.services.apigateway.dataplane.routing import Node
 from haar.services.apigateway.dataplane.settings import MethodSettings, method_settings
-from haar.services.apigateway.records import LIVE, Doc, Draft, decode_draft, get_doc
+from haar.services.apigateway.records import ACCOUNT, LIVE, Doc, Draft, decode_draft, get_doc
 from haar.services.service import Host
 from haar.store.cache import Cached
 from haar.wire.http import Response
@@ -56,6 +56,8 @@ class Compiled:
     disabled: bool
     """Whether the API is not to be reached at its own address."""
     gateway_responses: Mapping[str, Doc]
+    compressed_from: int | None = None
+    """Bytes from which on responses are compressed; None for an API that compresses nothing."""
 
 
 @dataclass(slots=True)
@@ -79,6 +81,8 @@ class Live:
     cache_scope: str = ""
     """Whose responses the cache keeps apart from others'."""
     access_log: AccessLog | None = None
+    certificate: tuple[str, str] | None = None
+    """The client certificate and its key (PEM) that HTTPS endpoints are shown."""
     methods: dict[tuple[str, str, str], MethodSettings] = field(default_factory=dict)
 
     def method(self, endpoint: Endpoint, verb: str) -> MethodSettings:
@@ -116,6 +120,7 @@ def compile_draft(draft: Draft) -> Compiled:
         api.get("policy"),
         api.get("disableExecuteApiEndpoint", False),
         draft.gateway_responses,
+        api.get("minimumCompressionSize"),
     )
 
 
@@ -171,17 +176,22 @@ class Plane:
         live = make_live(self._host, api_id, stage, compiled, flushed.decode())
         settings = stage.get("canarySettings", {})
         live.is_canary = False if settings else None
+        live.certificate = await self._certificate(live.region, stage.get("clientCertificateId"))
         if settings.get("deploymentId") and settings.get("percentTraffic"):
             other = await self._deployment(api_id, settings["deploymentId"])
             if other is not None:
                 variables = stage.get("variables", {}) | settings.get("stageVariableOverrides", {})
                 changed = stage | {"deploymentId": settings["deploymentId"], "variables": variables}
                 canary = make_live(self._host, api_id, changed, other, flushed.decode())
-                canary.is_canary = True
+                canary.is_canary, canary.certificate = True, live.certificate
                 if not settings.get("useStageCache"):
                     canary.cache_scope += "/canary"
                 live.canary, live.percent = canary, settings["percentTraffic"]
         return live
+
+    async def _certificate(self, region: str, certificate_id: str | None) -> tuple[str, str] | None:
+        found = await get_doc(self._host.store, ACCOUNT, region, f"certificate/{certificate_id}") if certificate_id else None
+        return (found["pemEncodedCertificate"], found["key"]) if found else None
 
     async def _deployment(self, api_id: str, deployment_id: str) -> Compiled | None:
         known = self._compiled.get((api_id, deployment_id))

@@ -42,7 +42,7 @@ class _Endpoint:
             call.say(f"Sending request to {url}")
         began = call.host.clock.now()
         try:
-            status, answered, body = await fetch(method, url, headers, out.body, self._seconds, self._verify)
+            status, answered, body = await fetch(method, url, headers, out.body, self._seconds, self._verify, call.live.certificate)
         except TimeoutError:
             raise timed_out() from None
         except Unreachable as error:

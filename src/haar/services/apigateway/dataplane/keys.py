@@ -8,10 +8,12 @@ from haar.services.apigateway.dataplane.answers import bad_key, quota_exceeded, 
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint
 from haar.services.apigateway.dataplane.usage import Usage
-from haar.services.apigateway.records import ACCOUNT, Doc, docs
+from haar.services.apigateway.records import ACCOUNT, Doc, docs, get_doc
 from haar.services.service import Host
 from haar.store.cache import Cached
 
+ACCOUNT_LIMITS: dict[str, float] = {"burstLimit": 5000, "rateLimit": 10000.0}
+"""How fast all APIs of a region together may be called, unless the account's settings say otherwise."""
 MAX_REGIONS = 64
 MAX_BUCKETS = 20_000
 """Keys in plans whose speed is remembered; the longest unused is forgotten first."""
@@ -74,7 +76,21 @@ class Keys:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._regions: Cached[dict[str, Grant]] = Cached(host.store, (ACCOUNT,), self._load, MAX_REGIONS)
+        self._accounts: Cached[Mapping[str, float]] = Cached(host.store, (ACCOUNT,), self._load_limits, MAX_REGIONS)
         self.buckets = Buckets()
+
+    async def check_account(self, region: str, now: float) -> None:
+        """Raises Refused when the region's APIs are called faster than the account may."""
+        limits = self._accounts.peek(region)
+        if limits is None:
+            limits = await self._accounts.get(region)
+        if not self.buckets.take(f"account/{region}", limits, now):
+            raise throttled()
+
+    async def _load_limits(self, region: str) -> Mapping[str, float]:
+        settings = await get_doc(self._host.store, ACCOUNT, region, "account") or {}
+        limits: dict[str, float] = ACCOUNT_LIMITS | settings.get("throttleSettings", {})
+        return limits
 
     async def find(self, region: str, value: str) -> Grant | None:
         known = self._regions.peek(region)

@@ -11,6 +11,7 @@ from haar.services.apigateway.dataplane.answers import Refused, forbidden, missi
 from haar.services.apigateway.dataplane.authorise import authorise
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint, Live, Plane, extended_id, trace_id
+from haar.services.apigateway.dataplane.compress import pack, unpacked
 from haar.services.apigateway.dataplane.execute import execute, narrated, refusal
 from haar.services.apigateway.dataplane.keys import Keys
 from haar.services.apigateway.dataplane.logs import LogSink, StageLog, execution_group
@@ -99,6 +100,8 @@ class ApiRoute:
         call = Call(host, live, request, address.path, request_id, extended, trace, domain, host.clock.now())
         call.base_path = address.base_path
         response = await answer(call)
+        if live.compiled.compressed_from is not None:
+            await pack(call, response, live.compiled.compressed_from)
         if call.log is not None or live.access_log is not None:
             _write_logs(call, response)
         response.headers[:0] = identifiers
@@ -128,12 +131,19 @@ async def _run(call: Call) -> Response:
     call.endpoint, call.path_parameters = matched
     if len(call.request.body) > MAX_BODY:
         raise too_large()
+    signed = call.endpoint.authorization == "AWS_IAM"
+    if live.compiled.compressed_from is not None and not signed and "content-encoding" in call.request.headers:
+        call.request = unpacked(call.request)
+    keys = call.host.get(Keys)
+    await keys.check_account(live.region, call.now)
     if live.settings:
         _apply_settings(call, call.endpoint)
     if call.endpoint.authorization != "NONE" or live.compiled.policy is not None or call.endpoint.api_key_required:
         await authorise(call, call.endpoint)
+        if signed and live.compiled.compressed_from is not None:
+            call.request = unpacked(call.request)  # what is signed is the body as it was sent
     limits = call.settings.limits
-    if limits is not None and not call.host.get(Keys).buckets.take(call.settings.bucket, limits, call.now):
+    if limits is not None and not keys.buckets.take(call.settings.bucket, limits, call.now):
         raise throttled()
     return await (execute(call, call.endpoint) if call.log is None else narrated(call, call.endpoint))
 

@@ -75,6 +75,15 @@ class Usage:
         counter.unsaved[name] = counter.unsaved.get(name, 0) + 1
         return True
 
+    async def set_remaining(self, name: str, quota: Doc, remaining: int, now: float) -> None:
+        """Sets what is left of a quota in its period. The difference is kept beside the day's uses (`2026-11-25+`)."""
+        counter, day = await self._counter(name), today(now)
+        change = quota["limit"] - remaining - counter.since(period_start(quota, day))
+        key = day.isoformat() + "+"
+        counter.days[key] = counter.days.get(key, 0) + change
+        counter.unsaved[key] = counter.unsaved.get(key, 0) + change
+        await self.save()
+
     async def days(self, name: str) -> dict[str, int]:
         """Uses by day, as they are written."""
         rows = await self._host.store.range(USAGE, name.encode(), reverse=True, limit=KEPT_DAYS)
