@@ -1,6 +1,7 @@
 """The commands that a person types, typed."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -27,6 +28,11 @@ def haar(*arguments: str, environment: dict[str, str] | None = None, cwd: Path |
         timeout=120,
         check=False,
     )
+
+
+def test_version_and_help() -> None:
+    assert re.fullmatch(r"haar \d+\.\d+\.\d+\n", haar("--version").stdout)
+    assert "doctor" in haar("--help").stdout and "doctor" in haar().stdout
 
 
 def test_env_prints_what_clients_need(platform: RunningPlatform) -> None:

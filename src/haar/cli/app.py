@@ -1,12 +1,15 @@
 """`haar`: the commands, each in a module of its own."""
 
+from typing import Annotated
+
 import typer
 
+from haar import __version__
 from haar.cli import backup, demo, doctor, env, invoke, logs, runtimes, start
+from haar.cli.say import say
 
 app = typer.Typer(
     name="haar",
-    help="A serverless cloud that you own: Lambda, API Gateway, DynamoDB and IAM on your own machine.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -20,6 +23,17 @@ backup.add_to(app)
 invoke.add_to(app)
 logs.add_to(app)
 runtimes.add_to(app)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        say(f"haar {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version)] = False) -> None:
+    """A serverless cloud that you own: Lambda, API Gateway, DynamoDB and IAM on your own machine."""
 
 
 def main() -> None:
