@@ -6,11 +6,16 @@ from collections.abc import Callable
 
 import pytest
 from tests.services.lambda_.conftest import BASIC, zip_of
-from tests.support.identity import LAMBDA
+from tests.support.identity import LAMBDA, policy, statement
 from tests.support.platform import RunningPlatform
 
 EVENTS = 24
-CODE = "import time\ndef handler(event, context):\n    time.sleep(0.05)\n    print('handled', event['n'])\n"
+CODE = """
+import boto3
+TABLE = boto3.client("dynamodb")
+def handler(event, context):
+    TABLE.put_item(TableName="handled", Item={"n": {"N": str(event["n"])}})
+"""
 
 
 @pytest.mark.faults
@@ -20,7 +25,11 @@ def test_events_survive_a_kill(fresh_platform: Callable[..., RunningPlatform]) -
     iam, lambda_ = platform.client("iam"), platform.client("lambda")
     role = iam.create_role(RoleName="r", AssumeRolePolicyDocument=LAMBDA)["Role"]["Arn"]
     iam.attach_role_policy(RoleName="r", PolicyArn=BASIC)
-    settings = {"Runtime": "python3.12", "Role": role, "Handler": "app.handler", "Code": {"ZipFile": zip_of(app_py=CODE)}}
+    iam.put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=policy(statement("dynamodb:PutItem")))
+    attributes = [{"AttributeName": "n", "AttributeType": "N"}]
+    keys = {"AttributeDefinitions": attributes, "KeySchema": [{"AttributeName": "n", "KeyType": "HASH"}]}
+    platform.client("dynamodb").create_table(TableName="handled", BillingMode="PAY_PER_REQUEST", **keys)
+    settings = {"Timeout": 20, "Runtime": "python3.12", "Role": role, "Handler": "app.handler", "Code": {"ZipFile": zip_of(app_py=CODE)}}
     made = lambda_.create_function(FunctionName="f", **settings, Publish=True)
     lambda_.put_function_concurrency(FunctionName="f", ReservedConcurrentExecutions=2)
     for number in range(EVENTS):
@@ -28,14 +37,10 @@ def test_events_survive_a_kill(fresh_platform: Callable[..., RunningPlatform]) -
     platform.kill()
     platform.start()
 
-    lambda_, logs = platform.client("lambda"), platform.client("logs")
+    lambda_, dynamodb = platform.client("lambda"), platform.client("dynamodb")
     assert lambda_.get_function(FunctionName="f", Qualifier="1")["Configuration"]["CodeSha256"] == made["CodeSha256"]
     end, seen = time.monotonic() + 90, set[int]()
     while len(seen) < EVENTS and time.monotonic() < end:
         time.sleep(0.3)
-        try:
-            pages = logs.get_paginator("filter_log_events").paginate(logGroupName="/aws/lambda/f", filterPattern="handled")
-            seen = {int(event["message"].split()[1]) for page in pages for event in page["events"]}
-        except logs.exceptions.ResourceNotFoundException:
-            continue
+        seen = {int(item["n"]["N"]) for item in dynamodb.scan(TableName="handled", ConsistentRead=True)["Items"]}
     assert seen == set(range(EVENTS))
