@@ -197,3 +197,30 @@ def test_what_cannot_be_an_integration(api: Api, platform: RunningPlatform):
     assert refused(put, type="AWS_PROXY", uri=table, credentials=role)[1] == kinds
     foreign = "arn:aws:iam::999999999999:role/r"
     assert refused(put, type="AWS", uri=table, credentials=foreign)[1] == "Cross-account pass role is not allowed."
+
+
+def test_a_role_that_a_stage_variable_names_takes_the_right_to_pass_any(api: Api, platform: RunningPlatform, name: str):
+    iam = platform.client("iam")
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    some = f"arn:aws:iam::{platform.account}:role/harmless-*"
+    allow = [
+        {"Effect": "Allow", "Action": "apigateway:*", "Resource": "*"},
+        {"Effect": "Allow", "Action": "iam:PassRole", "Resource": some},
+    ]
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": allow}))
+    gateway = platform.client("apigateway", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    where = api.method("/")
+
+    def put(role: str) -> Any:
+        uri = f"arn:aws:apigateway:{REGION}:dynamodb:action/Scan"
+        return gateway.put_integration(**where, type="AWS", integrationHttpMethod="POST", uri=uri, credentials=role)
+
+    put(some.replace("*", "x"))
+    whole, ending = f"arn:aws:iam::{platform.account}:${{stageVariables.role}}", some.replace("*", "${stageVariables.r}")
+    for role in ("${stageVariables.role}", whole, ending):
+        code, message, _ = refused(put, role)
+        assert code == "AccessDeniedException" and "iam:PassRole" in message
+    iam.delete_user_policy(UserName=name, PolicyName="p")
+    iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName=name)

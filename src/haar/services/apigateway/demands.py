@@ -47,10 +47,17 @@ def pass_role(*members: str) -> Callable[[Context, Input], Sequence[Demand]]:
         for operation in input.get("patchOperations", ()):
             if operation.get("op") != "remove" and str(operation.get("path", "")).lstrip("/") in members:
                 roles.append(operation.get("value"))
-        conditions = {"iam:PassedToService": ("apigateway.amazonaws.com",)}
-        return [Demand("iam:PassRole", role, conditions) for role in roles if role and f"::{ctx.account}:role/" in role]
+        return passing(ctx, [role for role in roles if role])
 
     return demands
+
+
+def passing(ctx: Context, roles: Sequence[str]) -> list[Demand]:
+    """What handing over these roles takes. One that a stage variable names could become any, so that it takes the right to pass all."""
+    conditions = {"iam:PassedToService": ("apigateway.amazonaws.com",)}
+    own = f"arn:aws:iam::{ctx.account}:role/"
+    named = {own + "*" if "${" in role else role for role in roles}
+    return [Demand("iam:PassRole", role, conditions) for role in sorted(named) if f"::{ctx.account}:role/" in role]
 
 
 def _segment(value: str) -> str:

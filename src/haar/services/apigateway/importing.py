@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from haar.services.apigateway import errors
-from haar.services.apigateway.demands import on, policy_demand
+from haar.services.apigateway.demands import on, passing, policy_demand
 from haar.services.apigateway.documentation import PARTS
 from haar.services.apigateway.face import service
 from haar.services.apigateway.openapi.document import Document, parse
@@ -61,9 +61,7 @@ async def _demands(ctx: Context, input: Input, verb: str, path: str) -> Sequence
         return found  # the operation itself says what is wrong with it
     if raw.get(POLICY):
         found.extend(policy_demand(ctx, input | {"policy": ""}))
-    passed = {"iam:PassedToService": ("apigateway.amazonaws.com",)}
-    own = f"::{ctx.account}:role/"
-    found.extend(Demand("iam:PassRole", role, passed) for role in sorted(set(_roles(raw))) if own in role)
+    found.extend(passing(ctx, list(_roles(raw))))
     return found
 
 

@@ -7,17 +7,23 @@ from haar.services.apigateway.dataplane.authorizers import Verdict, decide, read
 from haar.services.apigateway.dataplane.call import parse_query, request_time
 from haar.services.apigateway.dataplane.client import Unreachable, fetch
 from haar.services.apigateway.dataplane.compile import extended_id, trace_id
+from haar.services.apigateway.dataplane.domains import MAPPING
 from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, VARIABLE, role_caller, within
 from haar.services.apigateway.dataplane.keys import Buckets
 from haar.services.apigateway.dataplane.logs import AccessLog
 from haar.services.apigateway.dataplane.route import Address, OtherPlane, api_route
 from haar.services.apigateway.demands import arn, pass_role
+from haar.services.apigateway.domains import create_domain_name, delete_domain_name, get_domain_names, update_domain_name
+from haar.services.apigateway.domains import find as find_domain
 from haar.services.apigateway.models import check_schema
-from haar.services.apigateway.records import docs, get_doc, put_doc
+from haar.services.apigateway.records import DOMAINS, LIVE, docs, get_doc, load_api, put_doc
 from haar.services.apigateway.tags import check_tags
 
 __all__ = [
+    "DOMAINS",
     "FUNCTION",
+    "LIVE",
+    "MAPPING",
     "SERVICE",
     "VARIABLE",
     "AccessLog",
@@ -31,12 +37,17 @@ __all__ = [
     "arn",
     "check_schema",
     "check_tags",
+    "create_domain_name",
     "decide",
+    "delete_domain_name",
     "docs",
     "extended_id",
     "fetch",
+    "find_domain",
     "get_doc",
+    "get_domain_names",
     "jsonpath",
+    "load_api",
     "parse_query",
     "pass_role",
     "put_doc",
@@ -45,5 +56,6 @@ __all__ = [
     "role_caller",
     "signed",
     "trace_id",
+    "update_domain_name",
     "within",
 ]
