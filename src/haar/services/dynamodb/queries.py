@@ -28,13 +28,17 @@ async def query(ctx: Context, input: Input) -> Output:
     check_source(input, index)
     assert prepared.keys is not None
     span = query_span(table, index, prepared.keys, input.get("ExclusiveStartKey"), input.get("ScanIndexForward", True) is False)
-    hashes = {table.hash.name} if index is None else {part.name for part in index.hashes}
-    ranges = ({table.range.name} if table.range else set()) if index is None else {part.name for part in index.ranges}
+    if prepared.condition_heads:
+        _check_filter(table, index, prepared)
+    return await answer(ctx, input, table, index, [span])
+
+
+def _check_filter(table: Table, index: Index | None, prepared: Prepared) -> None:
+    keyed = table.key_names if index is None else [part.name for part in index.parts]
     for name in prepared.condition_heads:
-        if name in hashes or name in ranges:
+        if name in keyed:
             parameter = "QueryFilter" if prepared.legacy_filter else "Filter Expression"
             raise errors.validation(f"{parameter} can only contain non-primary key attributes: Primary key attribute: {name}")
-    return await answer(ctx, input, table, index, [span])
 
 
 @service.operation("Scan", on_source("Scan"))
@@ -96,7 +100,8 @@ async def answer(
     if prepared.nested:
         table.check_paths(prepared.nested)
     meter = ctx.host.get(Throughput)
-    meter.admit(table, reads=True, index=None if index is None else index.name)
+    if meter.enforced:
+        meter.admit(table, reads=True, index=None if index is None else index.name)
     condition = prepared.condition
     # What the index does not keep can only be filtered when the whole items are there.
     late = condition if fetching and index is not None and not index.attributes.issuperset(prepared.condition_heads) else None
