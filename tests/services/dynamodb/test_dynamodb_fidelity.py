@@ -139,3 +139,21 @@ def test_a_local_index_filters_what_it_does_not_keep_when_items_are_fetched(dyna
     found = items.query(**asked, ProjectionExpression="sk, y")
     assert found["Items"] == [{"sk": N(3), "y": N(1)}, {"sk": N(1), "y": N(1)}]
     items.delete_table()
+
+
+def test_paths_do_not_nest_deeper_than_values(table):
+    def nested(levels: int, inside: dict[str, Any]) -> dict[str, Any]:
+        for _ in range(levels):
+            inside = {"L": [inside]}
+        return inside
+
+    items = table("id:S")
+    items.put_item(Item={**KEY, "a": nested(20, {"M": {}})})
+    path = "a" + "[0]" * 20 + ".m"
+    put = {"Key": KEY, "UpdateExpression": f"SET {path} = :v"}
+    message = refusal(items.update_item, **put, ExpressionAttributeValues={":v": nested(11, S("x"))})[1]
+    assert message.startswith("Nesting Levels have exceeded supported limits")
+    message = refusal(items.update_item, Key=KEY, UpdateExpression=f"SET {path} = a")[1]
+    assert message.startswith("Nesting Levels have exceeded supported limits")
+    items.update_item(**put, ExpressionAttributeValues={":v": nested(10, S("x"))})
+    assert items.get_item(Key=KEY)["Item"]["a"] == nested(20, {"M": {"m": nested(10, S("x"))}})

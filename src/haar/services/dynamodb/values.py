@@ -59,6 +59,17 @@ def check(value: Any, depth: int = 1) -> int:
     return _CHECKS[kinds[0]](value, value[kinds[0]], depth)
 
 
+def check_nesting(value: Value, depth: int = 1) -> None:
+    """Raises ValidationException when a canonical value is nested too deeply: paths can put one into another."""
+    kind, content = next(iter(value.items()))
+    if kind not in ("L", "M") or not content:
+        return
+    if depth >= NESTING:
+        raise errors.validation(TOO_DEEP)
+    for each in content if kind == "L" else content.values():
+        check_nesting(each, depth + 1)
+
+
 def _check_several(value: Value, kinds: list[str], depth: int) -> None:
     if not kinds:
         raise errors.validation(EMPTY)

@@ -14,7 +14,7 @@ from haar.services.dynamodb.expressions.lexer import Lexer
 from haar.services.dynamodb.expressions.paths import Path
 from haar.services.dynamodb.limits import CACHED_EXPRESSIONS, EXPRESSION_NESTING, EXPRESSION_OPERATORS
 from haar.services.dynamodb.sets import difference, union
-from haar.services.dynamodb.values import SETS, Item, Value, kind_of
+from haar.services.dynamodb.values import SETS, Item, Value, check_nesting, kind_of
 
 SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
 FUNCTIONS = {"if_not_exists": 2, "list_append": 2, "+": 2, "-": 2}
@@ -118,6 +118,8 @@ class Compiled:
         for path, value in sorted(appended, key=lambda each: each[0][-1]):
             changed.append(path, value)
         changed.remove([action.path for action in self.others if action.section == "REMOVE"])
+        if self.sets:
+            changed.check_nesting()
         return changed.item
 
 
@@ -162,6 +164,12 @@ class Editor:
             return False
         parent["L"][last] = value
         return True
+
+    def check_nesting(self) -> None:
+        """Raises ValidationException when something that was put inside is now too deep."""
+        for head in self._copied:
+            if head in self.item:
+                check_nesting(self.item[head])
 
     def append(self, path: Path, value: Value) -> None:
         self._parent(path)["L"].append(value)
