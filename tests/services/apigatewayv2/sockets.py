@@ -2,6 +2,8 @@
 
 import json
 import socket
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,6 +37,7 @@ class Client:
         parts = urlsplit(url)
         self.socket = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=TIMEOUT)
         self.ws = WSConnection(ConnectionType.CLIENT)
+        self.come: deque[Any] = deque()
         self.text = ""
         self.data = b""
         self.protocol: str | None = None
@@ -57,13 +60,14 @@ class Client:
                     if event.body_finished:
                         raise Refused(status, body)
 
-    def _events(self) -> list[Any]:
+    def _events(self) -> Iterator[Any]:
+        """What has come, one at a time: what is not taken is there the next time."""
         while True:
-            found = list(self.ws.events())
-            if found:
-                return found
-            data = self.socket.recv(65536)
-            self.ws.receive_data(data or None)
+            while self.come:
+                yield self.come.popleft()
+            self.come.extend(self.ws.events())
+            if not self.come:
+                self.ws.receive_data(self.socket.recv(65536) or None)
 
     def send(self, message: Any) -> None:
         """A text, bytes, or anything else as JSON."""

@@ -252,3 +252,36 @@ def test_the_access_log_of_a_stage(api: HttpApi, echo: str, name: str) -> None:
     api.gateway.delete_access_log_settings(ApiId=api.id, StageName="$default")
     assert "AccessLogSettings" not in api.gateway.get_stage(ApiId=api.id, StageName="$default")
     logs.delete_log_group(logGroupName=name)
+
+
+def test_custom_domain_names(api: HttpApi, echo: str, name: str) -> None:
+    domain, gateway = f"{name}.example.com", api.gateway
+    configuration = {"CertificateArn": f"arn:aws:acm:{REGION}:{api.platform.account}:certificate/c", "EndpointType": "REGIONAL"}
+    made = gateway.create_domain_name(DomainName=domain, DomainNameConfigurations=[configuration], Tags={"a": "1"})
+    assert made["DomainNameConfigurations"][0]["CertificateArn"] == configuration["CertificateArn"]
+    assert gateway.get_domain_name(DomainName=domain)["Tags"] == {"a": "1"}
+    assert domain in {one["DomainName"] for one in gateway.get_domain_names()["Items"]}
+    api.function("GET /pets/{id}", echo)
+    mapping = gateway.create_api_mapping(DomainName=domain, ApiId=api.id, Stage="$default", ApiMappingKey="shop/v1")
+    headers = {"Host": domain}
+
+    def call(path: str) -> Any:
+        return api.session.get(api.platform.endpoint + path, headers=headers, timeout=60)
+
+    event = call("/shop/v1/pets/1").json()["event"]
+    assert event["requestContext"]["domainName"] == domain and event["pathParameters"] == {"id": "1"}
+    assert call("/pets/1").status_code == 403
+    gateway.update_api(ApiId=api.id, DisableExecuteApiEndpoint=True)
+    assert call("/shop/v1/pets/1").status_code == 200 and api.call("/pets/1").status_code == 404
+    create = gateway.create_api_mapping
+    assert refused(create, DomainName=domain, ApiId=api.id, Stage="$default", ApiMappingKey="shop/v1")[0] == "ConflictException"
+    assert refused(create, DomainName=domain, ApiId=api.id, Stage="no", ApiMappingKey="x")[0] == "BadRequestException"
+    assert refused(create, DomainName=domain, ApiId="nothere", Stage="no", ApiMappingKey="x")[0] == "NotFoundException"
+    where = {"DomainName": domain, "ApiMappingId": mapping["ApiMappingId"]}
+    assert gateway.update_api_mapping(**where, ApiId=api.id, ApiMappingKey="")["ApiMappingKey"] == ""
+    assert call("/pets/1").status_code == 200 and call("/shop/v1/pets/1").status_code == 404
+    assert [one["ApiMappingId"] for one in gateway.get_api_mappings(DomainName=domain)["Items"]] == [mapping["ApiMappingId"]]
+    gateway.delete_api_mapping(**where)
+    assert refused(gateway.get_api_mapping, **where)[0] == "NotFoundException"
+    gateway.delete_domain_name(DomainName=domain)
+    assert refused(gateway.get_domain_name, DomainName=domain)[0] == "NotFoundException"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import requests
 from tests.support.platform import RunningPlatform
 
 from haar.services.apigatewayv2.websocket.selection import select
@@ -355,6 +356,24 @@ def test_a_message_right_behind_the_handshake(api: SocketApi) -> None:
     assert answer.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
     assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" in answer
     assert answer.endswith(b"\x88\x02\x03\xe8")
+
+
+def test_many_messages_at_once(api: SocketApi) -> None:
+    """More than are answered at a time; none is lost."""
+    client = api.connect()
+    for number in range(100):
+        client.send({"action": "join", "number": number})
+    found = {json.loads(client.json()["body"])["number"] for _ in range(100)}
+    assert found == set(range(100))
+
+
+def test_handshakes_that_are_none(api: SocketApi) -> None:
+    url = f"{api.platform.endpoint}/_aws/execute-api/{api.id}/v1"
+    assert requests.get(url, timeout=60).status_code == 403
+    offer = {"Upgrade": "websocket", "Connection": "Upgrade"}
+    assert requests.get(url, headers=offer, timeout=60).status_code == 400
+    old = offer | {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "8"}
+    assert requests.get(url, headers=old, timeout=60).headers["Sec-WebSocket-Version"] == "13"
 
 
 @pytest.mark.parametrize("frame", [b"\x81\x01x", b"\xf1\x80\x00\x00\x00\x00", b"\x81\x81\x00\x00\x00\x00\xff"])

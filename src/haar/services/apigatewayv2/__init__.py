@@ -1,10 +1,10 @@
 """Amazon API Gateway v2: HTTP APIs, managed and served (`dataplane`)."""
 
 from haar.services.apigateway.public import api_route
-from haar.services.apigatewayv2 import apis, authorizers, deployments, integrations, models, responses, routes, stages, tags
+from haar.services.apigatewayv2 import apis, authorizers, deployments, domains, integrations, models, responses, routes, stages, tags
 from haar.services.apigatewayv2.dataplane.route import HttpPlane
 from haar.services.apigatewayv2.face import service
 
 api_route.others.append(HttpPlane())
 
-__all__ = ["apis", "authorizers", "deployments", "integrations", "models", "responses", "routes", "service", "stages", "tags"]
+__all__ = ["apis", "authorizers", "deployments", "domains", "integrations", "models", "responses", "routes", "service", "stages", "tags"]

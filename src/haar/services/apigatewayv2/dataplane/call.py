@@ -42,6 +42,8 @@ class Call:
     """What a Lambda authorizer said of the caller."""
     socket: bool = False
     """Whether this is a WebSocket API's: a handshake, a message or an end."""
+    base_path: str | None = None
+    """The base path of a custom domain that the request came in by."""
     session: "Session | None" = None
     event: dict[str, Any] = field(default_factory=dict)
     """What its integration is given, of a WebSocket API."""
@@ -56,8 +58,10 @@ class Call:
 
     @cached_property
     def raw_path(self) -> str:
-        """The path as events show it: decoded, and with the stage, unless that is $default."""
+        """The path as events show it: decoded, and with what was before it: the stage, unless that is $default, or a base path."""
         path = unquote(self.path) if "%" in self.path else self.path
+        if self.base_path is not None:
+            return f"/{self.base_path}{path}" if self.base_path else path
         return path if self.stage.name == "$default" else f"/{self.stage.name}{path}"
 
     @cached_property

@@ -48,13 +48,13 @@ class HttpPlane:
 
 async def _serve(host: Host, request: Request, request_id: str, address: Address, api: Api) -> Response:
     stage, path = find_stage(api, address.rest)
-    if stage is None or api.disabled:
+    if stage is None or (api.disabled and address.base_path is None):
         return not_found().response()
     settings = stage.compiled.cors
     if settings is not None and cors.is_preflight(request):
         return cors.preflight(settings, request)
     domain = address.domain or f"{api.api_id}.execute-api.{api.region}.localhost"
-    call = Call(host, stage, request, path, request_id, domain, host.clock.now())
+    call = Call(host, stage, request, path, request_id, domain, host.clock.now(), base_path=address.base_path)
     try:
         response = await _run(call)
     except Refused as refused:

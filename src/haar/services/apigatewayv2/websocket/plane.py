@@ -29,13 +29,16 @@ log = logging.getLogger("haar.apigatewayv2")
 async def serve(host: Host, request: Request, address: Address, api: Api) -> Response:
     name, _, rest = address.rest[1:].partition("/")
     stage = api.stages.get(unquote(name))
-    if stage is None or api.disabled:
+    if stage is None or (api.disabled and address.base_path is None):
         return _forbidden()
     if rest.startswith("@connections/"):
         return await management.serve(host, request, stage, unquote(rest.removeprefix("@connections/")))
-    key = request.headers.get("sec-websocket-key")
-    if request.method != "GET" or request.headers.get("upgrade", "").lower() != "websocket" or not key or rest.strip("/"):
+    headers = request.headers
+    if request.method != "GET" or headers.get("upgrade", "").lower() != "websocket" or rest.strip("/"):
         return _forbidden()
+    key = headers.get("sec-websocket-key")
+    if not key or headers.get("sec-websocket-version") != "13" or "upgrade" not in headers.get("connection", "").lower():
+        return Response(400, [("Content-Type", "application/json"), ("Sec-WebSocket-Version", "13")], b'{"message":"Bad Request"}')
     return await _connect(host, request, address, stage, key)
 
 

@@ -1,6 +1,8 @@
 """One connection of a WebSocket API: its frames, its messages in flight, its limits, its end."""
 
 import asyncio
+import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,6 +22,8 @@ MAX_UNSENT = 1024 * 1024
 IDLE_SECONDS = 600.0
 LONGEST_SECONDS = 7200.0
 GOING_AWAY, TOO_BIG, ABNORMAL, NO_STATUS = 1001, 1009, 1006, 1005
+
+log = logging.getLogger("haar.apigatewayv2")
 
 OnMessage = Callable[["Session", str | bytes], Awaitable[None]]
 OnEnd = Callable[["Session"], None]
@@ -46,6 +50,8 @@ class Session:
         self._parts: list[str | bytes] = []
         self._size = 0
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._waiting: deque[str | bytes] = deque()
+        """What had been read already when there were enough in flight."""
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -85,6 +91,8 @@ class Session:
     # frames
 
     def _on(self, event: object) -> None:
+        if self._closed:
+            return
         if isinstance(event, TextMessage | BytesMessage):
             self._parts.append(event.data if isinstance(event, TextMessage) else bytes(event.data))
             self._size += len(event.data.encode()) if isinstance(event, TextMessage) else len(event.data)
@@ -96,7 +104,7 @@ class Session:
                 self._begin(whole)
         elif isinstance(event, Ping):
             self._write(self._frames.send(event.response()))
-        elif isinstance(event, CloseConnection) and not self._closed:
+        elif isinstance(event, CloseConnection):
             self.code, self.reason = int(event.code), event.reason or ""
             answer = event.response() if event.code != NO_STATUS else CloseConnection(code=CloseReason.NORMAL_CLOSURE)
             self._write(self._frames.send(answer))
@@ -105,16 +113,25 @@ class Session:
     def _begin(self, message: str | bytes) -> None:
         if self.on_message is None:
             return
+        if len(self._in_flight) >= MAX_IN_FLIGHT:
+            self._waiting.append(message)
+            if self._channel is not None:
+                self._channel.pause_reading()
+            return
         task = asyncio.ensure_future(self.on_message(self, message))
         self._in_flight.add(task)
         task.add_done_callback(self._done)
-        if len(self._in_flight) >= MAX_IN_FLIGHT and self._channel is not None:
-            self._channel.pause_reading()
 
     def _done(self, task: "asyncio.Task[None]") -> None:
         self._in_flight.discard(task)
-        if len(self._in_flight) == MAX_IN_FLIGHT - 1 and self._channel is not None and not self._closed:
-            self._channel.resume_reading()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a message of connection %s failed", self.id, exc_info=error)
+        if self._closed:
+            self._waiting.clear()
+        elif self._waiting:
+            self._begin(self._waiting.popleft())
+            if not self._waiting and self._channel is not None:
+                self._channel.resume_reading()
 
     # what the API does
 
