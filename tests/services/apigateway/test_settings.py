@@ -196,3 +196,30 @@ def test_client_certificates_are_shown_to_endpoints(api: Api, https: Callable[..
     gateway.delete_client_certificate(clientCertificateId=certificate_id)
     gone = refused(gateway.get_client_certificate, clientCertificateId=certificate_id)
     assert gone == ("NotFoundException", "Invalid Client Certificate Identifier Specified", 404)
+
+
+def test_keys_come_from_a_file(api: Api):
+    gateway, mark = api.gateway, api.id
+    plan = gateway.create_usage_plan(name=mark)["id"]
+    lines = ["Name,Key,Description,Enabled,usageplanIds", f'{mark}-a,{mark}-value-aaaaaaaaaa,"first, of two",TRUE,"{plan}"']
+    lines.append(f"{mark}-b,{mark}-value-bbbbbbbbbb,,false,")
+    body = "\n".join(lines).encode()
+    made = gateway.import_api_keys(body=body, format="csv")
+    assert len(made["ids"]) == 2 and made.get("warnings", []) == []
+    first, second = (gateway.get_api_key(apiKey=key, includeValue=True) for key in made["ids"])
+    assert (first["name"], first["value"], first["description"], first["enabled"]) == (
+        f"{mark}-a",
+        f"{mark}-value-aaaaaaaaaa",
+        "first, of two",
+        True,
+    )
+    assert second["enabled"] is False
+    assert [one["id"] for one in gateway.get_usage_plan_keys(usagePlanId=plan)["items"]] == [first["id"]]
+    again = gateway.import_api_keys(body=body, format="csv")
+    assert again["ids"] == [] and len(again["warnings"]) == 2
+    assert refused(gateway.import_api_keys, body=body, format="csv", failOnWarnings=True)[0] == "BadRequestException"
+    for bad in (b"\n", b"nothing,here\n1,2", b"name,key\na,short", b"\xff\xfe"):
+        assert refused(gateway.import_api_keys, body=bad, format="csv")[0] == "BadRequestException"
+    for key in made["ids"]:
+        gateway.delete_api_key(apiKey=key)
+    gateway.delete_usage_plan(usagePlanId=plan)
