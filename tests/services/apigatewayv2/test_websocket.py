@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 import requests
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from tests.support.platform import RunningPlatform
 
 from haar.services.apigatewayv2.websocket.selection import select
@@ -298,6 +301,36 @@ def test_an_authorizer(make_sockets: Callable[..., SocketApi], function: str, ma
     client = api.connect(headers={"X-Token": "yes"})
     client.send("x")
     assert client.json()["requestContext"]["authorizer"] == {"principalId": "me", "n": "1"}
+
+
+def test_what_is_not_checked_is_not_let_in(make_sockets: Callable[..., SocketApi], api: SocketApi) -> None:
+    assert refused(api.gateway.create_route, ApiId=api.id, RouteKey="x", AuthorizationType="AWS_IAM") == (
+        "BadRequestException",
+        "Currently, authorization is restricted to the $connect route only",
+        400,
+    )
+    keyed = make_sockets()
+    keyed.route("$connect", None, ApiKeyRequired=True)
+    keyed.deploy()
+    with pytest.raises(Refused) as error:
+        keyed.connect()
+    assert error.value.status == 500
+
+
+def test_signed_handshakes(make_sockets: Callable[..., SocketApi], function: str) -> None:
+    api = make_sockets()
+    api.route("$connect", None, AuthorizationType="AWS_IAM")
+    api.route("$default", function, answers=True)
+    api.deploy()
+    with pytest.raises(Refused) as error:
+        api.connect()
+    assert error.value.status == 403
+    described = api.platform.described
+    signed = AWSRequest("GET", f"{api.platform.endpoint}/_aws/execute-api/{api.id}/v1")
+    SigV4Auth(Credentials(described["access_key_id"], described["secret_access_key"]), "execute-api", REGION).add_auth(signed)
+    client = api.connect(headers=dict(signed.headers))
+    client.send("x")
+    assert client.json()["requestContext"]["eventType"] == "MESSAGE"
 
 
 def test_a_stopping_platform_says_so(fresh_platform: Callable[..., RunningPlatform]) -> None:

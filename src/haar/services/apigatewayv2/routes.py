@@ -66,6 +66,11 @@ def check(draft: Draft, route: Doc) -> None:
     if wanted is not None and (authorizer is None or authorizer["AuthorizerType"] != wanted):
         needs = f"Setting the authorization type to {kind} requires a valid {wanted} authorizer."
         raise errors.bad_request(f"Invalid authorizer ID specified. {needs}")
+    socket = draft.api["ProtocolType"] == "WEBSOCKET"
+    if socket and kind != "NONE" and route["RouteKey"] != "$connect":
+        raise errors.bad_request("Currently, authorization is restricted to the $connect route only")
+    if route["ApiKeyRequired"] and not socket:
+        raise errors.bad_request("API keys are not supported for HTTP protocol type")
     if route.get("AuthorizationScopes") and kind != "JWT":
         raise errors.bad_request("Authorization scopes are only supported when the authorization type is JWT")
 

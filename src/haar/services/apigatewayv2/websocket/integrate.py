@@ -106,5 +106,6 @@ def compile_sockets(draft: Draft) -> dict[str, SocketRoute]:
         integration = draft.integrations.get(route.get("Target", "").removeprefix("integrations/"))
         if integration is not None:
             responds = bool(draft.route_responses.get(route["RouteId"])) and route.get("RouteResponseSelectionExpression") == "$default"
-            found[route["RouteKey"]] = SocketRoute(make_endpoint(draft, route, _integration(integration)), responds)
+            run = NotBuilt("(with API keys)") if route["ApiKeyRequired"] else _integration(integration)
+            found[route["RouteKey"]] = SocketRoute(make_endpoint(draft, route, run), responds)
     return found
