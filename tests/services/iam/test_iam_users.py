@@ -150,13 +150,18 @@ def test_when_a_key_was_last_used(iam: Any, user: Any, client: Any) -> None:
     never = iam.get_access_key_last_used(AccessKeyId=key)
     assert never["UserName"] == user.name
     assert never["AccessKeyLastUsed"] == {"ServiceName": "N/A", "Region": "N/A"}
-    user.may("p", statement("iam:ListUsers"))
-    client("iam", region="eu-west-1", **user.keys).list_users(MaxItems=1)
-    end = time.monotonic() + 60
-    while "LastUsedDate" not in (used := iam.get_access_key_last_used(AccessKeyId=key)["AccessKeyLastUsed"]):
-        assert time.monotonic() < end, "use is written within seconds"
-        time.sleep(0.3)
-    assert (used["ServiceName"], used["Region"]) == ("iam", "eu-west-1")
+    user.may("p", statement("iam:ListUsers"), statement("dynamodb:ListTables"))
+    calls = {
+        ("iam", "us-east-1"): lambda keys: client("iam", region="eu-west-1", **keys).list_users(MaxItems=1),  # IAM is there alone
+        ("dynamodb", "eu-west-1"): lambda keys: client("dynamodb", region="eu-west-1", **keys).list_tables(),
+    }
+    for wanted, call in calls.items():
+        call(user.keys)
+        end = time.monotonic() + 60
+        while (used := iam.get_access_key_last_used(AccessKeyId=key)["AccessKeyLastUsed"])["ServiceName"] != wanted[0]:
+            assert time.monotonic() < end, "use is written within seconds"
+            time.sleep(0.3)
+        assert used["Region"] == wanted[1] and "LastUsedDate" in used
 
 
 def test_tags_of_a_user(iam: Any, name: str) -> None:
