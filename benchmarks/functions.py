@@ -18,8 +18,8 @@ RUNTIMES = {
     "Python": ("python3.12", "app.handler", {"app.py": "def handler(event, context):\n    return event\n"}),
     "Node": ("nodejs20.x", "index.handler", {"index.mjs": "export const handler = async (event) => event\n"}),
 }
-MEMORY_MB = 1769
-"""A whole core, as on AWS: with less, haar's functions get a share of one, which ministack's do not."""
+MEMORY_MB = 256
+"""Sixteen of them fit into a small machine's memory."""
 WARM_CALLS = 500
 COLD_STARTS = 20
 
