@@ -59,6 +59,8 @@ class Server:
         self.held_much = False
         """Whether there have been so many that their memory is worth giving back."""
         self._date = ("", 0)
+        self._arrived: list[tuple[Connection, Request, bool, bool]] = []
+        self._unsent: list[Connection] = []
         self._empty: asyncio.Event | None = None
         self.closing = False
 
@@ -99,6 +101,32 @@ class Server:
             connection.abort()
         if self._sweeper is not None:
             self._sweeper.cancel()
+
+    def answer_soon(self, connection: "Connection", request: Request, keep: bool, old: bool) -> None:
+        """Has the request answered once all that have arrived in this turn of the loop are read.
+
+        Reading all, then answering all, then sending all keeps the kernel's code out from among ours: both are faster by more than a third.
+        """
+        if not self._arrived:
+            asyncio.get_running_loop().call_soon(self._answer_all)
+        self._arrived.append((connection, request, keep, old))
+
+    def _answer_all(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        for connection, request, keep, old in arrived:
+            connection.answer(request, keep, old)
+        self._send_all()
+
+    def send_soon(self, connection: "Connection") -> None:
+        """Has the connection's answers sent at the end of this turn of the loop, with those of the others that are ready."""
+        if not self._unsent and not self._arrived:
+            asyncio.get_running_loop().call_soon(self._send_all)
+        self._unsent.append(connection)
+
+    def _send_all(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for connection in unsent:
+            connection.push()
 
     def date_header(self) -> str:
         second = int(self.clock.now())
@@ -153,7 +181,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_arriving", "_body", "_busy", "_early", "_head_size", "_held", "_lingering", "_pairs", "_resume", "_server", "_since", "_size",
-        "_taken", "_transport", "_url", "_waiting", "client", "closing", "environment", "parser", "secure",
+        "_taken", "_transport", "_unsent", "_url", "_waiting", "client", "closing", "environment", "parser", "secure",
     )  # fmt: skip
 
     def __init__(self, server: Server, environment: str | None) -> None:
@@ -161,6 +189,7 @@ class Connection(asyncio.Protocol):
         self.environment = environment
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[tuple[Request, bool, bool]] = deque()
+        self._unsent: list[bytes] = []
         self._busy = False
         self._resume: asyncio.Event | None = None
         self._since = 0.0
@@ -227,6 +256,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """A half-closed client still gets its answers: the connection goes when they are written."""
         self.closing = True
+        self.push()
         return self._taken is None and (self._busy or bool(self._waiting))
 
     def pause_writing(self) -> None:
@@ -268,7 +298,7 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         for name, value in self._pairs:
             if len(name) == 6 and name.lower() == b"expect" and value.lower() == b"100-continue" and self._transport is not None:
-                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
             elif len(name) == 14 and name.lower() == b"content-length" and value.isdigit() and int(value) > MAX_BODY:
                 raise _TooLarge(413, "Request must be smaller than 70167211 bytes")
 
@@ -313,11 +343,12 @@ class Connection(asyncio.Protocol):
             if len(self._waiting) >= MAX_WAITING and self._transport is not None:
                 self._transport.pause_reading()
         else:
-            self._answer(request, keep, old)
+            self._busy = True
+            self._server.answer_soon(self, request, keep, old)
 
     # answering
 
-    def _answer(self, request: Request, keep: bool, old: bool) -> None:
+    def answer(self, request: Request, keep: bool, old: bool) -> None:
         """`old` is HTTP/1.0: it must be told that the connection stays, and knows no chunks."""
         self._busy = True
         drive(self._server.handler(request), lambda response, error: self._answered(request, keep, old, response, error))
@@ -346,7 +377,7 @@ class Connection(asyncio.Protocol):
         """The connection speaks another protocol from now on; it counts as busy until it is gone."""
         assert self._transport is not None
         self._taken = taken
-        self._transport.write(("".join(self._head(response, True)) + "\r\n").encode("latin-1", "replace"))
+        self._send(("".join(self._head(response, True)) + "\r\n").encode("latin-1", "replace"))
         taken.connected(self._transport)
         if self._early:
             early, self._early = self._early, b""
@@ -365,8 +396,12 @@ class Connection(asyncio.Protocol):
             body = b""
         if request is not None and request.method == "HEAD":
             body = b""
-        assert self._transport is not None
-        self._transport.write("".join(head).encode("latin-1", "replace") + body)
+        data = "".join(head).encode("latin-1", "replace") + body
+        if keep:
+            self._unsent.append(data)
+            self._server.send_soon(self)
+        else:
+            self._send(data)
 
     def _head(self, response: Response, keep: bool) -> list[str]:
         status = response.status
@@ -408,7 +443,15 @@ class Connection(asyncio.Protocol):
 
     def _send(self, data: bytes) -> None:
         if self._transport is not None:
+            self.push()
             self._transport.write(data)
+
+    def push(self) -> None:
+        """Writes the answers that wait for the end of the turn."""
+        if self._unsent:
+            data, self._unsent = self._unsent, []
+            if self._transport is not None:
+                self._transport.write(data[0] if len(data) == 1 else b"".join(data))
 
     def _next(self, keep: bool) -> None:
         self._busy = False
@@ -419,9 +462,10 @@ class Connection(asyncio.Protocol):
             request, keep_next, old = self._waiting.popleft()
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
-            asyncio.get_running_loop().call_soon(self._answer, request, keep_next, old)
+            asyncio.get_running_loop().call_soon(self.answer, request, keep_next, old)
             self._busy = True
         elif not keep and self._transport is not None:
+            self.push()
             self._transport.close()
 
     def _refuse(self, status: int, message: str) -> None:
@@ -452,6 +496,7 @@ class Connection(asyncio.Protocol):
         if self._taken is not None:
             self._taken.shutdown()
         elif not self._busy and self._transport is not None:
+            self.push()
             self._transport.close()
 
     def abort(self) -> None:
