@@ -123,6 +123,7 @@ def assert_all_agrees(client: Any, known: list[dict[int, int | None]], writers: 
     assert all(index["ItemCount"] == len(items) for index in described["GlobalSecondaryIndexes"])
 
 
+@pytest.mark.timeout(1200)  # CI asks for many rounds
 def test_kills_lose_nothing_and_tear_nothing(fresh_platform):
     running = fresh_platform()
     make_tables(running.client("dynamodb"))
