@@ -4,6 +4,7 @@ PYTHON ?= $(shell test -x /usr/bin/python3 && /usr/bin/python3 -c 'import sys, v
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_RUNTIME := src/haar/execution/runtimes/node
+ON_POSTGRESQL := tests/services/dynamodb tests/services/dynamodbstreams
 DEBIAN := bubblewrap passt python3-venv nodejs npm
 
 .PHONY: help install start test lint docs bench acceptance clean
@@ -39,7 +40,8 @@ lint: $(VENV)/.installed-dev
 # What failed is run once more by itself, so that a busy machine is told apart from a bug; what fails again fails.
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q || $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
-	HAAR_TEST_STORE=postgresql $(BIN)/python -m pytest -n 2 --dist loadfile -q tests/services/dynamodb tests/services/dynamodbstreams
+	HAAR_TEST_STORE=postgresql $(BIN)/python -m pytest -n 2 --dist loadfile -q $(ON_POSTGRESQL) \
+	|| HAAR_TEST_STORE=postgresql $(BIN)/python -m pytest -q $(ON_POSTGRESQL) --last-failed --last-failed-no-failures none
 	$(MAKE) acceptance
 
 acceptance: $(VENV)/.installed-dev
