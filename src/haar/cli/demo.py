@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from haar.cli.clients import client
 from haar.cli.env import describe
 from haar.cli.say import complain, say
 
@@ -60,15 +61,9 @@ class Demonstration:
     """Makes the demo with the AWS SDK, as any client would."""
 
     def __init__(self, described: dict[str, Any]) -> None:
-        import boto3  # takes half a second: only here
-
         self.described = described
-        session = boto3.Session(described["access_key_id"], described["secret_access_key"], region_name=described["region"])
-
-        def client(service: str) -> Any:
-            return session.client(service, endpoint_url=described["endpoint"])  # type: ignore[call-overload]
-
-        self.dynamodb, self.iam, self.functions, self.gateway = map(client, ("dynamodb", "iam", "lambda", "apigateway"))
+        names = ("dynamodb", "iam", "lambda", "apigateway")
+        self.dynamodb, self.iam, self.functions, self.gateway = (client(described, name) for name in names)
 
     def make(self) -> None:
         region, account = self.described["region"], self.described["account"]

@@ -105,7 +105,7 @@ class Server:
     def answer_soon(self, connection: "Connection", request: Request, keep: bool, old: bool) -> None:
         """Has the request answered once all that have arrived in this turn of the loop are read.
 
-        Reading all, then answering all, then sending all keeps the kernel's code out from among ours: both are faster by more than a third.
+        Reading all, then answering all, then sending all keeps the kernel's code out from among ours: a third more GetItem a second and up.
         """
         if not self._arrived:
             asyncio.get_running_loop().call_soon(self._answer_all)
@@ -114,7 +114,11 @@ class Server:
     def _answer_all(self) -> None:
         arrived, self._arrived = self._arrived, []
         for connection, request, keep, old in arrived:
-            connection.answer(request, keep, old)
+            try:
+                connection.answer(request, keep, old)
+            except Exception:  # the others that have arrived with it are answered all the same
+                log.exception("answering %s %s", request.method, request.path)
+                connection.abort()
         self._send_all()
 
     def send_soon(self, connection: "Connection") -> None:
@@ -450,7 +454,7 @@ class Connection(asyncio.Protocol):
         """Writes the answers that wait for the end of the turn."""
         if self._unsent:
             data, self._unsent = self._unsent, []
-            if self._transport is not None:
+            if self._transport is not None and not self._transport.is_closing():
                 self._transport.write(data[0] if len(data) == 1 else b"".join(data))
 
     def _next(self, keep: bool) -> None:

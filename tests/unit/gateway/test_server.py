@@ -1,6 +1,7 @@
 """The HTTP server, by raw sockets: framing, order, bounds and bad clients."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -27,6 +28,8 @@ async def echo(request: Request) -> Response:
     if request.path == "/fail-later":
         await asyncio.sleep(0)
         raise RuntimeError("a bug")
+    if request.path == "/unsendable":
+        return Response(200, [("X-Number", 5)])  # type: ignore[list-item]
     if request.path == "/none":
         return Response(204)
     if request.path == "/split":
@@ -275,3 +278,16 @@ async def test_memory_is_given_back_after_much(monkeypatch: pytest.MonkeyPatch) 
     assert not server.held_much
     writer.close()
     await server.stop(1)
+
+
+async def test_an_answer_that_cannot_be_sent_hurts_nobody_else(served: tuple[Server, int]) -> None:
+    pairs = [await asyncio.open_connection("127.0.0.1", served[1]) for _ in range(8)]
+    for number, (_, writer) in enumerate(pairs):  # written without a pause: they arrive together
+        path = b"/unsendable" if number == 0 else b"/last"
+        writer.write(b"GET %b HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" % path)
+    answers = [await asyncio.wait_for(reader.read(), 20) for reader, _ in pairs[1:]]
+    assert all(b"GET /last" in answer for answer in answers)
+    with contextlib.suppress(ConnectionResetError):
+        assert await asyncio.wait_for(pairs[0][0].read(), 20) == b""
+    for _, writer in pairs:
+        writer.close()
