@@ -7,17 +7,20 @@ from haar.services.apigateway.dataplane.authorizers import Verdict, decide, read
 from haar.services.apigateway.dataplane.call import parse_query, request_time
 from haar.services.apigateway.dataplane.client import Unreachable, fetch
 from haar.services.apigateway.dataplane.compile import extended_id, trace_id
-from haar.services.apigateway.dataplane.domains import MAPPING
+from haar.services.apigateway.dataplane.domains import MAPPING, truststore
 from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, VARIABLE, role_caller, within
 from haar.services.apigateway.dataplane.keys import Buckets
 from haar.services.apigateway.dataplane.logs import AccessLog
 from haar.services.apigateway.dataplane.route import Address, OtherPlane, api_route
-from haar.services.apigateway.demands import arn, pass_role
+from haar.services.apigateway.demands import arn, pass_role, passing
 from haar.services.apigateway.domains import create_domain_name, delete_domain_name, get_domain_names, update_domain_name
 from haar.services.apigateway.domains import find as find_domain
 from haar.services.apigateway.models import check_schema
+from haar.services.apigateway.openapi.document import Document
+from haar.services.apigateway.openapi.document import parse as parse_definition
 from haar.services.apigateway.records import DOMAINS, LIVE, docs, get_doc, load_api, put_doc
 from haar.services.apigateway.tags import check_tags
+from haar.services.apigateway.truststores import describe as describe_certificate
 
 __all__ = [
     "DOMAINS",
@@ -29,6 +32,7 @@ __all__ = [
     "AccessLog",
     "Address",
     "Buckets",
+    "Document",
     "OtherPlane",
     "Refused",
     "Unreachable",
@@ -40,6 +44,7 @@ __all__ = [
     "create_domain_name",
     "decide",
     "delete_domain_name",
+    "describe_certificate",
     "docs",
     "extended_id",
     "fetch",
@@ -48,14 +53,17 @@ __all__ = [
     "get_domain_names",
     "jsonpath",
     "load_api",
+    "parse_definition",
     "parse_query",
     "pass_role",
+    "passing",
     "put_doc",
     "read_verdict",
     "request_time",
     "role_caller",
     "signed",
     "trace_id",
+    "truststore",
     "update_domain_name",
     "within",
 ]

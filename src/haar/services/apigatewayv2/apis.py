@@ -52,7 +52,7 @@ async def show(ctx: Context, api: Doc) -> Doc:
     return api | {"ApiEndpoint": url}
 
 
-def _check(api: Doc) -> None:
+def check(api: Doc) -> None:
     expression = api.get("RouteSelectionExpression", "")
     if api["ProtocolType"] == "HTTP":
         if ALIASES.get(expression, expression) != REQUEST:
@@ -77,7 +77,7 @@ def _check_cors(cors: Doc) -> None:
             raise errors.bad_request(f"Invalid origin value specified in CORS configuration: {origin}")
 
 
-def _new(ctx: Context, input: Input) -> Doc:
+def new_api(ctx: Context, input: Input) -> Doc:
     protocol = input["ProtocolType"]
     api: Doc = {
         "ApiId": ctx.host.ids.text(10),
@@ -92,7 +92,7 @@ def _new(ctx: Context, input: Input) -> Doc:
         api["RouteSelectionExpression"] = REQUEST
     api |= given(input, *MEMBERS)
     api["RouteSelectionExpression"] = ALIASES.get(api.get("RouteSelectionExpression", ""), api.get("RouteSelectionExpression", ""))
-    _check(api)
+    check(api)
     if protocol != "HTTP" and ("Target" in input or "RouteKey" in input):
         raise errors.bad_request("Quick create is only supported for HTTP protocol type")
     return api
@@ -122,7 +122,7 @@ def _quick(draft: Draft, input: Input, ids: tuple[str, str]) -> None:
 
 @service.operation("CreateApi", on("POST", "/apis", pass_role("CredentialsArn")))
 async def create_api(ctx: Context, input: Input) -> Output:
-    draft = Draft(ctx.region, _new(ctx, input))
+    draft = Draft(ctx.region, new_api(ctx, input))
     if input.get("RouteKey") and not input.get("Target"):
         raise errors.bad_request("Target is required when routeKey is specified")
     quick = bool(input.get("Target"))
@@ -139,7 +139,7 @@ async def put_new(ctx: Context, draft: Draft, *, quick: bool) -> Doc:
         if len(await tx.range(INDEX, ctx.region.encode(), limit=MAX_APIS)) >= MAX_APIS:
             raise errors.too_many("Maximum number of APIs has been reached")
         put_draft(tx, draft)
-        _put_live(tx, draft)
+        put_live(tx, draft)
         tx.put(INDEX, ctx.region.encode(), draft.api["ApiId"].encode(), b"")
         if quick:
             _put_default(tx, draft, new)
@@ -154,7 +154,7 @@ def _put_default(tx: Transaction, draft: Draft, new: Fresh) -> None:
     put_doc(tx, LIVE, draft.api["ApiId"], "stage/$default", deployed(stage, new))
 
 
-def _put_live(tx: Transaction, draft: Draft) -> None:
+def put_live(tx: Transaction, draft: Draft) -> None:
     """What the data plane must know of an API before it knows the stage."""
     api = draft.api
     head = {"Region": draft.region, "ProtocolType": api["ProtocolType"], "Disabled": api["DisableExecuteApiEndpoint"]}
@@ -193,11 +193,11 @@ async def update_api(ctx: Context, input: Input) -> Output:
         draft.api |= given(input, *MEMBERS)
         expression = draft.api["RouteSelectionExpression"]
         draft.api["RouteSelectionExpression"] = ALIASES.get(expression, expression)
-        _check(draft.api)
+        check(draft.api)
         if any(member in input for member in ("Target", "RouteKey", "CredentialsArn")):
             _change_quick(draft, input)
         put_draft(tx, draft)
-        _put_live(tx, draft)
+        put_live(tx, draft)
         await deploy_automatically(tx, draft, new)
         return draft.api
 

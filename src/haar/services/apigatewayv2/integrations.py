@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from haar.services.apigateway import public as rest
-from haar.services.apigatewayv2 import errors
+from haar.services.apigatewayv2 import errors, subtypes
 from haar.services.apigatewayv2.demands import on, pass_role
 from haar.services.apigatewayv2.face import service
 from haar.services.apigatewayv2.mappings import check_request, check_response
@@ -46,7 +46,9 @@ def complete(draft: Draft, integration: Doc) -> Doc:
 
 def _http(integration: Doc, kind: str) -> Doc:
     if kind not in ("AWS_PROXY", "HTTP_PROXY"):
-        raise errors.bad_request(f"{kind} integrations are not supported for HTTP protocol type.")
+        raise errors.bad_request(
+            "Currently, an API with a protocol type of HTTP may only be associated with proxy integrations (AWS_PROXY, HTTP_PROXY)"
+        )
     integration = dict[str, Any](PayloadFormatVersion="1.0") | integration
     uri, version = integration.get("IntegrationUri", ""), integration["PayloadFormatVersion"]
     allowed = ("1.0", "2.0") if kind == "AWS_PROXY" and "IntegrationSubtype" not in integration else ("1.0",)
@@ -61,8 +63,10 @@ def _http(integration: Doc, kind: str) -> Doc:
         integration = dict[str, Any](IntegrationMethod="POST") | integration
         if function_of(uri) is None and not uri.startswith("${stageVariables."):
             raise errors.bad_request("Invalid function ARN or invalid uri")
-    elif "CredentialsArn" not in integration:
-        raise errors.bad_request("CredentialsArn is required for AWS service integrations")
+    else:
+        if "CredentialsArn" not in integration:
+            raise errors.bad_request("CredentialsArn is required for AWS service integrations")
+        subtypes.check(integration)
     if "IntegrationSubtype" not in integration:
         check_request(integration.get("RequestParameters", {}))
     check_response(integration.get("ResponseParameters", {}))

@@ -10,6 +10,7 @@ the space that its cache watches. Records have AWS's own member names, so that w
                          api id, `deployment/ID`         a deployment, as the API shows it
                          api id, `snapshot/ID`           the draft of that deployment
     apigatewayv2.index   region, api id                  which APIs a region has
+    apigatewayv2.links   region, `link/ID`               a VPC link
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,7 @@ from haar.store.contract import Reader, Transaction
 DRAFTS = "apigatewayv2.drafts"
 LIVE = "apigatewayv2.live"
 INDEX = "apigatewayv2.index"
+LINKS = "apigatewayv2.links"
 AUTOMATIC = "Automatic deployment triggered by changes to the Api configuration"
 
 T = TypeVar("T")

@@ -1,51 +1,69 @@
-"""Tags of APIs and stages."""
+"""Tags of APIs, stages and VPC links."""
+
+from typing import NamedTuple
 
 from haar.services.apigateway.public import check_tags, get_doc, put_doc
 from haar.services.apigatewayv2 import errors
 from haar.services.apigatewayv2.demands import on
 from haar.services.apigatewayv2.face import service
-from haar.services.apigatewayv2.records import LIVE, Doc, Draft, load_draft, no_api, put_draft
+from haar.services.apigatewayv2.records import DRAFTS, LINKS, LIVE, Doc, Draft, load_draft, no_api, put_draft
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Reader, Transaction
 
 TAGS = "/tags/{ResourceArn}"
 
 
-def _place(ctx: Context, arn: str) -> tuple[str, str | None]:
-    """The API and, if the ARN is a stage's, the stage. Raises BadRequestException for an ARN of something that has no tags."""
+class _Place(NamedTuple):
+    """What an ARN names: an API, a stage of it, or a VPC link."""
+
+    space: str
+    partition: str
+    sort: str
+
+
+def _place(ctx: Context, arn: str) -> _Place:
+    """Raises BadRequestException for an ARN of something that has no tags."""
     parts = arn.split(":", 5)
     path = parts[5].strip("/").split("/") if len(parts) == 6 and parts[2] == "apigateway" and parts[3] == ctx.region else []
     if len(path) == 2 and path[0] == "apis":
-        return path[1], None
+        return _Place(DRAFTS, path[1], "")
     if len(path) == 4 and path[0] == "apis" and path[2] == "stages":
-        return path[1], path[3]
+        return _Place(LIVE, path[1], f"stage/{path[3]}")
+    if len(path) == 2 and path[0] == "vpclinks":
+        return _Place(LINKS, ctx.region, f"link/{path[1]}")
     raise errors.bad_request(f"Invalid resource ARN: {arn}")
 
 
-async def _tagged(reader: Reader, ctx: Context, api_id: str, stage: str | None) -> tuple[Draft, Doc]:
-    draft = await load_draft(reader, api_id, ctx.region)
+async def _tagged(reader: Reader, ctx: Context, place: _Place) -> tuple[Draft | None, Doc]:
+    """What has the tags; with its draft, if it is an API."""
+    if place.space == LINKS:
+        link = await get_doc(reader, LINKS, place.partition, place.sort)
+        if link is None:
+            raise errors.missing("VpcLink", place.sort.removeprefix("link/"))
+        return None, link
+    draft = await load_draft(reader, place.partition, ctx.region)
     if draft is None:
-        raise no_api(ctx, api_id)
-    if stage is None:
+        raise no_api(ctx, place.partition)
+    if place.space == DRAFTS:
         return draft, draft.api
-    found = await get_doc(reader, LIVE, api_id, f"stage/{stage}")
+    found = await get_doc(reader, LIVE, place.partition, place.sort)
     if found is None:
         raise errors.not_found("Invalid stage identifier specified")
-    return draft, found
+    return None, found
 
 
 async def _write(ctx: Context, arn: str, added: dict[str, str], taken: list[str]) -> None:
-    api_id, stage = _place(ctx, arn)
+    place = _place(ctx, arn)
 
     async def run(tx: Transaction) -> None:
-        draft, doc = await _tagged(tx, ctx, api_id, stage)
+        draft, doc = await _tagged(tx, ctx, place)
         tags = {key: value for key, value in doc.get("Tags", {}).items() if key not in taken} | added
         check_tags(tags)
         doc["Tags"] = tags
-        if stage is None:
+        if draft is not None:
             put_draft(tx, draft)
         else:
-            put_doc(tx, LIVE, api_id, f"stage/{stage}", doc)
+            put_doc(tx, place.space, place.partition, place.sort, doc)
 
     await ctx.store.transact(run)
 
@@ -64,5 +82,4 @@ async def untag_resource(ctx: Context, input: Input) -> Output:
 
 @service.operation("GetTags", on("GET", TAGS))
 async def get_tags(ctx: Context, input: Input) -> Output:
-    api_id, stage = _place(ctx, input["ResourceArn"])
-    return {"Tags": (await _tagged(ctx.store, ctx, api_id, stage))[1].get("Tags", {})}
+    return {"Tags": (await _tagged(ctx.store, ctx, _place(ctx, input["ResourceArn"])))[1].get("Tags", {})}

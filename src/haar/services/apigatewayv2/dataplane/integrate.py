@@ -5,6 +5,7 @@ from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Run
 from haar.services.apigatewayv2.dataplane.endpoints import HttpProxy
 from haar.services.apigatewayv2.dataplane.functions import Function
+from haar.services.apigatewayv2.dataplane.services import Service
 from haar.services.apigatewayv2.records import Doc
 from haar.wire.http import Response
 
@@ -26,5 +27,5 @@ def compile_integration(integration: Doc) -> Run:
             return NotBuilt("VPC_LINK")
         return HttpProxy(integration)
     if "IntegrationSubtype" in integration:
-        return NotBuilt(integration["IntegrationSubtype"])
+        return Service(integration)
     return Function(integration)
