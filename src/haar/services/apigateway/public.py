@@ -1,46 +1,63 @@
 """What HTTP and WebSocket APIs share with REST APIs: addresses, the client of endpoints, invocations, speeds, policies of authorizers."""
 
-from haar.services.apigateway import jsonpath
+from haar.services.apigateway import jsonpath, vtl
 from haar.services.apigateway.dataplane.answers import Refused
 from haar.services.apigateway.dataplane.authorise import signed
 from haar.services.apigateway.dataplane.authorizers import Verdict, decide, read_verdict
+from haar.services.apigateway.dataplane.bodies import schema_validator
 from haar.services.apigateway.dataplane.call import parse_query, request_time
 from haar.services.apigateway.dataplane.client import Unreachable, fetch
 from haar.services.apigateway.dataplane.compile import extended_id, trace_id
 from haar.services.apigateway.dataplane.domains import MAPPING, truststore
 from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, VARIABLE, role_caller, within
-from haar.services.apigateway.dataplane.keys import Buckets
-from haar.services.apigateway.dataplane.logs import AccessLog
+from haar.services.apigateway.dataplane.keys import Buckets, Keys
+from haar.services.apigateway.dataplane.log import shorten
+from haar.services.apigateway.dataplane.logs import AccessLog, LogSink, StageLog
 from haar.services.apigateway.dataplane.route import Address, OtherPlane, api_route
+from haar.services.apigateway.dataplane.services import target as service_target
+from haar.services.apigateway.dataplane.tools import UTIL
+from haar.services.apigateway.dataplane.tools import Input as TemplateInput
+from haar.services.apigateway.dataplane.usage import Usage
 from haar.services.apigateway.demands import arn, pass_role, passing
 from haar.services.apigateway.domains import create_domain_name, delete_domain_name, get_domain_names, update_domain_name
 from haar.services.apigateway.domains import find as find_domain
 from haar.services.apigateway.models import check_schema
 from haar.services.apigateway.openapi.document import Document
 from haar.services.apigateway.openapi.document import parse as parse_definition
+from haar.services.apigateway.patterns import PatternError, compile_pattern
 from haar.services.apigateway.records import DOMAINS, LIVE, docs, get_doc, load_api, put_doc
 from haar.services.apigateway.tags import check_tags
 from haar.services.apigateway.truststores import describe as describe_certificate
+from haar.services.apigateway.vtl.nodes import QUICK_STEPS
 
 __all__ = [
     "DOMAINS",
     "FUNCTION",
     "LIVE",
     "MAPPING",
+    "QUICK_STEPS",
     "SERVICE",
+    "UTIL",
     "VARIABLE",
     "AccessLog",
     "Address",
     "Buckets",
     "Document",
+    "Keys",
+    "LogSink",
     "OtherPlane",
+    "PatternError",
     "Refused",
+    "StageLog",
+    "TemplateInput",
     "Unreachable",
+    "Usage",
     "Verdict",
     "api_route",
     "arn",
     "check_schema",
     "check_tags",
+    "compile_pattern",
     "create_domain_name",
     "decide",
     "delete_domain_name",
@@ -61,9 +78,13 @@ __all__ = [
     "read_verdict",
     "request_time",
     "role_caller",
+    "schema_validator",
+    "service_target",
+    "shorten",
     "signed",
     "trace_id",
     "truststore",
     "update_domain_name",
+    "vtl",
     "within",
 ]

@@ -28,6 +28,8 @@ from haar.store.contract import Reader, Transaction
 
 DRAFTS = "apigateway.drafts"
 LIVE = "apigateway.live"
+OTHER_LIVE = "apigatewayv2.live"
+"""Where HTTP and WebSocket APIs keep the same: stages of the latter may be in usage plans."""
 INDEX = "apigateway.index"
 ACCOUNT = "apigateway.account"
 DOMAINS = "apigateway.domains"

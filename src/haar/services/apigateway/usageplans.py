@@ -8,7 +8,7 @@ from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
 from haar.services.apigateway.pages import page
 from haar.services.apigateway.patch import Rules, Value, apply, integer, number, one_of, text_or_none, unescape
-from haar.services.apigateway.records import ACCOUNT, LIVE, Doc, docs, get_doc, load_draft, put_doc
+from haar.services.apigateway.records import ACCOUNT, LIVE, OTHER_LIVE, Doc, docs, get_doc, load_draft, put_doc
 from haar.services.apigateway.tags import check_tags
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Reader, Transaction
@@ -34,6 +34,16 @@ def show(plan: Doc, *, whole: bool = False) -> Doc:
     return plan | {"tags": plan.get("tags", {})} if whole else plan
 
 
+async def _is_stage(reader: Reader, region: str, api_id: str, name: str) -> bool:
+    """Whether a plan may be for it: a stage of a REST API, or of a WebSocket API."""
+    if await load_draft(reader, api_id, region):
+        return await get_doc(reader, LIVE, api_id, f"stage/{name}") is not None
+    head = await get_doc(reader, OTHER_LIVE, api_id, "api")
+    if head is None or (head["Region"], head["ProtocolType"]) != (region, "WEBSOCKET"):
+        return False
+    return await get_doc(reader, OTHER_LIVE, api_id, f"stage/{name}") is not None
+
+
 async def _check(reader: Reader, region: str, plan: Doc) -> None:
     if not plan.get("name"):
         raise errors.bad_request("Usage plan name is required")
@@ -44,8 +54,7 @@ async def _check(reader: Reader, region: str, plan: Doc) -> None:
         quota.setdefault("offset", 0)
     for stage in plan.get("apiStages", ()):
         api_id, name = stage.get("apiId", ""), stage.get("stage", "")
-        known = await load_draft(reader, api_id, region) and await get_doc(reader, LIVE, api_id, f"stage/{name}")
-        if not known:
+        if not await _is_stage(reader, region, api_id, name):
             raise errors.not_found(f"API Stage not found: {api_id}:{name}")
 
 

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-mapping
 import base64
 import binascii
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote_plus, unquote_plus
 
 import orjson
@@ -28,10 +28,25 @@ def parse_body(body: str) -> Any:
         return body
 
 
+class Asked(Protocol):
+    """What `$input.params` looks into: a REST API's call, or a WebSocket API's."""
+
+    @property
+    def path_parameters(self) -> Mapping[str, str]: ...
+
+    @property
+    def query(self) -> Mapping[str, list[str]]: ...
+
+    @property
+    def headers(self) -> Mapping[str, list[str]]: ...
+
+    def header(self, name: str) -> str | None: ...
+
+
 class Input:
     """`$input` of one template."""
 
-    def __init__(self, call: Call, body: str) -> None:
+    def __init__(self, call: Asked, body: str) -> None:
         self._call = call
         self._body = body
         self._document: Any = NOTHING
