@@ -19,6 +19,16 @@ class ConfigError(ValueError):
 class Config:
     host: str = "127.0.0.1"
     port: int = 4566
+    https_port: int = -1
+    """The port for HTTPS; 0 takes a free one, -1 is none."""
+    tls_certificate: str = ""
+    """A file with a certificate and its chain (PEM) for HTTPS, for the names in it; others have the local authority's (`haar cert`)."""
+    tls_key: str = ""
+    """The file with its key, when that is not in the same one."""
+    truststores: str = ""
+    """A directory that stands for S3 where a custom domain names its truststore: `s3://bucket/key` is the file `bucket/key` in it."""
+    jwks: str = ""
+    """Where the keys of user pools are that Cognito authorizers name: `ID=URL of a JWKS`, comma separated; the id `*` is all others."""
     data: Path = Path("data")
     """The directory that holds everything that haar keeps."""
     store: str = ""
@@ -31,6 +41,8 @@ class Config:
     """How functions are isolated. `none` runs them as plain processes: for hosts without namespaces."""
     egress: Literal["on", "off"] = "off"
     """Whether functions reach the internet (through pasta)."""
+    registry_auth: str = ""
+    """A file of credentials for the registries of container images (as `skopeo login` and `docker login` write); empty is none."""
     memory_mb: int = 0
     """Memory for all functions together in MB; 0 is three quarters of the host's."""
     retry_seconds: float = 60.0
@@ -91,5 +103,7 @@ def _check(config: Config) -> None:
         raise ConfigError(f"egress: {config.egress!r} is neither on nor off")
     if not 0 <= config.port <= 65535:
         raise ConfigError(f"port: {config.port} is not a port")
+    if not -1 <= config.https_port <= 65535:
+        raise ConfigError(f"https_port: {config.https_port} is not a port (-1 is none)")
     if config.store and not config.store.startswith(("postgresql://", "postgres://")):
         raise ConfigError(f"store: {config.store!r} is not a postgresql:// address (leave it empty for SQLite in the data directory)")

@@ -13,6 +13,8 @@ from haar.clock import Ids
 from haar.config import Config
 from haar.execution import cgroups, egress, processes, runtimes
 from haar.execution.contract import Unavailable
+from haar.execution.images import Image
+from haar.execution.imagetree import HOST
 from haar.execution.package import Tree, link_tree
 from haar.execution.python_packages import prepare_python
 from haar.execution.runtimes import Runtime
@@ -90,6 +92,8 @@ class Wanted:
     code: Tree | None = None
     """None: it is put in later (`fill`), and so are layers."""
     layers: Tree | None = None
+    image: Image | None = None
+    """A container image, as the function overrides it: instead of code and layers."""
     sdk: bool = False
     """Whether boto3 is imported while the runtime waits."""
 
@@ -193,8 +197,12 @@ class Boxes:
             kind = "python+sdk"
         mounts = self._mounts(wanted, directory)
         if self._bubblewrap is not None:
-            program = python_command(kind, self.port, runtime_command(runtime, "/var/runtime", wanted.memory_mb))
-            argv = self._bubblewrap.command(program, slot, OPTIONS)
+            if (image := wanted.image) is not None:
+                entry = [image.working_directory, *image.entry_point, *image.command]
+                program = python_command("image", self.port, entry, f"/{HOST}/rapid/start.py")
+            else:
+                program = python_command(kind, self.port, runtime_command(runtime, "/var/runtime", wanted.memory_mb))
+            argv = self._bubblewrap.command(program, slot, OPTIONS, image=image is not None)
             options = self._bubblewrap.options(mounts, ephemeral_mb=wanted.ephemeral_mb, slot=slot, filter_fd=FILTER)
             variables = {
                 "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{RUNTIME_API_PORT}",
@@ -203,6 +211,8 @@ class Boxes:
                 "LAMBDA_RUNTIME_DIR": "/var/runtime",
             }
             return Inner(argv, {}, variables, files=[options, self._bubblewrap.filter])
+        if wanted.image is not None:
+            raise Unavailable("container images need the sandbox: start haar without --sandbox none")
         sockets = [_loopback(), _loopback()]
         command = runtime_command(runtime, str(mounts.runtime), wanted.memory_mb)
         outer = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "TZ": ":UTC"}
@@ -221,6 +231,8 @@ class Boxes:
 
     def _mounts(self, wanted: Wanted, directory: Path) -> Mounts:
         runtime = runtimes.NODE if wanted.runtime.kind == "node" else self._python
+        if wanted.image is not None:
+            return Mounts(directory, runtime, image=wanted.image.root)
         if wanted.code is not None:
             return Mounts(wanted.code.path, runtime, wanted.layers.path if wanted.layers is not None else None)
         for name in ("task", "opt"):

@@ -3,7 +3,10 @@
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from haar.execution.images import Images
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,12 @@ class FunctionSpec:
     log_group: str = ""
     log_format: Literal["Text", "JSON"] = "Text"
     reserved_concurrency: int | None = None
+    image: str = ""
+    """The ImageUri of a container image; then `code_sha256` is the digest of its manifest in hexadecimal digits."""
+    entry_point: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    working_directory: str = ""
+    """These three instead of what the image says, where they are set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,11 @@ class Sink(Protocol):
 
 
 class Executor(Protocol):
+    @property
+    def images(self) -> "Images":
+        """The container images of functions."""
+        ...
+
     async def start(self) -> None: ...
 
     async def stop(self) -> None:

@@ -99,7 +99,8 @@ class Environment:
         self.expires = keys.expires
         self._began = time.perf_counter()
         self._writer.begin()
-        self._writer.add(report.init_start(self.spec, self._runtime, self._clock.now()))
+        if line := report.init_start(self.spec, self._runtime, self._clock.now()):
+            self._writer.add(line)
         if not self._boxes.isolated:
             self._writer.add("haar: nothing isolates this function from the host: haar runs with --sandbox none\n")
         if self._runtime.note:
@@ -231,7 +232,7 @@ class Environment:
         if self._ready.done():
             return
         kind = posted.headers.get("lambda-runtime-function-error-type", "Runtime.Unknown")
-        if kind == "Runtime.InvalidEntrypoint":  # start.py's own, in words only
+        if kind in ("Runtime.InvalidEntrypoint", "Runtime.InvalidWorkingDir"):  # start.py's own, in words only
             self._fail(Fault(kind, b"", posted.body.decode("utf-8", "replace")))
         else:
             self._fail(Fault(kind, bytes(posted.body)))

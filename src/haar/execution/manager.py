@@ -17,11 +17,11 @@ from haar.execution import cgroups, probe, runtimes
 from haar.execution.box import Box, Boxes, Wanted
 from haar.execution.contract import FunctionSpec, InvocationResult, SessionKeys, Sink, Surroundings, Throttled, Unavailable
 from haar.execution.environment import INIT_SECONDS, RENEW_SECONDS, Environment
+from haar.execution.images import BadImage, Images
 from haar.execution.output import LogWriter, stream_name
-from haar.execution.package import BadPackage, Packages, Tree
+from haar.execution.package import BadPackage, Packages
 from haar.execution.provisioned import Provisioned
 from haar.execution.runtime_api import Event
-from haar.execution.runtimes import Runtime
 from haar.execution.spawner import Spawner
 from haar.execution.standby import Standby
 from haar.execution.variables import variables
@@ -75,6 +75,7 @@ class Manager:
         self._token = ids.text(8)
         self._directory = config.data.resolve() / "run" / f"execution-{self._token}"
         self._packages = Packages(config.data.resolve() / "cache" / "code", surroundings.fetch_code)
+        self.images = Images(config.data.resolve() / "images", auth=config.registry_auth)
         self._budget_mb = cgroups.budget_mb(config.memory_mb)
         self._used_mb = 0
         self._pools: dict[FunctionSpec, Pool] = {}
@@ -95,6 +96,7 @@ class Manager:
         """Makes ready. Where functions cannot run, `invoke` says why; the platform starts all the same."""
         await asyncio.to_thread(clean_directories, self._directory.parent)
         await asyncio.to_thread(self._packages.trim)
+        await asyncio.to_thread(self.images.trim)
         if self._config.sandbox == "bubblewrap":
             self._refused = await probe.refusal()
             if self._refused is not None:
@@ -249,22 +251,21 @@ class Manager:
 
     async def _launch(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
         try:
-            runtime = await asyncio.to_thread(runtimes.resolve, spec.runtime)
-            code, layers, keys = await asyncio.gather(
-                self._packages.code(spec.code_sha256), self._packages.layers(spec.layers), self._surroundings.credentials(spec)
-            )
+            wanted, keys = await asyncio.gather(self._wanted(spec), self._surroundings.credentials(spec))
         except runtimes.UnknownRuntime as error:
             return self._fault(spec, "Runtime.InvalidRuntime", str(error))
         except BadPackage as error:
             return self._fault(spec, "Runtime.InvalidPackage", str(error))
+        except BadImage as error:
+            return self._fault(spec, "Runtime.InvalidImage", f"The image {spec.image} {error}")
         self._reserve(spec.memory_mb)
         pool.starting += 1
         try:
-            environment = await self._start(spec, pool, runtime, code, layers, keys, INIT_SECONDS, "init")
+            environment = await self._start(spec, pool, wanted, keys, INIT_SECONDS, "init")
             if environment.timed_out:  # as on AWS: once more, and the function's own timeout counts
                 environment.end()
                 self._used_mb += spec.memory_mb
-                environment = await self._start(spec, pool, runtime, code, layers, keys, spec.timeout, "invoke")
+                environment = await self._start(spec, pool, wanted, keys, spec.timeout, "invoke")
         except (Unavailable, OSError) as error:
             self._used_mb -= spec.memory_mb
             raise error if isinstance(error, Unavailable) else Unavailable(f"a function cannot be started: {error}") from error
@@ -273,22 +274,31 @@ class Manager:
             self._forget(spec, pool)
         return environment
 
-    async def _start(
-        self, spec: FunctionSpec, pool: Pool, runtime: Runtime, code: Tree, layers: Tree | None, keys: SessionKeys, limit: float, phase: str
-    ) -> Environment:
+    async def _wanted(self, spec: FunctionSpec) -> Wanted:
+        """What the function runs in. Raises UnknownRuntime, BadPackage, BadImage."""
+        if spec.image:
+            image = await self.images.get(spec.code_sha256, spec.image)
+            return Wanted(runtimes.IMAGE, spec.memory_mb, spec.ephemeral_mb, image=image.overridden(spec))
+        runtime = await asyncio.to_thread(runtimes.resolve, spec.runtime)
+        code, layers = await asyncio.gather(self._packages.code(spec.code_sha256), self._packages.layers(spec.layers))
+        return Wanted(runtime, spec.memory_mb, spec.ephemeral_mb, code, layers)
+
+    async def _start(self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys, limit: float, phase: str) -> Environment:
         assert self._boxes is not None
         assert self._standby is not None
         now = self._clock.now()
         stream = stream_name(now, spec.version, self._ids.bytes(16).hex())
-        box: Box | None = await self._standby.take(spec, runtime, code, layers)
+        box: Box | None = None
+        if wanted.code is not None:
+            box = await self._standby.take(spec, wanted.runtime, wanted.code, wanted.layers)
         if box is None:
-            box = await self._boxes.open(Wanted(runtime, spec.memory_mb, spec.ephemeral_mb, code, layers))
-        self._standby.want(runtime, spec.memory_mb)
+            box = await self._boxes.open(wanted)
+        self._standby.want(wanted.runtime, spec.memory_mb)
         writer = LogWriter(spec, stream, self._surroundings, self._clock)
         changed = functools.partial(self._changed, pool)
-        environment = Environment(spec, runtime, box, self._boxes, writer, self._surroundings, self._clock, changed)
+        environment = Environment(spec, wanted.runtime, box, self._boxes, writer, self._surroundings, self._clock, changed)
         pool.all.add(environment)
-        told = variables(spec, runtime, keys, stream)
+        told = variables(spec, wanted.runtime, keys, stream, wanted.image.environment if wanted.image is not None else None)
         if not self._spare(environment):
             told["AWS_LAMBDA_INITIALIZATION_TYPE"] = "provisioned-concurrency"
         await environment.initialise(told, keys, limit, phase)

@@ -30,6 +30,9 @@ class Figures:
 
 
 def init_start(spec: FunctionSpec, runtime: Runtime, now: float) -> str:
+    """Empty for a container image: its runtime is its own."""
+    if runtime.kind == "image":
+        return ""
     version = f"{spec.runtime.rstrip('.x')}.haar" if runtime.kind == "provided" else f"{runtime.kind}:{runtime.version}.haar"
     arn = f"arn:aws:lambda:{spec.region}::runtime:{hashlib.sha256(version.encode()).hexdigest()}"
     if spec.log_format == "JSON":

@@ -8,23 +8,25 @@ privileges, no network but the environment's own loopback, and a system call fil
 
 import os
 import shutil
+import struct
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from haar.execution import runtimes, seccomp
+from haar.execution.imagetree import DEVICES, HOST, devices, has
 
 FIRST_UID, UIDS = 61184, 1000
 """systemd's range of ids for dynamic users: nobody else's, and within 16 bits (containers map few ids)."""
 USER, GROUP = 993, 990
 """Who a function is in a user namespace of its own; AWS's sbx_user1051."""
-DEVICES = ("null", "zero", "full", "random", "urandom")
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 FIRST_VARIABLES = {"LD_LIBRARY_PATH": LIBRARY_PATH, "TZ": ":UTC", "LANG": "en_US.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin"}
 """Before the function's own are known. None is secret: command lines can be read by others on the host."""
-FIRST_VARIABLES = {"LD_LIBRARY_PATH": LIBRARY_PATH, "TZ": ":UTC", "LANG": "en_US.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin"}
-"""Before the function's own are known."""
+PT_INTERP = 3
+LOADER_SECONDS = 10.0
 DNS = "169.254.1.1"
 """Where pasta answers for the host's resolver."""
 
@@ -37,6 +39,8 @@ class Mounts:
     """/var/runtime"""
     opt: Path | None = None
     """/opt: the merged layers"""
+    image: Path | None = None
+    """The root of a container image; then there is nothing else."""
 
 
 class Bubblewrap:
@@ -50,18 +54,16 @@ class Bubblewrap:
         self._bwrap = found or "bwrap"
         self._setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
         self._egress = egress
+        self._host = HostPrograms()
         self.filter = seccomp.program()
         """The system call filter for bubblewrap, or empty on an architecture that it is not written for."""
 
     def prepare(self) -> None:
         """Writes the root directory that environments are built on."""
         root = self._root
-        for name in ("usr", "proc", "dev", "tmp", "var/task", "var/runtime", "var/rapid", "opt", "etc"):
+        for name in ("usr", "proc", "tmp", "var/task", "var/runtime", "var/rapid", "opt", "etc"):
             (root / name).mkdir(parents=True, exist_ok=True)
-        for device in DEVICES:
-            (root / "dev" / device).touch()
-        for link, target in {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}.items():
-            (root / "dev" / link).symlink_to(target)
+        devices(root / "dev")
         for name in MERGED:
             host = Path("/") / name
             if host.is_symlink():
@@ -75,18 +77,21 @@ class Bubblewrap:
         (root / "var/node_modules").symlink_to("/opt/nodejs/node_modules")
         shutil.copyfile(runtimes.START, root / "var/rapid/start.py")
         _write_etc(root / "etc", self._egress)
+        self._host.prepare([self._setpriv, str(runtimes.python())])
 
-    def command(self, program: Sequence[str], slot: int, options_fd: int) -> list[str]:
+    def command(self, program: Sequence[str], slot: int, options_fd: int, *, image: bool = False) -> list[str]:
         """The command line that runs `program` in a sandbox whose options are read from a descriptor.
 
         From inside, command lines can be read; the options tell where things are on the host.
-        `slot` tells environments apart that are there at the same time.
+        `slot` tells environments apart that are there at the same time. In an `image`, `program` is run as the host's own.
         """
         first = [self._bwrap, "--args", str(options_fd), "--"]
+        within = self._host.command if image else list
         if self._as_root:
             user = str(FIRST_UID + slot % UIDS)
-            first += [self._setpriv, "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
-        return [*first, *program]
+            setpriv = [self._setpriv, "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+            first += within(setpriv)
+        return [*first, *within(program)]
 
     def options(self, mounts: Mounts, *, ephemeral_mb: int, slot: int, filter_fd: int) -> bytes:
         """bubblewrap's options, each followed by a NUL."""
@@ -98,18 +103,72 @@ class Bubblewrap:
         else:
             chosen += [("--unshare-user",), ("--uid", str(USER)), ("--gid", str(GROUP))]
         chosen.append(("--clearenv",))
-        chosen += [("--setenv", name, value) for name, value in FIRST_VARIABLES.items()]
-        chosen += [("--ro-bind", str(self._root), "/"), ("--ro-bind", "/usr", "/usr")]
-        chosen += [("--ro-bind", str(prefix), str(prefix)) for prefix in self._extra]
+        if mounts.image is not None:
+            chosen += [("--setenv", "TZ", ":UTC"), *self._image(mounts.image)]
+        else:
+            chosen += [("--setenv", name, value) for name, value in FIRST_VARIABLES.items()]
+            chosen += [("--ro-bind", str(self._root), "/"), ("--ro-bind", "/usr", "/usr")]
+            chosen += [("--ro-bind", str(prefix), str(prefix)) for prefix in self._extra]
         chosen += [("--dev-bind", f"/dev/{device}", f"/dev/{device}") for device in DEVICES]
         chosen += [("--proc", "/proc"), ("--perms", "1777"), ("--size", str(ephemeral_mb << 20)), ("--tmpfs", "/tmp")]  # noqa: S108
-        chosen += [("--ro-bind", str(mounts.task), "/var/task"), ("--ro-bind", str(mounts.runtime), "/var/runtime")]
-        if mounts.opt is not None:
-            chosen.append(("--ro-bind", str(mounts.opt), "/opt"))
+        if mounts.image is None:
+            chosen += [("--ro-bind", str(mounts.task), "/var/task"), ("--ro-bind", str(mounts.runtime), "/var/runtime")]
+            if mounts.opt is not None:
+                chosen.append(("--ro-bind", str(mounts.opt), "/opt"))
+            chosen.append(("--chdir", "/var/task"))
         if self.filter:
             chosen.append(("--seccomp", str(filter_fd)))
-        chosen.append(("--chdir", "/var/task"))
         return b"".join(os.fsencode(part) + b"\0" for option in chosen for part in option)
+
+    def _image(self, image: Path) -> list[tuple[str, ...]]:
+        """An image's files as the root, and beside them what the first program is made of."""
+        chosen = [("--ro-bind", str(image), "/"), ("--size", str(1 << 20)), ("--tmpfs", f"/{HOST}"), ("--ro-bind", "/usr", f"/{HOST}/usr")]
+        chosen += [("--ro-bind", str(prefix), f"/{HOST}{prefix}") for prefix in self._extra]
+        chosen += [("--ro-bind", str(self._root / "var/rapid"), f"/{HOST}/rapid"), ("--remount-ro", f"/{HOST}"), ("--chdir", "/")]
+        for name in ("hosts", "resolv.conf"):
+            if has(image, f"etc/{name}"):
+                chosen.append(("--ro-bind", str(self._root / "etc" / name), f"/etc/{name}"))
+        return chosen
+
+
+class HostPrograms:
+    """Runs programs of the host inside an image: with the host's own dynamic loader and libraries, all below /.haar."""
+
+    def __init__(self) -> None:
+        self._loaders: dict[str, list[str]] = {}
+
+    def prepare(self, programs: Sequence[str]) -> None:
+        for program in programs:
+            loader = _loader(Path(program))
+            if loader is None:  # linked statically
+                self._loaders[program] = [_within(Path(program))]
+                continue
+            told = subprocess.run([loader, "--list", program], capture_output=True, text=True, timeout=LOADER_SECONDS, check=False).stdout
+            found = [Path(line.partition("=>")[2].split()[0]) for line in told.splitlines() if "=> /" in line]
+            libraries = dict.fromkeys(_within(path.parent) for path in found)
+            self._loaders[program] = [_within(loader), "--library-path", ":".join(libraries), _within(Path(program))]
+
+    def command(self, command: Sequence[str]) -> list[str]:
+        return [*self._loaders[command[0]], *command[1:]]
+
+
+def _within(path: Path) -> str:
+    """Where a file of the host's is in an image's sandbox."""
+    return f"/{HOST}{path.resolve()}"
+
+
+def _loader(program: Path) -> Path | None:
+    """The dynamic loader that a program names (PT_INTERP of a 64-bit ELF file)."""
+    with program.open("rb") as file:
+        head = file.read(64)
+        table, size, count = struct.unpack_from("<Q", head, 32)[0], *struct.unpack_from("<HH", head, 54)
+        file.seek(table)
+        for _ in range(count):
+            kind, _, at, _, _, length = struct.unpack_from("<IIQQQQ", file.read(size))
+            if kind == PT_INTERP:
+                file.seek(at)
+                return Path(os.fsdecode(file.read(length).rstrip(b"\0")))
+    return None
 
 
 def _prefixes() -> list[Path]:

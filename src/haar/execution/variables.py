@@ -1,5 +1,7 @@
 """The environment variables of a function (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)."""
 
+from collections.abc import Mapping
+
 from haar.execution.contract import FunctionSpec, SessionKeys
 from haar.execution.runtimes import Runtime
 from haar.execution.sandbox import LIBRARY_PATH
@@ -7,8 +9,13 @@ from haar.execution.sandbox import LIBRARY_PATH
 PATH = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"
 
 
-def variables(spec: FunctionSpec, runtime: Runtime, keys: SessionKeys, stream: str) -> dict[str, str]:
-    """All of them; the function's own cannot replace what Lambda reserves. The box adds addresses and directories."""
+def variables(
+    spec: FunctionSpec, runtime: Runtime, keys: SessionKeys, stream: str, image: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """All of them; the function's own cannot replace what Lambda reserves. `image` is what a container image sets.
+
+    The box adds addresses and directories.
+    """
     major = runtime.version.partition(".")[0]
     defaults = {"LANG": "en_US.UTF-8", "TZ": ":UTC", "PATH": PATH, "LD_LIBRARY_PATH": LIBRARY_PATH}
     if runtime.kind == "node":
@@ -18,7 +25,6 @@ def variables(spec: FunctionSpec, runtime: Runtime, keys: SessionKeys, stream: s
     if runtime.kind == "python":
         defaults["PYTHONPATH"] = "/var/runtime"
     reserved = {
-        "_HANDLER": spec.handler,
         "AWS_REGION": spec.region,
         "AWS_DEFAULT_REGION": spec.region,
         "AWS_ACCESS_KEY_ID": keys.access_key_id,
@@ -33,8 +39,11 @@ def variables(spec: FunctionSpec, runtime: Runtime, keys: SessionKeys, stream: s
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
     }
-    if runtime.kind != "provided":
-        reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{spec.runtime}"
     if spec.log_format == "JSON":
         reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+    if image is not None:
+        return {"PATH": PATH, **image, **dict(spec.environment), **reserved}
+    reserved["_HANDLER"] = spec.handler
+    if runtime.kind != "provided":
+        reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{spec.runtime}"
     return {**defaults, **dict(spec.environment), **reserved}

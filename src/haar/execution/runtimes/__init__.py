@@ -25,13 +25,17 @@ class UnknownRuntime(Exception):
 class Runtime:
     """An installed interpreter and what it stands for."""
 
-    kind: Literal["python", "node", "provided"]
+    kind: Literal["python", "node", "provided", "image"]
     version: str
     """What is installed: `3.11`, `20`; empty for `provided`."""
     exact: bool
     """Whether the identifier asked for just this version."""
     note: str = ""
     """What to tell the function's owner when it is not exact."""
+
+
+IMAGE = Runtime("image", "", exact=True)
+"""What a container image runs on: itself."""
 
 
 def resolve(identifier: str) -> Runtime:

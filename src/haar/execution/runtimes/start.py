@@ -6,7 +6,8 @@ Descriptor 3 is a Unix socket to haar. Listening sockets for the Runtime API (90
 environment variables come in, four bytes of length and NAME=VALUE between NULs. KIND says what follows: `python` (or `python+sdk`,
 which imports boto3 while it waits) goes on in this very process, since starting a second interpreter would cost more than the sandbox;
 `node` becomes COMMAND, which reads the variables itself when there are some; and `command` becomes COMMAND with the variables, or the
-package's own `bootstrap`. With PORT 0 haar made the sockets. Runs with -I -S -E: the import of `site` is half of a start.
+package's own `bootstrap`; `image` becomes COMMAND of a container image, in the directory that is its
+first word. With PORT 0 haar made the sockets. Runs with -I -S -E: the import of `site` is half of a start.
 """
 
 import _socket
@@ -160,6 +161,8 @@ def main() -> None:
         kind = "python"
     variables = receive(hand)
     hand.close()
+    if kind == "image":
+        become_image(variables, command[0], command[1:])
     wrapper = variables.get("AWS_LAMBDA_EXEC_WRAPPER")
     if kind == "python" and not wrapper and not needs_own_interpreter(variables):
         become_python(variables, early)
@@ -179,6 +182,26 @@ def main() -> None:
         give_up(variables, "fork/exec " + command[0] + ": " + str(error.strerror).lower())
 
 
+def become_image(variables: "dict[str, str]", directory: str, command: "list[str]") -> None:
+    """The image's entry point, found on the image's PATH."""
+    try:
+        posix.chdir(directory)
+    except OSError as error:
+        give_up(variables, "chdir " + directory + ": " + str(error.strerror).lower(), "Runtime.InvalidWorkingDir")
+    if not command:
+        give_up(variables, "the image has neither an entry point nor a command")
+    program = command[0]
+    if "/" not in program:
+        places = [place + "/" + program for place in variables.get("PATH", "").split(":") if place]
+        program = next((place for place in places if exists(place)), "")
+        if not program:
+            give_up(variables, 'exec: "' + command[0] + '": executable file not found in $PATH')
+    try:
+        posix.execve(program, command, variables)
+    except OSError as error:
+        give_up(variables, "fork/exec " + program + ": " + str(error.strerror).lower())
+
+
 def exists(path: str) -> bool:
     try:
         posix.stat(path)
@@ -187,11 +210,11 @@ def exists(path: str) -> bool:
     return True
 
 
-def give_up(variables: "dict[str, str]", message: str) -> None:
+def give_up(variables: "dict[str, str]", message: str, kind: str = "Runtime.InvalidEntrypoint") -> None:
     """Tells the Runtime API that there is nothing to start."""
     host, port = variables["AWS_LAMBDA_RUNTIME_API"].split(":")
     body = message.encode()
-    head = "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nLambda-Runtime-Function-Error-Type: Runtime.InvalidEntrypoint\r\n"
+    head = "POST /2018-06-01/runtime/init/error HTTP/1.1\r\nLambda-Runtime-Function-Error-Type: " + kind + "\r\n"
     told = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
     told.connect((host, int(port)))
     told.send(head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
