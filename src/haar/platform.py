@@ -17,13 +17,16 @@ from haar.config import Config, ConfigError
 from haar.execution.manager import Manager
 from haar.gateway.calls import ServiceCalls
 from haar.gateway.pipeline import Gateway
+from haar.gateway.secure import Contexts, SecureListener
 from haar.gateway.server import Server
+from haar.services.apigateway.public import truststore
 from haar.services.iam.public import ensure_root
 from haar.services.lambda_.surroundings import LambdaSurroundings
 from haar.services.registry import services
 from haar.services.service import Background, Host
 from haar.store.contract import Store, Transaction
 from haar.store.sqlite import SQLiteStore
+from haar.tls import Authority
 
 log = logging.getLogger("haar.platform")
 
@@ -39,13 +42,15 @@ RESTART_SECONDS = 1.0
 class Platform:
     """A running platform."""
 
-    def __init__(self, host: Host, server: Server, gateway: Gateway, manager: Manager, root: Credential, port: int) -> None:
+    def __init__(self, host: Host, server: Server, gateway: Gateway, manager: Manager, root: Credential, port: int, https: int) -> None:
         self.host = host
         self.server = server
         self.gateway = gateway
         self.manager = manager
         self.root = root
         self.port = port
+        self.https_port = https
+        """0 when there is none."""
         self.started = host.clock.now()
         self._background: list[asyncio.Task[None]] = []
 
@@ -65,10 +70,11 @@ class Platform:
             host.executor = manager
             await manager.start()
             port = await server.listen(config.host, config.port)
+            https = await listen_securely(host, server) if config.https_port >= 0 else 0
         except BaseException:
             await store.close()
             raise
-        platform = cls(host, server, gateway, manager, root, port)
+        platform = cls(host, server, gateway, manager, root, port, https)
         write_private(config.data / "root.json", platform.description())
         for service in built:
             for work in service.background:
@@ -77,13 +83,23 @@ class Platform:
 
     @property
     def endpoint(self) -> str:
+        return f"http://{self._name}:{self.port}"
+
+    @property
+    def https_endpoint(self) -> str:
+        """Empty when there is none."""
+        return f"https://{self._name}:{self.https_port}" if self.https_port else ""
+
+    @property
+    def _name(self) -> str:
         host = WILDCARDS.get(self.host.config.host, self.host.config.host)
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"[{host}]" if ":" in host else host
 
     def description(self) -> dict[str, Any]:
         """What `haar env` prints: where the platform is and the root user's keys."""
         return {
             "endpoint": self.endpoint,
+            **({"https_endpoint": self.https_endpoint} if self.https_port else {}),
             "account": self.host.account,
             "region": self.host.config.region,
             "access_key_id": self.root.access_key_id,
@@ -100,6 +116,18 @@ class Platform:
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.manager.stop()
         await self.host.store.close()
+
+
+async def listen_securely(host: Host, server: Server) -> int:
+    """The HTTPS port, with the local authority's certificates and those that the settings give."""
+    config = host.config
+    authority = Authority.ensure(config.data, host.clock)
+
+    async def trusted(name: str) -> str | None:
+        return await truststore(host, name)
+
+    contexts = Contexts(authority, host.clock, trusted, config.tls_certificate, config.tls_key)
+    return await SecureListener(server, contexts).listen(config.host, config.https_port)
 
 
 async def open_store(config: Config) -> Store:

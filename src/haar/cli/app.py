@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from haar import __version__
-from haar.cli import backup, demo, doctor, env, invoke, logs, runtimes, start
+from haar.cli import backup, cert, demo, doctor, env, invoke, logs, runtimes, start
 from haar.cli.say import say
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ env.add_to(app)
 demo.add_to(app)
 doctor.add_to(app)
 backup.add_to(app)
+cert.add_to(app)
 invoke.add_to(app)
 logs.add_to(app)
 runtimes.add_to(app)

@@ -25,6 +25,9 @@ def add_to(app: typer.Typer) -> None:
 def start(
     host: Annotated[str | None, typer.Option(help="The address to listen on.  [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.  [default: 4566]")] = None,
+    https_port: Annotated[int | None, typer.Option(help="Serve HTTPS, too, on this port; 0 takes a free one (see haar cert).")] = None,
+    tls_certificate: Annotated[str | None, typer.Option(help="A certificate (PEM) for HTTPS, besides the local authority's.")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="Its key, when that is not in the same file.")] = None,
     data: Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept.  [default: data]")] = None,
     store: Annotated[str | None, typer.Option(help="postgresql://… instead of SQLite in the data directory.")] = None,
     account: Annotated[str | None, typer.Option(help="The account id, 12 digits; chosen at first start.")] = None,
@@ -35,6 +38,7 @@ def start(
     """Starts the platform and serves until Ctrl-C or SIGTERM."""
     flags: dict[str, Any] = {"host": host, "port": port, "data": data, "store": store, "account": account, "region": region}
     flags |= {"sandbox": sandbox, "egress": egress}
+    flags |= {"https_port": https_port, "tls_certificate": tls_certificate, "tls_key": tls_key}
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         config = load(flags)
@@ -69,13 +73,13 @@ async def _serve(config: Config) -> bool:
     except (ConfigError, StoreError) as error:
         raise complain(str(error)) from None
     except OSError as error:
-        raise complain(
-            f"cannot listen on {config.host}:{config.port}: {error.strerror or error} (another port: haar start --port 4567)"
-        ) from None
+        raise complain(f"cannot listen on {_ports(config)}: {error.strerror or error} (another port: haar start --port 4567)") from None
     gc.freeze()  # what start-up made stays: collecting need not look at it again
     gc.set_threshold(*GC_THRESHOLDS)
     where = "" if str(config.data) == "data" else f" --data {config.data}"
     say(f"haar is running at {platform.endpoint}, account {platform.host.account}, data in {config.data.resolve()}")
+    if platform.https_endpoint:
+        say(f"HTTPS is at {platform.https_endpoint} (haar cert says how to trust it)")
     say(f'Next, in another terminal:\n  eval "$(.venv/bin/haar env{where})"\n  aws sts get-caller-identity')
     await stop.wait()
     say("starting again" if again.is_set() else "stopping")
@@ -83,3 +87,7 @@ async def _serve(config: Config) -> bool:
     if not again.is_set():
         say("stopped")
     return again.is_set()
+
+
+def _ports(config: Config) -> str:
+    return f"{config.host}:{config.port}" + (f" and {config.https_port}" if config.https_port > 0 else "")

@@ -9,9 +9,9 @@ from typing import Any
 
 from haar.auth.principal import Authenticated, Credential
 from haar.auth.sigv4 import authenticate
+from haar.eager import into_task
 from haar.gateway import cors
 from haar.gateway.compression import opened, pack
-from haar.gateway.eager import into_task
 from haar.gateway.routing import Router
 from haar.gateway.strangers import nobody
 from haar.policy.messages import access_denied_message

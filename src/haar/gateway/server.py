@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
 
 from haar.clock import Clock
-from haar.gateway.eager import drive
+from haar.eager import drive
 from haar.wire.http import Request, Response, Takeover
 
 MAX_HEAD = 64 * 1024
@@ -45,14 +45,34 @@ _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" fo
 _NO_BODY = frozenset({101, 204, 304})
 
 
+class Peer(Protocol):
+    """A connection, of whatever version of HTTP."""
+
+    def finish(self) -> None:
+        """Takes no more requests; closes when nothing is under way."""
+        ...
+
+    def abort(self) -> None: ...
+
+    def hang_up_if_late(self, now: float) -> None:
+        """Called every SWEEP_SECONDS."""
+        ...
+
+
+class Listener(Protocol):
+    """Something that makes connections of its own (HTTPS)."""
+
+    def close(self) -> None: ...
+
+
 class Server:
     """All listeners and connections of a platform."""
 
     def __init__(self, handler: Handler, clock: Clock) -> None:
         self.handler = handler
         self.clock = clock
-        self.connections: set[Connection] = set()
-        self._listeners: set[Listening] = set()
+        self.connections: set[Peer] = set()
+        self._listeners: set[Listener] = set()
         self._sweeper: asyncio.Task[None] | None = None
         self.held = 0
         """Bytes of large bodies that are arriving or being answered."""
@@ -138,10 +158,14 @@ class Server:
             self._date = (f"Date: {formatdate(second, usegmt=True)}\r\n", second)
         return self._date[0]
 
-    def forget(self, listener: "Listening") -> None:
+    def watch(self, listener: Listener) -> None:
+        """Has a listener closed when the platform stops."""
+        self._listeners.add(listener)
+
+    def forget(self, listener: Listener) -> None:
         self._listeners.discard(listener)
 
-    def gone(self, connection: "Connection") -> None:
+    def gone(self, connection: Peer) -> None:
         self.connections.discard(connection)
         if self._empty is not None and not self.connections:
             self._empty.set()
@@ -490,7 +514,8 @@ class Connection(asyncio.Protocol):
             headers.append(("x-amzn-ErrorType", "RequestEntityTooLargeException"))
         self._since = asyncio.get_running_loop().time()
         self._write(None, Response(status, headers), b'{"message":"%b"}' % message.encode(), False)
-        self._transport.write_eof()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
 
     # ending
 

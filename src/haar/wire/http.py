@@ -5,6 +5,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What a client has shown of itself by mutual TLS."""
+
+    der: bytes
+    trusted: str
+    """The certificates (PEM) of which one vouched for it."""
+
+
 @dataclass(slots=True)
 class Request:
     """One HTTP request, its body read whole."""
@@ -25,6 +34,7 @@ class Request:
     """Whether it came over TLS."""
     environment: str | None = None
     """The execution environment whose socket it came in on; None from outside."""
+    certificate: ClientCertificate | None = None
 
     @classmethod
     def of(cls, method: str, path: str = "/", query: str = "", headers: dict[str, str] | None = None, body: bytes = b"") -> "Request":

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 
 from haar.clock import SystemClock
+from haar.eager import into_task
 from haar.gateway import server as module
-from haar.gateway.eager import into_task
 from haar.gateway.server import Server
 from haar.wire.http import Request, Response
 

@@ -10,6 +10,7 @@ from haar.services.apigateway.pages import page
 from haar.services.apigateway.patch import Rules, Value, apply, text_or_none
 from haar.services.apigateway.records import DOMAINS, LIVE, Doc, docs, get_doc, load_api, put_doc
 from haar.services.apigateway.tags import check_tags
+from haar.services.apigateway.truststores import set_truststore
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Reader, Transaction
 from haar.wire.errors import ServiceError
@@ -71,7 +72,7 @@ async def find(ctx: Context, reader: Reader, name: str) -> Doc:
 
 
 def show(domain: Doc) -> Doc:
-    return {key: value for key, value in domain.items() if key != "region"}
+    return {key: value for key, value in domain.items() if key not in ("region", "truststore")}
 
 
 def _named(ctx: Context, domain: Doc) -> Doc:
@@ -105,6 +106,7 @@ async def create_domain_name(ctx: Context, input: Input) -> Output:
     }
     domain |= {member: input[member] for member in GIVEN if input.get(member)}
     domain = _named(ctx, domain)
+    set_truststore(ctx.host, domain)
 
     async def run(tx: Transaction) -> None:
         if await get_doc(tx, DOMAINS, _key(name), NAME) is not None:
@@ -147,6 +149,8 @@ async def update_domain_name(ctx: Context, input: Input) -> Output:
                 raise errors.bad_request("Invalid EndpointTypes specified. Valid options are REGIONAL,EDGE,PRIVATE")
             domain["endpointConfiguration"]["types"] = [kind]
         domain = _named(ctx, domain)
+        if any(str(one.get("path", "")).startswith("/mutualTlsAuthentication/") for one in operations):
+            set_truststore(ctx.host, domain)
         put_doc(tx, DOMAINS, _key(domain["domainName"]), NAME, domain)
         return domain
 

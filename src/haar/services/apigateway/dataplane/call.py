@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 
 from haar.auth.principal import Principal
 from haar.services.apigateway.dataplane.settings import NONE, MethodSettings
+from haar.services.apigateway.truststores import describe
 from haar.services.service import Host
 from haar.wire.http import Request
 
@@ -155,7 +156,7 @@ class Call:
 
     def _identity(self) -> dict[str, Any]:
         who = self.principal
-        identity = {
+        identity: dict[str, Any] = {
             "accessKey": who.access_key_id if who else None,
             "accountId": who.account if who else None,
             "caller": who.id if who else None,
@@ -169,6 +170,8 @@ class Call:
             "userAgent": self.request.headers.get("user-agent"),
             "userArn": who.arn if who else None,
         }
+        if self.request.certificate is not None:
+            identity["clientCert"] = describe(self.request.certificate.der)
         if self.api_key is not None:
             identity["apiKey"] = self.api_key["value"]
             identity["apiKeyId"] = self.api_key["id"]

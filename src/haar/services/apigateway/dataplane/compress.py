@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import zlib
+from dataclasses import replace
 
 from haar.services.apigateway.dataplane.answers import bad_body, too_large, unsupported_media_type
 from haar.services.apigateway.dataplane.call import Call
@@ -56,4 +57,4 @@ def unpacked(request: Request) -> Request:
         raise bad_body("the body is not compressed as Content-Encoding says")
     pairs = [pair for pair in request.pairs if pair[0].lower() != "content-encoding"]
     headers = {name: value for name, value in request.headers.items() if name != "content-encoding"}
-    return Request(request.method, request.path, request.query, pairs, headers, body, request.client, request.secure, request.environment)
+    return replace(request, pairs=pairs, headers=headers, body=body)

@@ -23,6 +23,8 @@ class Domain(NamedTuple):
     region: str
     mappings: tuple[Doc, ...]
     """The longest base path first."""
+    trusted: str | None
+    """The certificates (PEM) of which one must vouch for clients; empty lets nobody in, None is no mutual TLS."""
 
 
 def base_of(given: str) -> str:
@@ -50,8 +52,18 @@ class Domains:
             if kept is not None:
                 mappings = await docs(self._host.store, DOMAINS, key, MAPPING)
                 mappings.sort(key=lambda one: len(one["basePath"]), reverse=True)
-                return Domain(kept["domainName"], kept["region"], tuple(mappings))
+                return Domain(kept["domainName"], kept["region"], tuple(mappings), _trusted(kept))
         return False
+
+
+def _trusted(domain: Doc) -> str | None:
+    return domain.get("truststore", "") if "mutualTlsAuthentication" in domain else None
+
+
+async def truststore(host: Host, name: str) -> str | None:
+    """The certificates (PEM) that the custom domain of a host name asks its clients to be vouched for by; None when it asks for none."""
+    found = await host.get(Domains).find(name) if "." in name else None
+    return found.trusted if found is not None else None
 
 
 def _host_of(request: Request) -> str:
@@ -74,7 +86,10 @@ class DomainRoute:
         if domain is None:
             return None
         address = _address(domain, name, request.path)
-        if address is None:
+        shown = request.certificate
+        # Certificates are asked for by the name in TLS, which need not be the one in Host.
+        known = domain.trusted is None or (shown is not None and shown.trusted == domain.trusted)
+        if address is None or not known:
             identifiers = [("x-amzn-RequestId", request_id), ("x-amz-apigw-id", extended_id(host))]
             return refused_plainly(forbidden(), identifiers)
         return await api_route.serve_at(host, request, request_id, address)
