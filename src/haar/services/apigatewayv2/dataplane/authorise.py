@@ -1,12 +1,12 @@
 """Whether a call may be made: signatures (AWS_IAM), tokens (JWT), functions (CUSTOM)."""
 
+from haar.auth.jwt import BadToken, check_claims, decode, scopes_of, shown
 from haar.services.apigateway import public as rest
 from haar.services.apigatewayv2.dataplane.answers import failed, forbidden, unauthorized
 from haar.services.apigatewayv2.dataplane.authorizers import run_authorizer
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Endpoint
 from haar.services.apigatewayv2.dataplane.issuers import Issuers
-from haar.services.apigatewayv2.dataplane.jwt import BadToken, check_claims, decode, scopes_of, shown
 from haar.services.apigatewayv2.dataplane.mapping import look_up
 from haar.services.apigatewayv2.records import Doc
 from haar.services.iam import public as iam

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
+from haar.auth.jwt import BadToken, Key, keys_of
 from haar.services.apigateway.public import Unreachable, fetch
-from haar.services.apigatewayv2.dataplane.jwt import BadToken, Key, keys_of
 from haar.services.service import Host
 
 MAX_ISSUERS = 1000
