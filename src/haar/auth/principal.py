@@ -33,6 +33,8 @@ class Principal:
     source_identity: str = ""
     transitive_tags: tuple[str, ...] = ()
     """Keys of the session tags that go on to a session which this one opens."""
+    conditions: tuple[tuple[str, str], ...] = ()
+    """Further condition keys that the session has in every request (lambda:SourceFunctionArn)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class SessionClaims(msgspec.Struct, frozen=True, array_like=True):
     mfa: bool = False
     source_identity: str = ""
     transitive_tags: tuple[str, ...] = ()
+    conditions: tuple[tuple[str, str], ...] = ()
 
     def principal(self) -> Principal:
         return Principal(
@@ -57,6 +58,7 @@ class SessionClaims(msgspec.Struct, frozen=True, array_like=True):
             mfa=self.mfa,
             source_identity=self.source_identity,
             transitive_tags=self.transitive_tags,
+            conditions=self.conditions,
         )
 
     def credential(self) -> Credential:
@@ -82,6 +84,7 @@ def claims_of(principal: Principal, *, access_key_id: str, secret_key: str, issu
         mfa=principal.mfa,
         source_identity=principal.source_identity,
         transitive_tags=principal.transitive_tags,
+        conditions=principal.conditions,
     )
 
 

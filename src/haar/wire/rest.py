@@ -18,6 +18,8 @@ _OUTPUT_LOCATIONS = frozenset({"header", "headers", "statusCode"})
 
 _RAW_TYPES = {("lambda", "Invoke"): "application/json"}
 """What is said of bytes whose type no member gives."""
+_MORE_HEADERS = {("lambda", "Invoke"): [("X-Amzn-Remapped-Content-Length", "0")]}
+"""What AWS's front adds to an operation's answers though no member says so."""
 
 FromText = Callable[[str], Any]
 ToText = Callable[[Any], str]
@@ -173,10 +175,11 @@ class RestCodec(BaseCodec):
         headers = header_writers(shape)
         code = next((name for name, member in shape.members() if member.traits.get("location") == "statusCode"), None)
         body = self._output_body(operation, shape)
+        more = _MORE_HEADERS.get((self.service, operation), [])
 
         def write(output: Mapping[str, Any], request_id: str) -> Response:
             content, kind = body(output)
-            response = Response(status, [(self.request_id_header, request_id)], content)
+            response = Response(status, [(self.request_id_header, request_id), *more], content)
             if code is not None and output.get(code) is not None:
                 response.status = int(output[code])
             for writer in headers:

@@ -20,15 +20,18 @@ _NAMED_PROBLEMS = 10
 _PATTERN_LENGTH = 10_000
 """Texts without a bound of their own that are longer are refused unmatched by patterns that may backtrack."""
 _SIZED = frozenset({"string", "blob", "list", "map"})
+_NUMBERS = frozenset({"integer", "long", "float", "double"})
 _CONSTRAINTS = ("required", "min", "max", "pattern", "enum", "union")
 
 
 class Validator:
     """The checks of one model's operations, each compiled when it is first asked for."""
 
-    def __init__(self, model: Model, opaque: frozenset[str]) -> None:
+    def __init__(self, model: Model, opaque: frozenset[str], *, everything: bool = False) -> None:
+        """`everything`: what is said of a list's or map's members names all that is asked of them, that they are not null, too."""
         self._model = model
         self._opaque = opaque
+        self._everything = everything
         self._structures: dict[str, Check] = {}
         self._operations: dict[str, Check | None] = {}
 
@@ -66,7 +69,7 @@ class Validator:
         if shape.name in self._opaque or shape.document or shape.name in seen:
             return False
         seen.add(shape.name)
-        if any(shape.traits.get(name) for name in _CONSTRAINTS):
+        if any(shape.traits.get(name) for name in _CONSTRAINTS) or (shape.traits.get("min") == 0 and shape.type in _NUMBERS):
             return True
         if shape.type == "structure":
             return any(self._constrained(member, seen) for _, member in shape.members())
@@ -108,7 +111,7 @@ class Validator:
         scalar = element.type not in ("structure", "list", "map")
         each = _rules(element) if scalar and element.name not in self._opaque else []
         inner = None if scalar else self._compile(element)
-        told = _together("Member", each)
+        told = self._together("Member", element, each)
 
         def check(value: Any, path: str, problems: Problems) -> None:
             for holds, words in own:
@@ -127,7 +130,7 @@ class Validator:
         own = _rules(shape)
         keys, values = _rules(shape.key), [] if shape.value.name in self._opaque else _rules(shape.value)
         inner = self._members_only(shape.value)
-        key_words, value_words = _together("Map keys", keys), _together("Map value", values)
+        key_words, value_words = self._together("Map keys", shape.key, keys), self._together("Map value", shape.value, values)
 
         def check(value: Any, path: str, problems: Problems) -> None:
             for holds, words in own:
@@ -143,6 +146,15 @@ class Validator:
                         inner(item, f"{path}.{key}.member", problems)
 
         return check
+
+    def _together(self, subject: str, shape: Shape, rules: list[Rule]) -> str:
+        """What is said when one of the rules is broken: all of them."""
+        words = [words for _, words in rules]
+        if self._everything:
+            if shape.type in _SIZED and shape.traits.get("min") == 0:
+                words.insert("max" in shape.traits, "Member must have length greater than or equal to 0")
+            words.append("Member must not be null")
+        return f"{subject} must satisfy constraint: [{', '.join(words)}]"
 
     def _members_only(self, shape: Shape) -> Check | None:
         """What is to be checked below a map's values; their own size is said of the map."""
@@ -177,16 +189,12 @@ def _problem(value: Any, shape: Shape, path: str, words: str) -> str:
     return f"Value{shown} at '{path}' failed to satisfy constraint: {words}"
 
 
-def _together(subject: str, rules: list[Rule]) -> str:
-    return f"{subject} must satisfy constraint: [{', '.join(words for _, words in rules)}]"
-
-
 def _rules(shape: Shape) -> list[Rule]:
     traits = shape.traits
     rules: list[Rule] = []
     if shape.type in _SIZED:
         rules += _sizes(traits.get("min"), traits.get("max"))
-    elif shape.type in ("integer", "long", "float", "double"):
+    elif shape.type in _NUMBERS:
         rules += _bounds(traits.get("min"), traits.get("max"))
     if shape.type == "string" and "pattern" in traits:
         rules.append(_pattern(traits["pattern"], traits.get("max")))

@@ -194,7 +194,9 @@ def test_updates(lambda_: Any, function: Make, name: str) -> None:
         "SystemLogLevel": "INFO",
     }
     assert changed["VpcConfig"]["SubnetIds"] == ["subnet-1"]
-    assert "Environment" not in lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": {}})
+    assert lambda_.update_function_configuration(FunctionName=name, Environment={"Variables": {}})["Environment"] == {"Variables": {}}
+    without = lambda_.update_function_configuration(FunctionName=name, VpcConfig={"SubnetIds": [], "SecurityGroupIds": []})
+    assert without["VpcConfig"] == {"SubnetIds": [], "SecurityGroupIds": [], "VpcId": "", "Ipv6AllowedForDualStack": False}
     assert (
         "Reserved keys"
         in refused(lambda_.update_function_configuration, FunctionName=name, Environment={"Variables": {"AWS_REGION": "x"}})[1]

@@ -42,7 +42,7 @@ def test_versions(lambda_: Any, function: Make, name: str) -> None:
 
 def test_published_when_created(function: Make) -> None:
     made = function(Publish=True)
-    assert made["Version"] == "1" and made["FunctionArn"].endswith(":1") and made["State"] == "Pending"
+    assert made["Version"] == "1" and made["FunctionArn"].endswith(f":{made['FunctionName']}") and made["State"] == "Pending"
 
 
 def test_aliases(lambda_: Any, function: Make, name: str) -> None:

@@ -109,6 +109,7 @@ def test_invoke_answers_with_the_functions_bytes() -> None:
     assert (response.status, response.body) == (200, b"1")
     assert dict(response.headers) == {
         "x-amzn-RequestId": "request-id",
+        "X-Amzn-Remapped-Content-Length": "0",
         "X-Amz-Executed-Version": "$LATEST",
         "Content-Type": "application/json",
     }

@@ -207,6 +207,8 @@ def facts(
             found["aws:MultiFactorAuthAge"] = (str(int(now - principal.issued)),)
     if principal.source_identity:
         found["aws:SourceIdentity"] = (principal.source_identity,)
+    for key, value in principal.conditions:
+        found[key] = (value,)
     for key, value in demand.tags.items():
         found[f"aws:ResourceTag/{key}"] = (value,)
     return found

@@ -58,12 +58,22 @@ def note_use(host: Host, principal: Principal, service: str, region: str) -> Non
 
 
 async def assume_role_for_service(
-    host: Host, role_arn: str, service: str, session_name: str, seconds: int = 3600, *, source_arn: str = ""
+    host: Host,
+    role_arn: str,
+    service: str,
+    session_name: str,
+    seconds: int = 3600,
+    *,
+    source_arn: str = "",
+    conditions: tuple[tuple[str, str], ...] = (),
 ) -> SessionKeys:
-    """Credentials of a role that a service takes on itself (Lambda's execution role). `source_arn` is aws:SourceArn: on whose behalf
-    (the function). Raises ServiceError("AccessDenied") when the trust policy does not let `service` (`lambda.amazonaws.com`) assume it,
-    ServiceError("NoSuchEntity") when there is no such role."""
-    return await taken.assume(host, role_arn, service, session_name, seconds, source_arn)
+    """Credentials of a role that a service takes on itself (Lambda's execution role).
+
+    `source_arn` is aws:SourceArn: on whose behalf (the function). `conditions` are condition keys that every request of the session has
+    (lambda:SourceFunctionArn). Raises ServiceError("AccessDenied") when the trust policy does not let `service` (`lambda.amazonaws.com`)
+    assume it, ServiceError("NoSuchEntity") when there is no such role.
+    """
+    return await taken.assume(host, role_arn, service, session_name, seconds, source_arn, conditions)
 
 
 async def role_trusts(host: Host, role_arn: str, service: str, *, source_arn: str = "") -> bool:

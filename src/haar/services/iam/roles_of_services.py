@@ -1,7 +1,7 @@
 """Roles as those see them who take them on: services for their users, and STS for callers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from haar.auth.principal import Principal
 from haar.execution.contract import SessionKeys
@@ -82,13 +82,21 @@ async def _trusts(host: Host, role: Role, service: str, source_arn: str) -> bool
     return evaluate(request, identity=(), resource=host.get(Compiler).policy(document, role.name)).allowed
 
 
-async def assume(host: Host, role_arn: str, service: str, session_name: str, seconds: int, source_arn: str = "") -> SessionKeys:
+async def assume(
+    host: Host,
+    role_arn: str,
+    service: str,
+    session_name: str,
+    seconds: int,
+    source_arn: str = "",
+    conditions: tuple[tuple[str, str], ...] = (),
+) -> SessionKeys:
     role = await find_role(host, role_arn)
     if role is None:
         raise errors.not_found("role", role_arn.rpartition("/")[2])
     if not await _trusts(host, role, service, source_arn):
         raise ServiceError("AccessDenied", f"{service} is not authorized to perform: {ASSUME} on resource: {role_arn}", 403)
-    return issue_session(host, session_principal(host.account, role, session_name), seconds)
+    return issue_session(host, replace(session_principal(host.account, role, session_name), conditions=conditions), seconds)
 
 
 async def principal(host: Host, role_arn: str, session_name: str) -> Principal | None:

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from haar.services.lambda_.directory import Directory
+from haar.services.lambda_.errors import invalid
 from haar.services.lambda_.layernames import MAX_LAYERS, using_layer
-from haar.services.lambda_.names import FunctionName, parse_name
+from haar.services.lambda_.names import LATEST, FunctionName, parse_name
 from haar.services.lambda_.records import find_function, find_policy
 from haar.services.service import Context, Demand, Demands, Input
 from haar.wire.errors import ServiceError
@@ -15,6 +16,17 @@ Conditions = Mapping[str, Sequence[str]]
 
 def named(context: Context, input: Input) -> FunctionName:
     return parse_name(input["FunctionName"], context.region, context.account, input.get("Qualifier"))
+
+
+def unversioned(context: Context, input: Input) -> FunctionName:
+    """The function, without its qualifier, which may be $LATEST only. Raises InvalidParameterValueException."""
+    name = named(context, input)
+    if name.qualifier not in ("", LATEST):
+        raise invalid(
+            "Current operation does not support versions other than $LATEST. "
+            "Please set the version to $LATEST or do not set a version in your request."
+        )
+    return name.at("")
 
 
 async def tags_of(context: Context, name: FunctionName) -> Mapping[str, str]:
@@ -71,6 +83,8 @@ def configures(action: str) -> Demands:
             if (layer := await using_layer(context, arn)) is not None:
                 wanted.append(layer)
         if "Role" in input:
+            if input["Role"].split(":")[4] != context.account:
+                raise ServiceError("AccessDeniedException", "Cross-account pass role is not allowed.", 403, Type="User")
             wanted.append(pass_role(input["Role"], name.arn))
         return wanted
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from haar.services.lambda_ import service
 from haar.services.lambda_.access import named, on_function
-from haar.services.lambda_.errors import conflict, invalid, no_alias, no_function, wrong_revision
+from haar.services.lambda_.errors import conflict, invalid, no_alias, no_function, not_found, wrong_revision
 from haar.services.lambda_.names import LATEST, FunctionName
 from haar.services.lambda_.records import (
     ALIASES,
@@ -97,7 +97,7 @@ async def update_alias(context: Context, input: Input) -> Output:
     async def write(tx: Transaction) -> Alias:
         alias = await find_alias(tx, name, input["Name"])
         if alias is None:
-            raise no_alias(name.at(input["Name"]).qualified)
+            raise not_found(f"Alias not found: {name.at(input['Name']).qualified}")
         if input.get("RevisionId") and input["RevisionId"] != alias.revision:
             raise wrong_revision()
         alias.version = input.get("FunctionVersion", alias.version)

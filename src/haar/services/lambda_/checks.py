@@ -4,8 +4,8 @@ from functools import cache
 
 from haar.services.lambda_.errors import invalid
 from haar.services.service import Input
-from haar.wire import load
 from haar.wire.model import read
+from haar.wire.validation import Validator
 
 CONFIGURING = frozenset(("CreateFunction", "UpdateFunctionConfiguration"))
 
@@ -16,12 +16,16 @@ def runtimes() -> tuple[str, ...]:
     return tuple(read("lambda").shape("Runtime").traits["enum"])
 
 
+@cache
+def _validator() -> Validator:
+    return Validator(read("lambda"), frozenset(), everything=True)
+
+
 def check(operation: str, input: Input) -> None:
-    codec = load("lambda")
     if operation not in CONFIGURING or "Runtime" not in input or input["Runtime"] in runtimes():
-        codec.validate(operation, input)
+        _validator().check(operation, input)
         return
-    codec.validate(operation, {name: value for name, value in input.items() if name != "Runtime"})
+    _validator().check(operation, {name: value for name, value in input.items() if name != "Runtime"})
     raise invalid(
         f"Value {input['Runtime']} at 'runtime' failed to satisfy constraint: "
         f"Member must satisfy enum value set: [{', '.join(runtimes())}] or be a valid ARN"

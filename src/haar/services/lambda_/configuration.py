@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 from haar.services.lambda_ import packages, service
-from haar.services.lambda_.access import configures, named, on_function
+from haar.services.lambda_.access import configures, on_function, unversioned
+from haar.services.lambda_.containerimages import Preparations, check_code, check_ready, check_settings, prepare, resolve
 from haar.services.lambda_.errors import no_function, wrong_revision
 from haar.services.lambda_.functions import check_role, holder, package_of
 from haar.services.lambda_.layers import uses
 from haar.services.lambda_.names import LATEST, FunctionName
 from haar.services.lambda_.records import Function, Settings, Version, find_function, put_function
 from haar.services.lambda_.settings import change, check, check_unpacked, configuration, in_progress, shown_version
+from haar.services.lambda_.updates import Updates
 from haar.services.lambda_.versions import publish
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
@@ -25,6 +27,7 @@ async def _existing(context: Context, name: FunctionName, input: Input) -> Funct
         raise no_function(name.arn)
     if input.get("RevisionId") and input["RevisionId"] != function.latest.revision:
         raise wrong_revision()
+    check_ready(function.latest, name.arn)
     return function
 
 
@@ -40,6 +43,7 @@ async def _update(context: Context, name: FunctionName, input: Input, apply: Cal
         if input.get("RevisionId") and input["RevisionId"] != function.latest.revision:
             raise wrong_revision()
         latest = function.latest
+        check_ready(latest, name.arn)
         before = copy.deepcopy(latest.settings)
         apply(latest.settings)
         check_unpacked(latest.settings)
@@ -49,11 +53,16 @@ async def _update(context: Context, name: FunctionName, input: Input, apply: Cal
         latest.modified, latest.revision, latest.updated = now, revision, True
         if latest.settings != before:
             latest.generation = generation
+        latest.failed = "" if latest.failed == "update" or latest.settings.code_sha256 != before.code_sha256 else latest.failed
+        if (image := latest.settings.image) is not None and before.image is not None and image.digest != before.image.digest:
+            latest.preparing, latest.previous = "create" if latest.failed else "update", before
+            prepare(tx, name, image)
         shown = await publish(tx, name, function, published, now) if input.get("Publish") else latest
         put_function(tx, name, function)
         return shown
 
     version = await context.store.transact(write)
+    context.host.get(Preparations).wake()
     if context.host.executor is not None:
         await context.host.executor.retire(name.arn)
     return version
@@ -61,9 +70,13 @@ async def _update(context: Context, name: FunctionName, input: Input, apply: Cal
 
 @service.operation("UpdateFunctionCode", on_function("lambda:UpdateFunctionCode", qualified=False))
 async def update_function_code(context: Context, input: Input) -> Output:
-    name = named(context, input).at("")
+    name = unversioned(context, input)
     function = await _existing(context, name, input)
     check({key: input[key] for key in ("PublishTo",) if key in input})
+    kind = "Zip" if function.latest.settings.image is None else "Image"
+    check_code(input, kind, "updating")
+    if kind == "Image":
+        return await _update_image(context, name, function, input)
     data = package_of(input)
     if input.get("DryRun"):
         packages.check_zip(data)
@@ -72,29 +85,50 @@ async def update_function_code(context: Context, input: Input) -> Output:
         latest.settings.code_size = len(data)
         change(latest.settings, {key: input[key] for key in ("Architectures",) if key in input})
         return configuration(name, latest)
-    package = await packages.keep(context.host, data)
+    with context.host.get(Updates).begin(name):
+        package = await packages.keep(context.host, data)
+
+        def apply(settings: Settings) -> None:
+            settings.code_sha256, settings.code_size, settings.code_unpacked = package
+            change(settings, {key: input[key] for key in ("Architectures",) if key in input})
+
+        version = await _update(context, name, input, apply)
+    return in_progress(configuration(shown_version(name, version), version))
+
+
+async def _update_image(context: Context, name: FunctionName, function: Function, input: Input) -> Output:
+    image = await resolve(context.host, input["ImageUri"])
 
     def apply(settings: Settings) -> None:
-        settings.code_sha256, settings.code_size, settings.code_unpacked = package
+        assert settings.image is not None
+        before, settings.image, settings.code_sha256 = settings.image, copy.deepcopy(image), image.digest
+        settings.image.entry_point, settings.image.command = before.entry_point, before.command
+        settings.image.working_directory = before.working_directory
         change(settings, {key: input[key] for key in ("Architectures",) if key in input})
 
-    version = await _update(context, name, input, apply)
+    if input.get("DryRun"):
+        latest = copy.deepcopy(function.latest)
+        apply(latest.settings)
+        return configuration(name, latest)
+    with context.host.get(Updates).begin(name):
+        version = await _update(context, name, input, apply)
     return in_progress(configuration(shown_version(name, version), version))
 
 
 CONFIGURED = frozenset(
     (
         "Role", "Handler", "Description", "Timeout", "MemorySize", "VpcConfig", "Environment", "Runtime", "KMSKeyArn", "TracingConfig",
-        "EphemeralStorage", "SnapStart", "LoggingConfig",
+        "EphemeralStorage", "SnapStart", "LoggingConfig", "ImageConfig",
     )
 )  # fmt: skip
 
 
 @service.operation("UpdateFunctionConfiguration", configures("lambda:UpdateFunctionConfiguration"))
 async def update_function_configuration(context: Context, input: Input) -> Output:
-    name = named(context, input).at("")
-    await _existing(context, name, input)
+    name = unversioned(context, input)
+    function = await _existing(context, name, input)
     check(input)
+    check_settings(input, "Zip" if function.latest.settings.image is None else "Image")
     if "Role" in input:
         await check_role(context, name, input["Role"])
     wanted: dict[str, Any] = {key: value for key, value in input.items() if key in CONFIGURED}
@@ -105,5 +139,6 @@ async def update_function_configuration(context: Context, input: Input) -> Outpu
         if layers is not None:
             settings.layers = layers
 
-    version = await _update(context, name, input, apply)
+    with context.host.get(Updates).begin(name):
+        version = await _update(context, name, input, apply)
     return in_progress(configuration(name, version))

@@ -5,7 +5,7 @@ from typing import Any
 
 from haar.services.lambda_ import service
 from haar.services.lambda_.access import named, on_function
-from haar.services.lambda_.errors import invalid, no_function, not_found, refused
+from haar.services.lambda_.errors import invalid, not_found, refused
 from haar.services.lambda_.names import LATEST, FunctionName, is_version, parse_name
 from haar.services.lambda_.records import (
     EVENT_CONFIGS,
@@ -31,11 +31,11 @@ def _named(context: Context, input: Input) -> FunctionName:
 
 async def _check_there(reader: Reader, name: FunctionName) -> None:
     if await find_function(reader, name) is None:
-        raise no_function(name.arn)
+        raise not_found("The function doesn't exist.")
     if name.qualifier != LATEST:
         find = find_version if is_version(name.qualifier) else find_alias
         if await find(reader, name, name.qualifier) is None:
-            raise no_function(name.qualified)
+            raise not_found("The function doesn't exist.")
 
 
 def _missing(name: FunctionName) -> Exception:
@@ -137,7 +137,7 @@ async def delete_function_event_invoke_config(context: Context, input: Input) ->
 async def list_function_event_invoke_configs(context: Context, input: Input) -> Output:
     name = named(context, input).at("")
     if await find_function(context.store, name) is None:
-        raise no_function(name.arn)
+        raise not_found("The function doesn't exist.")
     limit = min(input.get("MaxItems", LIST_LIMIT), LIST_LIMIT)
     rows = await context.store.range(EVENT_CONFIGS, partition(name), input.get("Marker", "").encode(), limit=limit + 1)
     output: dict[str, Any] = {

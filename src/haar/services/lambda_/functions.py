@@ -6,6 +6,7 @@ from haar.services.iam.public import role_trusts
 from haar.services.lambda_ import packages, service
 from haar.services.lambda_.access import LAMBDA, configures, named, on_anything, on_function
 from haar.services.lambda_.codeurls import code_url
+from haar.services.lambda_.containerimages import Preparations, check_code, check_settings, prepare, resolve
 from haar.services.lambda_.errors import conflict, constraint, invalid, no_function, refused, role_not_assumable
 from haar.services.lambda_.layers import uses
 from haar.services.lambda_.names import LATEST, MAX_NAME, FunctionName, is_version
@@ -28,7 +29,8 @@ from haar.services.lambda_.records import (
     put_function,
     version_key,
 )
-from haar.services.lambda_.settings import change, check, check_unpacked, configuration, pending, shown_version
+from haar.services.lambda_.settings import change, check, check_unpacked, configuration, in_progress, pending
+from haar.services.lambda_.updates import Updates
 from haar.services.lambda_.versions import publish
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Reader, Transaction
@@ -44,8 +46,8 @@ def holder(function: Function, version: str) -> str:
 
 def package_of(code: Input) -> bytes:
     """The zip archive of a request. Raises for sources that haar does not have."""
-    if code.get("ImageUri"):
-        raise refused("container images")
+    if code.get("ZipFile") is not None and any(code.get(member) for member in ("S3Bucket", "S3Key", "S3ObjectVersion", "ImageUri")):
+        raise invalid("Please do not provide other FunctionCode parameters when providing a ZipFile.")
     if code.get("S3Bucket") or code.get("S3Key"):
         raise refused("S3: send the package as ZipFile")
     if code.get("ZipFile") is None:
@@ -64,19 +66,17 @@ async def create_function(context: Context, input: Input) -> Output:
     _check_new(input, name)
     check(input)
     layers = await uses(context, input.get("Layers", ()))
-    data = package_of(input["Code"])
+    data = b"" if input.get("PackageType") == "Image" else package_of(input["Code"])
     await check_role(context, name, input["Role"])
     if await find_function(context.store, name):
         raise conflict(f"Function already exist: {name.name}")
-    package = await packages.keep(context.host, data)
+    settings = await _new_settings(context, input, data)
     ids, now = context.host.ids, context.now()
-    settings = Settings(
-        runtime=input["Runtime"], handler=input["Handler"], role=input["Role"], code_sha256=package.sha256, code_size=package.size
-    )
-    settings.code_unpacked, settings.layers = package.unpacked, layers
+    settings.layers = layers
     change(settings, input)
     check_unpacked(settings)
     latest = Version(settings=settings, modified=now, revision=ids.uuid(), generation=ids.text(16))
+    latest.preparing = "create" if settings.image is not None else ""
     function_id, tags, revision = ids.text(16), dict(input.get("Tags", {})), ids.uuid()
 
     async def create(tx: Transaction) -> Version:
@@ -86,19 +86,39 @@ async def create_function(context: Context, input: Input) -> Output:
         packages.hold_all(tx, settings.packages(), holder(function, LATEST))
         shown = await publish(tx, name, function, revision, now) if input.get("Publish") else latest
         put_function(tx, name, function)
+        if settings.image is not None:
+            prepare(tx, name, settings.image)
         return shown
 
     shown = await context.store.transact(create)
-    return pending(configuration(shown_version(name, shown), shown))
+    context.host.get(Preparations).wake()
+    return pending(configuration(name, shown))
+
+
+async def _new_settings(context: Context, input: Input, data: bytes) -> Settings:
+    """Settings with the function's code and nothing else."""
+    if input.get("PackageType") == "Image":
+        image = await resolve(context.host, input["Code"]["ImageUri"])
+        return Settings(runtime="", handler="", role=input["Role"], code_sha256=image.digest, code_size=0, image=image)
+    package = await packages.keep(context.host, data)
+    settings = Settings(
+        runtime=input["Runtime"], handler=input["Handler"], role=input["Role"], code_sha256=package.sha256, code_size=package.size
+    )
+    settings.code_unpacked = package.unpacked
+    return settings
 
 
 def _check_new(input: Input, name: FunctionName) -> None:
     if len(name.name) > MAX_NAME:
         raise constraint(name.name, "functionName", f"have length less than or equal to {MAX_NAME}")
-    if input.get("PackageType", "Zip") != "Zip":
-        raise refused("container images: PackageType must be Zip")
+    kind = input.get("PackageType", "Zip")
+    check_settings(input, kind)
+    if kind == "Image":
+        check_code(input["Code"], kind, "creating")
+        return
     if not input.get("Runtime") or not input.get("Handler"):
         raise invalid("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+    check_code(input["Code"], kind, "creating")
 
 
 async def find_shown(reader: Reader, name: FunctionName) -> tuple[Function, Version]:
@@ -125,8 +145,8 @@ async def get_function(context: Context, input: Input) -> Output:
     name = named(context, input)
     function, version = await find_shown(context.store, name)
     output: dict[str, Any] = {
-        "Configuration": configuration(name, version),
-        "Code": {"RepositoryType": "S3", "Location": code_url(context, version.settings.code_sha256)},
+        "Configuration": _shown(context, name, version),
+        "Code": _code(context, version),
     }
     if function.tags:
         output["Tags"] = function.tags
@@ -138,7 +158,19 @@ async def get_function(context: Context, input: Input) -> Output:
 @service.operation("GetFunctionConfiguration", on_function("lambda:GetFunctionConfiguration"))
 async def get_function_configuration(context: Context, input: Input) -> Output:
     name = named(context, input)
-    return configuration(name, (await find_shown(context.store, name))[1])
+    return _shown(context, name, (await find_shown(context.store, name))[1])
+
+
+def _code(context: Context, version: Version) -> dict[str, Any]:
+    if (image := (version.previous or version.settings).image) is not None:
+        return {"RepositoryType": "ECR", "ImageUri": image.uri, "ResolvedImageUri": image.resolved}
+    return {"RepositoryType": "S3", "Location": code_url(context, version.settings.code_sha256)}
+
+
+def _shown(context: Context, name: FunctionName, version: Version) -> dict[str, Any]:
+    shown = configuration(name, version)
+    updating = version.version == LATEST and context.host.get(Updates).under_way(name)
+    return in_progress(shown) if updating else shown
 
 
 @service.operation("ListFunctions", on_anything("lambda:ListFunctions"))

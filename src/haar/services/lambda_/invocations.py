@@ -39,12 +39,12 @@ async def invoke(context: Context, input: Input) -> Output:
     target = await host.get(Directory).find(named(context, input))
     check_payload(payload)
     if kind == "DryRun":
-        return {"StatusCode": 204, "Payload": b""}
+        return {"StatusCode": 204}
     client_context = decode_client_context(input.get("ClientContext"))
     trace_id = context.headers.get("x-amzn-trace-id")
     if kind == "Event":
         await host.get(Events).accept(target, payload, context.request_id, client_context, trace_id)
-        return {"StatusCode": 202, "Payload": b""}
+        return {"StatusCode": 202}
     spec, result = await run(host, target, payload, context.request_id, client_context, trace_id)
     output: dict[str, Any] = {"StatusCode": 200, "Payload": result.payload, "ExecutedVersion": spec.version}
     if result.error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from haar.execution.runtimes import UnknownRuntime, resolve
+from haar.services.lambda_.containerimages import override
 from haar.services.lambda_.errors import constraint, invalid, refused
 from haar.services.lambda_.names import LATEST, FunctionName
 from haar.services.lambda_.packages import MAX_UNZIPPED
@@ -37,7 +38,6 @@ RESERVED_KEYS = frozenset(
     )
 )
 REFUSED = {
-    "ImageConfig": "container images",
     "FileSystemConfigs": "file systems for functions",
     "CodeSigningConfigArn": "code signing",
     "TenancyConfig": "tenant isolation",
@@ -107,8 +107,10 @@ def change(settings: Settings, input: Mapping[str, Any]) -> None:
     for member, attribute in plain.items():
         if member in input:
             setattr(settings, attribute, input[member])
+    if "ImageConfig" in input and settings.image is not None:
+        override(settings.image, input["ImageConfig"])
     if "Environment" in input:
-        settings.environment = dict(input["Environment"].get("Variables", {})) or None
+        settings.environment = dict(input["Environment"].get("Variables", {}))
     if input.get("Architectures"):
         settings.architecture = input["Architectures"][0]
     if "EphemeralStorage" in input:
@@ -118,8 +120,7 @@ def change(settings: Settings, input: Mapping[str, Any]) -> None:
     if "SnapStart" in input:
         settings.snap_start = input["SnapStart"].get("ApplyOn", settings.snap_start)
     if "VpcConfig" in input:
-        vpc = input["VpcConfig"]
-        settings.vpc = dict(vpc) if vpc.get("SubnetIds") or vpc.get("SecurityGroupIds") else None
+        settings.vpc = dict(input["VpcConfig"]) if input["VpcConfig"].get("SubnetIds") else {}
     if "LoggingConfig" in input:
         _change_logging(settings, input["LoggingConfig"])
 
@@ -143,9 +144,7 @@ def configuration(name: FunctionName, version: Version, *, state: bool = True) -
     shown: dict[str, Any] = {
         "FunctionName": name.name,
         "FunctionArn": name.qualified,
-        "Runtime": settings.runtime,
         "Role": settings.role,
-        "Handler": settings.handler,
         "CodeSize": settings.code_size,
         "Description": settings.description,
         "Timeout": settings.timeout,
@@ -155,26 +154,46 @@ def configuration(name: FunctionName, version: Version, *, state: bool = True) -
         "Version": version.version,
         "TracingConfig": {"Mode": settings.tracing},
         "RevisionId": version.revision,
-        "PackageType": "Zip",
+        "PackageType": "Zip" if settings.image is None else "Image",
         "Architectures": [settings.architecture],
         "EphemeralStorage": {"Size": settings.ephemeral},
         "SnapStart": {"ApplyOn": settings.snap_start, "OptimizationStatus": "Off"},
         "LoggingConfig": logging,
     }
-    if settings.environment:
+    if settings.environment is not None:
         shown["Environment"] = {"Variables": settings.environment}
     if settings.kms:
         shown["KMSKeyArn"] = settings.kms
     if settings.layers:
         shown["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.size} for layer in settings.layers]
-    if settings.vpc:
+    if settings.vpc is not None:
         shown["VpcConfig"] = {"SubnetIds": [], "SecurityGroupIds": [], "VpcId": "", "Ipv6AllowedForDualStack": False} | settings.vpc
-    if state:
+    if (image := settings.image) is not None:
+        overrides = {"EntryPoint": image.entry_point, "Command": image.command, "WorkingDirectory": image.working_directory}
+        if any(overrides.values()):
+            shown["ImageConfigResponse"] = {"ImageConfig": {member: value for member, value in overrides.items() if value}}
+    else:
+        shown |= {"Runtime": settings.runtime, "Handler": settings.handler}
+    return shown | _state(name, version) if state else shown
+
+
+def _state(name: FunctionName, version: Version) -> dict[str, Any]:
+    """The state of a version, its last update, and its runtime."""
+    if version.preparing == "create":
+        return pending({})
+    shown: dict[str, Any] = {"State": "Active", "LastUpdateStatus": "Successful"}
+    if version.failed:
         shown |= {
-            "State": "Active",
-            "LastUpdateStatus": "Successful",
-            "RuntimeVersionConfig": _runtime_version(name.region, settings.runtime),
+            "LastUpdateStatus": "Failed",
+            "LastUpdateStatusReason": version.failed_reason,
+            "LastUpdateStatusReasonCode": version.failed_code,
         }
+        if version.failed == "create":
+            shown |= {"State": "Failed", "StateReason": version.failed_reason, "StateReasonCode": version.failed_code}
+    if version.preparing:
+        shown = in_progress(shown)
+    if version.settings.image is None:
+        shown["RuntimeVersionConfig"] = _runtime_version(name.region, version.settings.runtime)
     return shown
 
 
@@ -197,7 +216,7 @@ def _runtime_version(region: str, runtime: str) -> dict[str, Any]:
 
 def pending(shown: dict[str, Any]) -> dict[str, Any]:
     """The answer to CreateFunction: active when it is next asked for."""
-    del shown["LastUpdateStatus"]
+    shown.pop("LastUpdateStatus", None)
     return shown | {"State": "Pending", "StateReason": "The function is being created.", "StateReasonCode": "Creating"}
 
 

@@ -37,7 +37,15 @@ class LambdaSurroundings:
     async def credentials(self, spec: FunctionSpec) -> SessionKeys:
         """Raises ServiceError("AccessDeniedException") when Lambda may not take on the role (any more)."""
         try:
-            return await assume_role_for_service(self._host, spec.role_arn, LAMBDA, spec.name, SESSION_SECONDS, source_arn=spec.arn)
+            return await assume_role_for_service(
+                self._host,
+                spec.role_arn,
+                LAMBDA,
+                spec.name,
+                SESSION_SECONDS,
+                source_arn=spec.arn,
+                conditions=(("lambda:SourceFunctionArn", spec.arn),),
+            )
         except ServiceError as error:
             if error.code in ("AccessDenied", "NoSuchEntity"):
                 raise role_not_assumable("AccessDeniedException", 403) from None

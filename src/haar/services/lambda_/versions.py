@@ -3,7 +3,8 @@
 import copy
 
 from haar.services.lambda_ import packages, service
-from haar.services.lambda_.access import named, on_function
+from haar.services.lambda_.access import named, on_function, unversioned
+from haar.services.lambda_.containerimages import check_ready
 from haar.services.lambda_.errors import invalid, no_function, wrong_revision
 from haar.services.lambda_.names import LATEST, FunctionName
 from haar.services.lambda_.records import (
@@ -17,6 +18,7 @@ from haar.services.lambda_.records import (
     put_version,
 )
 from haar.services.lambda_.settings import configuration
+from haar.services.lambda_.updates import Updates
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
 
@@ -43,7 +45,7 @@ async def publish(
 
 @service.operation("PublishVersion", on_function("lambda:PublishVersion", qualified=False))
 async def publish_version(context: Context, input: Input) -> Output:
-    name = named(context, input).at("")
+    name = unversioned(context, input)
     ids, now = context.host.ids, context.now()
     revision, latest_revision = ids.uuid(), ids.uuid()
     if input.get("PublishTo"):
@@ -53,6 +55,7 @@ async def publish_version(context: Context, input: Input) -> Output:
         function = await find_function(tx, name)
         if function is None:
             raise no_function(name.arn)
+        check_ready(function.latest, name.arn)
         sha256 = function.latest.settings.code_sha256
         if input.get("RevisionId") and input["RevisionId"] != function.latest.revision:
             raise wrong_revision()
@@ -68,7 +71,8 @@ async def publish_version(context: Context, input: Input) -> Output:
             put_function(tx, name, function)
         return version
 
-    version = await context.store.transact(write)
+    with context.host.get(Updates).begin(name):
+        version = await context.store.transact(write)
     return configuration(name.at(version.version), version)
 
 
