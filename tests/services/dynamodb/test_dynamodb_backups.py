@@ -152,7 +152,7 @@ def test_a_restored_backup_is_the_table_at_its_moment(table, dynamodb, target):
     assert (summary["SourceBackupArn"], summary["SourceTableArn"], summary["RestoreInProgress"]) == (answer, made.arn, True)
     live = active(dynamodb, name)
     assert (
-        "RestoreSummary" not in live
+        live["RestoreSummary"] == {**summary, "RestoreInProgress": False}
         and "StreamSpecification" not in live
         and live["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     )

@@ -202,7 +202,10 @@ def test_an_index_is_filled_while_the_table_is_written(table, client):
         assert items.index("byKind")["IndexStatus"] == "CREATING"
         assert refusal(ask, items=items, index="byKind", condition="kind = :k", values={":k": S("a")})[0] == "ValidationException"
         another = create | {"IndexName": "second"}
-        assert refusal(items.update_table, GlobalSecondaryIndexUpdates=[{"Create": another}])[0] == "LimitExceededException"
+        updating = f"Attempt to change a resource which is still in use: Table is being updated: {items.name}"
+        assert refusal(items.update_table, GlobalSecondaryIndexUpdates=[{"Create": another}]) == ("ResourceInUseException", updating)
+        assert refusal(items.delete_table) == ("ResourceInUseException", updating)
+        assert items.describe_table()["Table"]["TableStatus"] == "UPDATING"
         eventually(lambda: items.index("byKind")["IndexStatus"] == "ACTIVE")
     finally:
         stop.set()

@@ -71,8 +71,8 @@ async def test_a_table_that_is_being_restored(ctx: Context) -> None:
     assert (await failure(control.delete_table(ctx, {"TableName": "new"})))[0] == "ResourceInUseException"
     missing = ("ResourceNotFoundException", "Requested resource not found: Table: new not found")
     table_arn = f"arn:aws:dynamodb:us-east-1:{ctx.account}:table/new"
+    assert (await failure(update.update_table(ctx, {"TableName": "new", "StreamSpecification": STREAM})))[0] == "ResourceInUseException"
     for work in (
-        update.update_table(ctx, {"TableName": "new", "StreamSpecification": STREAM}),
         tags.tag_resource(ctx, {"ResourceArn": table_arn, "Tags": [{"Key": "a", "Value": "b"}]}),
         ttl.describe_time_to_live(ctx, {"TableName": "new"}),
         ttl.update_time_to_live(ctx, {"TableName": "new", "TimeToLiveSpecification": {"Enabled": True, "AttributeName": "a"}}),

@@ -16,9 +16,9 @@ from haar.services.dynamodb.copies import Copying
 from haar.services.dynamodb.counts import Count, Counts
 from haar.services.dynamodb.describe import key_schema, moment
 from haar.services.dynamodb.face import service
-from haar.services.dynamodb.history import DAY_SECONDS, Stamps
+from haar.services.dynamodb.history import Stamps
 from haar.services.dynamodb.jobs import clearing
-from haar.services.dynamodb.limits import LIST_BACKUPS, RECOVERY_DAYS, SETTLE_SECONDS
+from haar.services.dynamodb.limits import DAY_SECONDS, LIST_BACKUPS, RECOVERY_DAYS, SETTLE_SECONDS
 from haar.services.dynamodb.records import History, IndexRecord, TableRecord
 from haar.services.dynamodb.tables import table_arn
 from haar.services.service import Context, Demand, Host, Input, Output

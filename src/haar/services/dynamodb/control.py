@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from haar.services.dynamodb import backups, errors, policies, records, schema, streams
+from haar.services.dynamodb import backups, errors, policies, records, replicas, schema, streams
 from haar.services.dynamodb.access import on_table
 from haar.services.dynamodb.counts import Count, Counts
 from haar.services.dynamodb.describe import describe
@@ -45,11 +45,12 @@ async def create_table(ctx: Context, input: Input) -> Output:
         tx.put(*place, records.encode(record))
 
     await ctx.store.transact(create)
-    return {"TableDescription": describe(record, ctx.account, EMPTY, "CREATING")}
+    return {"TableDescription": describe(record, ctx.account, EMPTY, ctx.now(), "CREATING")}
 
 
 def new_table(ctx: Context, input: Input) -> TableRecord:
     """The record of a table that is to be made. Raises ValidationException for a schema that cannot be."""
+    replicas.refuse(input)
     billing = input.get("BillingMode", "PROVISIONED")
     throughput = input.get("ProvisionedThroughput")
     schema.check_billing(billing, throughput)
@@ -112,7 +113,8 @@ async def describe_table(ctx: Context, input: Input) -> Output:
     table = await ctx.host.get(Tables).find(ctx.region, input["TableName"])
     if table is None:
         raise errors.table_not_found(input["TableName"])
-    return {"Table": describe(table.record, ctx.account, await ctx.host.get(Counts).of(table.record))}
+    count = await ctx.host.get(Counts).of(table.record)
+    return {"Table": describe(table.record, ctx.account, count, ctx.now())}
 
 
 def _list_demands(ctx: Context, input: Input) -> Sequence[Demand]:
@@ -147,7 +149,9 @@ async def delete_table(ctx: Context, input: Input) -> Output:
             raise errors.table_not_found(name)
         record = records.decode(data)
         if record.status == "CREATING":
-            raise errors.in_use(f"Attempt to change a resource which is still in use: Table is being created: {name}")
+            raise errors.being("created", name)
+        if record.settling:
+            raise errors.being("updated", name)
         if record.protected:
             raise errors.validation(
                 "Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection first."
@@ -166,4 +170,4 @@ async def delete_table(ctx: Context, input: Input) -> Output:
     counts = ctx.host.get(Counts)
     for space in record.spaces:
         counts.forget(space)
-    return {"TableDescription": describe(record, ctx.account, EMPTY, "DELETING")}
+    return {"TableDescription": describe(record, ctx.account, EMPTY, ctx.now(), "DELETING")}

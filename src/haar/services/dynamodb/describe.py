@@ -13,17 +13,22 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def describe(record: TableRecord, account: str, count: Count, status: str | None = None) -> dict[str, Any]:
-    """TableDescription; `status` where the answer shows another one than is kept (CREATING, DELETING)."""
+def shown_status(record: TableRecord) -> str:
+    """The TableStatus: UPDATING while an index is made or taken away."""
+    return "UPDATING" if record.status == "ACTIVE" and record.indexing else record.status
+
+
+def describe(record: TableRecord, account: str, count: Count, now: float, status: str | None = None) -> dict[str, Any]:
+    """TableDescription; `status` where the answer shows another one than is kept (CREATING, UPDATING, DELETING)."""
     arn = table_arn(record.region, account, record.name)
-    shown = status or record.status
+    shown = status or shown_status(record)
     out: dict[str, Any] = {
         "AttributeDefinitions": [{"AttributeName": name, "AttributeType": kind} for name, kind in record.attributes.items()],
         "TableName": record.name,
         "KeySchema": key_schema(record.key_schema),
         "TableStatus": shown,
         "CreationDateTime": moment(record.created),
-        "ProvisionedThroughput": _throughput(record.throughput),
+        "ProvisionedThroughput": _throughput(record.throughput, now),
         "TableSizeBytes": count.bytes,
         "ItemCount": count.items,
         "TableArn": arn,
@@ -37,11 +42,11 @@ def describe(record: TableRecord, account: str, count: Count, status: str | None
             del out[name]
     if record.billing == "PAY_PER_REQUEST" or record.billing_changed is not None:
         out["BillingModeSummary"] = {"BillingMode": record.billing}
-        if record.billing_changed is not None:
+        if record.billing_changed is not None and shown != "CREATING":
             out["BillingModeSummary"]["LastUpdateToPayPerRequestDateTime"] = moment(record.billing_changed)
     _add_settings(record, arn, out)
     for local, member in ((True, "LocalSecondaryIndexes"), (False, "GlobalSecondaryIndexes")):
-        indexes = [_index(index, arn, count, record.billing, status or record.status) for index in record.indexes if index.local is local]
+        indexes = [_index(index, arn, count, record.billing, shown, now) for index in record.indexes if index.local is local]
         if indexes and shown != "DELETING":
             out[member] = indexes
     return out
@@ -56,7 +61,11 @@ def _add_settings(record: TableRecord, arn: str, out: dict[str, Any]) -> None:
         out["SSEDescription"] = {"Status": "ENABLED", **record.sse}
     if record.restored is not None:
         restored = record.restored
-        out["RestoreSummary"] = {"SourceTableArn": restored.table_arn, "RestoreDateTime": moment(restored.at), "RestoreInProgress": True}
+        out["RestoreSummary"] = {
+            "SourceTableArn": restored.table_arn,
+            "RestoreDateTime": moment(restored.at),
+            "RestoreInProgress": record.status == "CREATING",
+        }
         if restored.backup_arn is not None:
             out["RestoreSummary"]["SourceBackupArn"] = restored.backup_arn
     if record.stream is not None:
@@ -71,9 +80,9 @@ def key_schema(schema: list[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"AttributeName": name, "KeyType": kind} for name, kind in schema]
 
 
-def _throughput(throughput: Throughput) -> dict[str, Any]:
+def _throughput(throughput: Throughput, now: float) -> dict[str, Any]:
     out: dict[str, Any] = {
-        "NumberOfDecreasesToday": throughput.decreases_today,
+        "NumberOfDecreasesToday": throughput.decreases_on(now),
         "ReadCapacityUnits": throughput.read,
         "WriteCapacityUnits": throughput.write,
     }
@@ -88,7 +97,7 @@ def _warm(warm: dict[str, int] | None, billing: str, throughput: Throughput) -> 
     return {**warm_units(warm, billing, throughput), "Status": "ACTIVE"}
 
 
-def _index(index: IndexRecord, arn: str, count: Count, billing: str, status: str | None) -> dict[str, Any]:
+def _index(index: IndexRecord, arn: str, count: Count, billing: str, status: str, now: float) -> dict[str, Any]:
     projection: dict[str, Any] = {"ProjectionType": index.projection}
     if index.projection == "INCLUDE":
         projection["NonKeyAttributes"] = index.non_key
@@ -105,7 +114,7 @@ def _index(index: IndexRecord, arn: str, count: Count, billing: str, status: str
         out["IndexStatus"] = "CREATING" if status == "CREATING" else index.status
         if index.status == "CREATING":
             out["Backfilling"] = index.backfilling
-        out["ProvisionedThroughput"] = _throughput(index.throughput)
+        out["ProvisionedThroughput"] = _throughput(index.throughput, now)
         out["WarmThroughput"] = _warm(index.warm, billing, index.throughput)
         if index.on_demand is not None:
             out["OnDemandThroughput"] = index.on_demand

@@ -4,6 +4,8 @@ from typing import Any
 
 from haar.wire.errors import CommonError, ServiceError
 
+CONFLICT = "Transaction is ongoing for the item"
+
 
 def validation(message: str) -> ServiceError:
     return ServiceError("ValidationException", message)
@@ -36,6 +38,11 @@ def in_use(message: str) -> ServiceError:
     return ServiceError("ResourceInUseException", message)
 
 
+def being(changed: str, table: str) -> ServiceError:
+    """`changed` is created or updated."""
+    return in_use(f"Attempt to change a resource which is still in use: Table is being {changed}: {table}")
+
+
 def table_exists(name: str) -> ServiceError:
     return in_use(f"Table already exists: {name}")
 
@@ -47,6 +54,11 @@ def limit_exceeded(message: str) -> ServiceError:
 def condition_failed(item: Any = None) -> ServiceError:
     fields = {} if item is None else {"Item": item}
     return ServiceError("ConditionalCheckFailedException", "The conditional request failed", **fields)
+
+
+def conflict() -> ServiceError:
+    """A write of one item that transactions kept from committing."""
+    return ServiceError("TransactionConflictException", CONFLICT)
 
 
 def duplicate_item() -> ServiceError:

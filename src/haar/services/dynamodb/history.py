@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from haar.services.dynamodb.images import Image, Key
 from haar.services.dynamodb.keys import successor
+from haar.services.dynamodb.limits import DAY_SECONDS
 from haar.store.contract import Reader, Transaction
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 STAMP = struct.Struct(">Q")
 """Microseconds since the epoch."""
-DAY_SECONDS = 86_400
 DAY_MICROS = DAY_SECONDS * 1_000_000
 END = b"\x00\x00"
 

@@ -2,6 +2,7 @@
 
 KB = 1024
 MB = 1024 * KB
+DAY_SECONDS = 86_400
 
 ITEM_BYTES = 400 * KB
 PAGE_BYTES = MB
@@ -14,6 +15,10 @@ TRANSACTION_ACTIONS = 100
 TRANSACTION_BYTES = 4 * MB
 TOKEN_SECONDS = 600.0
 """How long a ClientRequestToken of TransactWriteItems is remembered."""
+
+SLICE_REQUESTS = 25
+SLICE_BYTES = 256 * KB
+"""Parts of a batch or transaction that are checked, or written, at once; then others are let in."""
 
 PARTITION_KEY_BYTES = 2048
 SORT_KEY_BYTES = 1024
@@ -54,6 +59,9 @@ PROJECTED_ATTRIBUTES_PER_INDEX = 20
 INDEX_KEY_ATTRIBUTES = 4
 """Attributes that may make up an index's partition key, and its sort key."""
 TAGS = 50
+FREE_DECREASES = 4
+"""How often in a (UTC) day throughput can be lowered at any time; after that once in DECREASE_SECONDS."""
+DECREASE_SECONDS = 3600.0
 LIST_TABLES = 100
 
 READ_CHUNK_ROWS = 100

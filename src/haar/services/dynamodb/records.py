@@ -2,6 +2,8 @@
 
 import msgspec
 
+from haar.services.dynamodb.limits import DAY_SECONDS
+
 TABLES = "dynamodb/tables"
 """partition = region, sort = table name: `TableRecord`."""
 CLEARING = "dynamodb/clear"
@@ -27,7 +29,12 @@ class Throughput(msgspec.Struct, frozen=True):
     write: int = 0
     increased: float | None = None
     decreased: float | None = None
-    decreases_today: int = 0
+    decreases: int = 0
+    """How often it was lowered on the (UTC) day that it was last lowered on."""
+
+    def decreases_on(self, now: float) -> int:
+        """How often it was lowered on the day of `now`."""
+        return self.decreases if self.decreased is not None and self.decreased // DAY_SECONDS == now // DAY_SECONDS else 0
 
 
 class IndexRecord(msgspec.Struct):
@@ -113,7 +120,7 @@ class History(msgspec.Struct):
 
 
 class Restored(msgspec.Struct):
-    """Where a table that is being restored comes from."""
+    """Where a restored table comes from."""
 
     at: float
     table_arn: str
@@ -155,7 +162,16 @@ class TableRecord(msgspec.Struct):
     ttl: TimeToLive | None = None
     history: History | None = None
     restored: Restored | None = None
-    """Only while it is CREATING."""
+
+    @property
+    def indexing(self) -> bool:
+        """Whether an index is being made or taken away."""
+        return any(index.status in ("CREATING", "DELETING") for index in self.indexes)
+
+    @property
+    def settling(self) -> bool:
+        """Whether nothing else of the table may be changed for that: until an index is being filled, or is gone."""
+        return any(index.status == "DELETING" or (index.status == "CREATING" and not index.backfilling) for index in self.indexes)
 
     @property
     def spaces(self) -> list[str]:

@@ -12,9 +12,8 @@ from haar.services.dynamodb import backups, copies, errors, history, records
 from haar.services.dynamodb.access import on_table
 from haar.services.dynamodb.describe import moment
 from haar.services.dynamodb.face import service
-from haar.services.dynamodb.history import DAY_SECONDS
 from haar.services.dynamodb.jobs import clearing, copied_space
-from haar.services.dynamodb.limits import READ_CHUNK_MOST, RECOVERY_DAYS, SETTLE_SECONDS, TIDY_SECONDS
+from haar.services.dynamodb.limits import DAY_SECONDS, READ_CHUNK_MOST, RECOVERY_DAYS, SETTLE_SECONDS, TIDY_SECONDS
 from haar.services.dynamodb.records import History, TableRecord
 from haar.services.dynamodb.tables import Tables
 from haar.services.service import Context, Host, Input, Output

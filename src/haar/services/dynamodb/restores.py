@@ -91,7 +91,7 @@ async def restore_table_from_backup(ctx: Context, input: Input) -> Output:
         return record
 
     record = await ctx.store.transact(restore)
-    return {"TableDescription": describe(record, ctx.account, Count())}
+    return {"TableDescription": describe(record, ctx.account, Count(), ctx.now())}
 
 
 @service.operation("RestoreTableToPointInTime", _moment_demands)
@@ -113,14 +113,15 @@ async def restore_table_to_point_in_time(ctx: Context, input: Input) -> Output:
         return record
 
     record = await ctx.store.transact(restore)
-    return {"TableDescription": describe(record, ctx.account, Count())}
+    return {"TableDescription": describe(record, ctx.account, Count(), ctx.now())}
 
 
 async def _check_target(tx: Transaction, ctx: Context, name: str) -> None:
     data = await tx.get(*records.place(ctx.region, name))
     if data is None:
         return
-    if records.decode(data).restored is not None:
+    record = records.decode(data)
+    if record.status == "CREATING" and record.restored is not None:
         raise ServiceError("TableInUseException", f"Table is already being restored: {name}")
     raise ServiceError("TableAlreadyExistsException", f"Table already exists: {name}")
 
@@ -221,7 +222,7 @@ async def finish(host: Host, tx: Transaction, work: Copying) -> None:
     place = records.place(work.region, work.table)
     data = await tx.get(*place)
     if data is not None and (record := records.decode(data)).space == work.target:
-        record.status, record.restored = "ACTIVE", None
+        record.status = "ACTIVE"
         tx.put(*place, records.encode(record))
     if work.backup and (kept := await tx.get(*backups.place(work.region, work.backup))) is not None:
         backup = backups.decode(kept)

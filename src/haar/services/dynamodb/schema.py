@@ -94,16 +94,21 @@ def warm_units(warm: dict[str, int] | None, billing: str, throughput: Throughput
 
 
 def check_table_keys(schema: Schema, defined: dict[str, str]) -> None:
-    if len(schema) > 2:
-        shown = ", ".join(f"KeySchemaElement(attributeName={name}, keyType={kind})" for name, kind in schema)
-        raise errors.validation(
-            f"1 validation error detected: Value '[{shown}]' at 'keySchema' failed to satisfy constraint: "
-            "Member must have length less than or equal to 2"
-        )
+    _check_two(schema, "keySchema")
     _check_defined(schema, defined)
     _check_order(schema)
     for name, _ in schema:
         _check_key_name(name)
+
+
+def _check_two(schema: Schema, where: str) -> None:
+    """Only global indexes have keys of more attributes than two."""
+    if len(schema) > 2:
+        shown = ", ".join(f"KeySchemaElement(attributeName={name}, keyType={kind})" for name, kind in schema)
+        raise errors.validation(
+            f"1 validation error detected: Value '[{shown}]' at '{where}' failed to satisfy constraint: "
+            "Member must have length less than or equal to 2"
+        )
 
 
 def _check_defined(schema: Schema, defined: dict[str, str]) -> None:
@@ -185,8 +190,9 @@ def local_indexes(given: Sequence[dict[str, Any]], schema: Schema, defined: dict
     if len(schema) != 2:
         raise errors.invalid("Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex")
     made = []
-    for index in given:
+    for at, index in enumerate(given, 1):
         name, keys = index["IndexName"], key_schema(index["KeySchema"])
+        _check_two(keys, f"localSecondaryIndexes.{at}.member.keySchema")
         _check_defined(keys, defined)
         _check_order(keys)
         if len(keys) != 2:

@@ -2,16 +2,14 @@
 
 from typing import Any
 
-import msgspec
-
-from haar.services.dynamodb import errors, records, schema, streams
+from haar.services.dynamodb import errors, records, replicas, schema, streams
 from haar.services.dynamodb.access import on_table
 from haar.services.dynamodb.control import set_encryption
 from haar.services.dynamodb.counts import Counts
-from haar.services.dynamodb.describe import describe
+from haar.services.dynamodb.describe import describe, moment
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.jobs import Indexing, put_indexing
-from haar.services.dynamodb.limits import GLOBAL_INDEXES
+from haar.services.dynamodb.limits import DECREASE_SECONDS, FREE_DECREASES, GLOBAL_INDEXES
 from haar.services.dynamodb.records import IndexRecord, TableRecord, Throughput
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
@@ -45,7 +43,7 @@ async def update_table(ctx: Context, input: Input) -> Output:
             raise errors.table_not_found(input["TableName"])
         before, record = records.decode(data), records.decode(data)
         if record.status == "CREATING":
-            raise errors.table_not_found(record.name)
+            raise errors.being("created", record.name)
         work = _change(ctx, input, record)
         await streams.change(ctx.host, tx, record, input.get("StreamSpecification"))
         tx.put(*place, records.encode(record))
@@ -57,7 +55,7 @@ async def update_table(ctx: Context, input: Input) -> Output:
 
     record = await ctx.store.transact(update)
     count = await ctx.host.get(Counts).of(record)
-    return {"TableDescription": describe(record, ctx.account, count, "UPDATING")}
+    return {"TableDescription": describe(record, ctx.account, count, ctx.now(), "UPDATING")}
 
 
 def _check(input: Input) -> None:
@@ -69,6 +67,7 @@ def _check(input: Input) -> None:
             raise errors.invalid("Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
         schema.check_units(throughput)
     _check_stream(input)
+    replicas.refuse(input)
     seen: set[str] = set()
     for each in input.get("GlobalSecondaryIndexUpdates") or ():
         kinds = [kind for kind in ("Create", "Update", "Delete") if each.get(kind) is not None]
@@ -96,6 +95,8 @@ def _check_stream(input: Input) -> None:
 
 def _change(ctx: Context, input: Input, record: TableRecord) -> list[Indexing]:
     """Changes the record; the work on indexes that follows."""
+    updates = input.get("GlobalSecondaryIndexUpdates") or []
+    _check_free(record, updates)
     _change_billing(ctx, input, record)
     set_encryption(ctx, record, input.get("SSESpecification"))
     if input.get("DeletionProtectionEnabled") is not None:
@@ -103,7 +104,6 @@ def _change(ctx: Context, input: Input, record: TableRecord) -> list[Indexing]:
     record.table_class = input.get("TableClass") or record.table_class
     record.on_demand = _limited(record, record.on_demand, input.get("OnDemandThroughput"), "table")
     record.warm = _warmed(record, record.warm, input.get("WarmThroughput"), record.throughput, "table")
-    updates = input.get("GlobalSecondaryIndexUpdates") or []
     # A new index's keys are defined in the request, even those that the table has defined before.
     given = schema.definitions(input.get("AttributeDefinitions") or [])
     defined = record.attributes | given
@@ -123,6 +123,20 @@ def _change(ctx: Context, input: Input, record: TableRecord) -> list[Indexing]:
     return work
 
 
+def _check_free(record: TableRecord, updates: list[dict[str, Any]]) -> None:
+    """One index is made or taken away at a time, and nothing else changes meanwhile; one that is being filled may be given up.
+
+    https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.OnlineOps.html
+    """
+    for kind, done in (("Create", "created"), ("Delete", "deleted")):
+        if sum(each.get(kind) is not None for each in updates) > 1:
+            raise errors.limit_exceeded(f"Subscriber limit exceeded: Only 1 online index can be {done} simultaneously per table")
+    if record.settling:
+        raise errors.being("updated", record.name)
+    if record.indexing and any(each.get("Create") is not None for each in updates):
+        raise errors.limit_exceeded("Subscriber limit exceeded: Only 1 online index can be created simultaneously per table")
+
+
 def _change_billing(ctx: Context, input: Input, record: TableRecord) -> None:
     billing, throughput = input.get("BillingMode"), input.get("ProvisionedThroughput")
     if billing == "PAY_PER_REQUEST" and record.billing != billing:
@@ -139,22 +153,24 @@ def _change_billing(ctx: Context, input: Input, record: TableRecord) -> None:
         raise errors.invalid("Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
     old = record.throughput
     if record.billing == "PROVISIONED" and (old.read, old.write) == (throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]):
-        if len([name for name in SETTINGS if input.get(name) is not None]) > 1:
+        if any(input.get(name) is not None for name in SETTINGS if name not in ("ProvisionedThroughput", "BillingMode")):
             return
         raise errors.validation(_unchanged("table", old))
     if record.billing != "PROVISIONED":
         record.billing = "PROVISIONED"
         for index in record.indexes:
             index.on_demand = None
+        _check_provisioned(input, record)
     record.throughput = _changed(ctx, old, throughput)
-    _provision_indexes(input, record)
 
 
-def _provision_indexes(input: Input, record: TableRecord) -> None:
-    given = {each["Update"]["IndexName"] for each in input.get("GlobalSecondaryIndexUpdates") or () if each.get("Update") is not None}
+def _check_provisioned(input: Input, record: TableRecord) -> None:
+    """A table that becomes a provisioned one says what each of its global indexes is to have."""
+    updates = [each["Update"] for each in input.get("GlobalSecondaryIndexUpdates") or () if each.get("Update") is not None]
+    given = {each["IndexName"] for each in updates if each.get("ProvisionedThroughput") is not None}
     for index in record.indexes:
-        if not index.local and index.throughput.read == 0 and index.name not in given:
-            index.throughput = msgspec.structs.replace(record.throughput, increased=None, decreased=None, decreases_today=0)
+        if not index.local and index.name not in given:
+            raise errors.invalid(f"ProvisionedThroughput must be specified for index: {index.name}")
 
 
 def _unchanged(what: str, old: Throughput) -> str:
@@ -170,18 +186,26 @@ def _changed(ctx: Context, old: Throughput, given: dict[str, Any]) -> Throughput
     new = schema.units(given)
     lower = new.read < old.read or new.write < old.write
     higher = new.read > old.read or new.write > old.write
+    now = ctx.now()
+    decreases = old.decreases_on(now)
+    if lower and decreases >= FREE_DECREASES and old.decreased is not None and now < old.decreased + DECREASE_SECONDS:
+        last, following = (f"{moment(at):%A, %B %-d, %Y %-I:%M:%S %p} UTC" for at in (old.decreased, old.decreased + DECREASE_SECONDS))
+        raise errors.limit_exceeded(
+            "Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. "
+            f"After the first {FREE_DECREASES} decreases, each subsequent decrease in the same UTC day can be performed at most once every "
+            f"{DECREASE_SECONDS:.0f} seconds. Number of decreases today: {decreases}. Last decrease at {last}. "
+            f"Next decrease can be made at {following}"
+        )
     return Throughput(
         new.read,
         new.write,
-        increased=ctx.now() if higher else old.increased,
-        decreased=ctx.now() if lower else old.decreased,
-        decreases_today=old.decreases_today + lower,
+        increased=now if higher else old.increased,
+        decreased=now if lower else old.decreased,
+        decreases=decreases + lower,
     )
 
 
 def _create(ctx: Context, record: TableRecord, given: dict[str, Any], defined: dict[str, str]) -> Indexing:
-    if any(index.status in ("CREATING", "DELETING") for index in record.indexes):
-        raise errors.limit_exceeded("Subscriber limit exceeded: Only 1 online index can be created simultaneously per table")
     name = given["IndexName"]
     if any(index.name == name for index in record.indexes):
         raise errors.validation("Attempting to create an index which already exists")
@@ -239,7 +263,5 @@ def _warmed(
 
 def _delete(ctx: Context, record: TableRecord, given: dict[str, Any]) -> Indexing:
     index = _find(record, given["IndexName"])
-    if index.status in ("CREATING", "DELETING") and not index.backfilling:
-        raise errors.in_use(f"Attempt to change a resource which is still in use: Index is being {index.status.lower()}: {index.name}")
     index.status = "DELETING"
     return Indexing(record.region, record.name, index.space, fill=False)
