@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -170,11 +170,20 @@ class Images:
         image = self._known[digest] = await asyncio.shield(task)
         return image
 
-    def trim(self, wanted: frozenset[str] | None = None) -> None:
-        """Removes what is half made, and, of whole images, those that are not wanted. Only while no environment is there."""
-        for path in self._directory.glob("*"):
-            if path.name.endswith(".partial") or (wanted is not None and path.name not in wanted):
-                shutil.rmtree(path, ignore_errors=True)
+    def trim(self) -> None:
+        """Removes what is half made. Only while nothing is pulled."""
+        for path in self._directory.glob("*.partial"):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def present(self) -> set[str]:
+        """The digests of what is kept."""
+        return {path.name for path in self._directory.glob("*") if path.suffix != ".partial"}
+
+    def remove(self, digests: Iterable[str]) -> None:
+        """Removes images that no function has. Blocking."""
+        for digest in digests:
+            self._known.pop(digest, None)
+            shutil.rmtree(self._directory / digest, ignore_errors=True)
 
     async def _find(self, digest: str, uri: str) -> Image:
         target = self._directory / digest

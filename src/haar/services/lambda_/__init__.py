@@ -11,6 +11,7 @@ from haar.services.lambda_ import (  # noqa: E402
     codeurls,
     concurrency,  # noqa: F401
     configuration,  # noqa: F401
+    containerimages,
     eventconfigs,  # noqa: F401
     functions,  # noqa: F401
     invocations,  # noqa: F401
@@ -30,4 +31,4 @@ from haar.services.lambda_ import (  # noqa: E402
 )
 
 service.routes += [codeurls.CodeRoute(), urlroute.FunctionUrlRoute()]
-service.background += [asynchronous.run, packages.sweep, pollers.run, provisioned.run]
+service.background += [asynchronous.run, containerimages.run, packages.sweep, pollers.run, provisioned.run]

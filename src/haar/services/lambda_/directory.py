@@ -9,6 +9,7 @@ from haar.services.lambda_.records import (
     METADATA,
     EventConfig,
     Function,
+    ImageUse,
     Settings,
     Version,
     find_alias,
@@ -40,6 +41,8 @@ class Target:
     """The same when it can matter to a caller that has policies of its own (not when it only names services)."""
     events: EventConfig | None
     loops: str = "Terminate"
+    state: str = ""
+    """What keeps it from running: `Pending` or `Failed`; empty when nothing does."""
 
     def choose(self, chance: float) -> FunctionSpec:
         """The version for an invocation; `chance` is in [0, 1)."""
@@ -77,6 +80,7 @@ class Directory:
             policy.text() if policy and policy.names_callers() else None,
             await find_event_config(self._store, name, name.qualifier or LATEST),
             function.loops,
+            next((state for _, version in versions if (state := _hindrance(version))), ""),
         )
 
     async def _versions(self, name: FunctionName, function: Function) -> list[tuple[float, Version]]:
@@ -102,8 +106,13 @@ class Directory:
         return found
 
 
+def _hindrance(version: Version) -> str:
+    return "Pending" if version.preparing == "create" else "Failed" if version.failed == "create" else ""
+
+
 def spec_of(name: FunctionName, function: Function, version: Version) -> FunctionSpec:
-    settings: Settings = version.settings
+    settings: Settings = version.previous or version.settings
+    image = settings.image or ImageUse(uri="", digest="", resolved="")
     return FunctionSpec(
         arn=name.arn,
         name=name.name,
@@ -124,4 +133,8 @@ def spec_of(name: FunctionName, function: Function, version: Version) -> Functio
         log_group=settings.log_group or f"/aws/lambda/{name.name}",
         log_format="JSON" if settings.log_format == "JSON" else "Text",
         reserved_concurrency=function.reserved,
+        image=image.uri,
+        entry_point=tuple(image.entry_point),
+        command=tuple(image.command),
+        working_directory=image.working_directory,
     )

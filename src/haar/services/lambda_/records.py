@@ -50,6 +50,18 @@ class LayerUse(msgspec.Struct, omit_defaults=True):
     unpacked: int
 
 
+class ImageUse(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A container image as a function has it, with what its ImageConfig says instead of the image."""
+
+    uri: str
+    digest: str
+    """64 hexadecimal digits."""
+    resolved: str
+    entry_point: list[str] = []
+    command: list[str] = []
+    working_directory: str = ""
+
+
 class Settings(msgspec.Struct, omit_defaults=True, kw_only=True):
     """What a version runs with."""
 
@@ -76,9 +88,13 @@ class Settings(msgspec.Struct, omit_defaults=True, kw_only=True):
     application_level: str = ""
     system_level: str = ""
     layers: list[LayerUse] = []
+    image: ImageUse | None = None
+    """Instead of a package; `code_sha256` is its digest, and there is neither runtime nor handler."""
 
     def packages(self) -> set[str]:
         """The hashes of everything that must be there for this to run."""
+        if self.image is not None:
+            return set()
         return {self.code_sha256, *(layer.sha256 for layer in self.layers)}
 
 
@@ -98,6 +114,14 @@ class Version(msgspec.Struct, omit_defaults=True, kw_only=True):
     """The runtime's version that a `Manual` update mode names."""
     updated: bool = False
     """Whether it has been changed since it was made."""
+    preparing: str = ""
+    """`create` or `update` while its container image is pulled and unpacked."""
+    previous: Settings | None = None
+    """What runs until an update's image is there, and stays when it fails."""
+    failed: str = ""
+    """`create` or `update` when the last one's image could not be had; why:"""
+    failed_code: str = ""
+    failed_reason: str = ""
 
 
 class Function(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -5,7 +5,7 @@ import random
 
 from haar.execution.contract import FunctionSpec, InvocationResult, Sink, Throttled, Unavailable
 from haar.services.lambda_.directory import Target
-from haar.services.lambda_.errors import invalid, recursive, throttled, unavailable
+from haar.services.lambda_.errors import conflict, invalid, recursive, throttled, unavailable
 from haar.services.lambda_.lineage import MAX_LOOPS, carry
 from haar.services.service import Host
 
@@ -38,6 +38,8 @@ async def execute(
     sink: Sink | None = None,
 ) -> InvocationResult:
     """Runs the chosen version once; what it streams goes to the sink. Raises as `run`, and RecursiveInvocationException."""
+    if target.state:
+        raise conflict(f"The operation cannot be performed at this time. The function is currently in the following state: {target.state}")
     if target.reserved == 0:
         raise throttled(RESERVED)
     if host.executor is None:
