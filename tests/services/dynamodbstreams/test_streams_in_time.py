@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from haar.auth.principal import Principal
-from haar.services.dynamodb import backups, control, items, prepare, recovery, restores, streams, ttl
+from haar.services.dynamodb import backups, control, items, prepare, recovery, restores, streams, ttl, update
 from haar.services.dynamodb.public import Trimmed, find_stream, last_position, position_of, read_stream, sequence
 from haar.services.dynamodb.tables import Tables
 from haar.services.dynamodbstreams import reading
@@ -64,7 +64,7 @@ async def arn_of(ctx: Context) -> str:
     return f"{table.arn}/stream/{table.record.stream.label}"
 
 
-async def iterator(ctx: Context, kind: str, **more: str) -> str:
+async def iterator(ctx: Context, kind: str, **more: Any) -> str:
     arn = await arn_of(ctx)
     stream = await find_stream(ctx.host, "us-east-1", arn)
     assert stream is not None
@@ -105,6 +105,56 @@ async def test_records_are_readable_for_a_day(ctx: Context, clock: Clock) -> Non
     assert await keys(ctx, await iterator(ctx, "TRIM_HORIZON")) == []
     await put(ctx, id=S("3"))
     assert await keys(ctx, await iterator(ctx, "TRIM_HORIZON")) == [sequence(3)]
+
+
+async def test_iterators_at_a_moment(ctx: Context, clock: Clock) -> None:
+    moments = []
+    for at in range(7):
+        clock.at += 1.5
+        moments.append(clock.at)
+        await put(ctx, id=S(str(at)))
+    clock.at += 10
+    at = lambda moment: iterator(ctx, "AT_TIMESTAMP", Timestamp=moment)
+    for number, moment in enumerate(moments, 1):
+        assert (await keys(ctx, await at(moment)))[0] == sequence(number)
+        assert (await keys(ctx, await at(moment - 1)))[0] == sequence(number)
+    assert await keys(ctx, await at(moments[-1] + 1)) == []
+    assert await keys(ctx, await at(0.0)) == [sequence(number) for number in range(1, 8)]
+    assert await code(at(clock.at + 1)) == "ValidationException"
+    assert await code(iterator(ctx, "AT_TIMESTAMP")) == "ValidationException"
+    assert await code(iterator(ctx, "LATEST", Timestamp=clock.at)) == "ValidationException"
+    clock.at = moments[3] + DAY
+    for _ in range(2):
+        assert (await keys(ctx, await at(moments[0])))[0] == sequence(5)
+        await streams.trim_all(ctx.host)
+
+
+async def test_throughput_is_lowered_four_times_a_day_and_then_once_an_hour(ctx: Context, clock: Clock) -> None:
+    clock.at = START - START % DAY
+    units = lambda count: {"ReadCapacityUnits": count, "WriteCapacityUnits": 1}
+    change = lambda count, **more: update.update_table(ctx, {"TableName": "tab", "ProvisionedThroughput": units(count), **more})
+    decreases = lambda made: made["Table"]["ProvisionedThroughput"]["NumberOfDecreasesToday"]
+    described = lambda: control.describe_table(ctx, {"TableName": "tab"})
+    await change(100, BillingMode="PROVISIONED")
+    for lowered in range(4):
+        clock.at += 60
+        await change(99 - lowered)
+        assert decreases(await described()) == lowered + 1
+    await change(100)
+    with pytest.raises(ServiceError) as error:
+        await change(50)
+    assert error.value.code == "LimitExceededException"
+    assert error.value.message.endswith(
+        "Number of decreases today: 4. Last decrease at Friday, January 15, 2027 12:04:00 AM UTC. "
+        "Next decrease can be made at Friday, January 15, 2027 1:04:00 AM UTC"
+    )
+    clock.at += 3600
+    await change(50)
+    assert decreases(await described()) == 5
+    clock.at += DAY
+    assert decreases(await described()) == 0
+    await change(40)
+    assert decreases(await described()) == 1
 
 
 async def test_iterators_expire(ctx: Context, clock: Clock) -> None:

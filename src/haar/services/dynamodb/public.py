@@ -8,6 +8,7 @@ from haar.services.dynamodb import shards, streams
 from haar.services.dynamodb.records import StreamInfo
 from haar.services.dynamodb.shards import Trimmed, number_of, sequence
 from haar.services.dynamodb.streams import Streams, ended, status
+from haar.services.dynamodb.tables import Tables
 from haar.services.service import Host
 
 __all__ = [
@@ -21,12 +22,14 @@ __all__ = [
     "list_streams",
     "number_of",
     "parse_stream_arn",
+    "position_at",
     "position_of",
     "read_stream",
     "sequence",
     "shard_ids",
     "status",
     "stream_arn",
+    "table_exists",
     "watch_stream",
 ]
 
@@ -65,6 +68,10 @@ async def find_stream(host: Host, region: str, arn: str) -> StreamInfo | None:
     return None if named is None else await host.get(Streams).find(region, *named)
 
 
+async def table_exists(host: Host, region: str, name: str) -> bool:
+    return await host.get(Tables).find(region, name) is not None
+
+
 async def list_streams(host: Host, region: str, table: str | None, after: tuple[str, str] | None, limit: int) -> list[StreamInfo]:
     """Streams in the order of (table, label), of one table when it is given, those behind `after` when given."""
     return await host.get(Streams).list(region, table, after, limit)
@@ -87,6 +94,11 @@ def position_of(sequence_number: str, *, after: bool = False) -> Position:
     if number is None:
         raise ValueError(sequence_number)
     return number + after
+
+
+async def position_at(host: Host, stream: StreamInfo, shard: int, moment: float) -> int:
+    """The position of the first record that was written at the moment (seconds since the epoch) or after it."""
+    return await shards.number_at(host.store, stream, shard, moment)
 
 
 async def read_stream(host: Host, region: str, stream: StreamInfo, shard: int, position: Position, limit: int) -> Read:

@@ -138,6 +138,20 @@ async def last_number(reader: Reader, stream: "StreamInfo", shard: int) -> int:
     return int.from_bytes(await next_number(reader, stream.space, bytes([shard]))) - 1
 
 
+async def number_at(reader: Reader, stream: "StreamInfo", shard: int, moment: float) -> int:
+    """The number of the first record written at the moment (seconds since the epoch) or after it; of the next one when none was."""
+    low, high = FIRST, await last_number(reader, stream, shard) + 1
+    while low < high:
+        middle = (low + high) // 2
+        # Those before the first that is kept are trimmed: older than any.
+        ((sort, value),) = await reader.range(stream.space, bytes([shard]), middle.to_bytes(NUMBER_BYTES), limit=1)
+        if _DECODER.decode(value).at >= moment:
+            high = middle
+        else:
+            low = int.from_bytes(sort) + 1
+    return low
+
+
 async def trim(tx: Transaction, stream: "StreamInfo", shard: int, before: float, limit: int) -> int:
     """Deletes up to `limit` records that are too old, but never the shard's last; how many."""
     first = await tx.range(stream.space, bytes([shard]), limit=1)

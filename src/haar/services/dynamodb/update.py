@@ -59,6 +59,7 @@ async def update_table(ctx: Context, input: Input) -> Output:
 
 
 def _check(input: Input) -> None:
+    replicas.refuse(input)
     if all(input.get(name) in (None, []) for name in SETTINGS):
         raise errors.validation(NOTHING)
     throughput = input.get("ProvisionedThroughput")
@@ -67,7 +68,6 @@ def _check(input: Input) -> None:
             raise errors.invalid("Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
         schema.check_units(throughput)
     _check_stream(input)
-    replicas.refuse(input)
     seen: set[str] = set()
     for each in input.get("GlobalSecondaryIndexUpdates") or ():
         kinds = [kind for kind in ("Create", "Update", "Delete") if each.get(kind) is not None]

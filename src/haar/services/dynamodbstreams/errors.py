@@ -11,6 +11,10 @@ def no_stream(arn: str) -> ServiceError:
     return ServiceError("ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found")
 
 
+def no_table(name: str) -> ServiceError:
+    return ServiceError("ResourceNotFoundException", f"Requested resource not found: Table: {name} not found")
+
+
 def no_shard(shard: str) -> ServiceError:
     return ServiceError("ResourceNotFoundException", f"Requested resource not found: Shard: {shard} not found")
 

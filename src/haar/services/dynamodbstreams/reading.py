@@ -6,6 +6,7 @@ is authorised by the ARN in it.
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -52,6 +53,8 @@ async def get_shard_iterator(ctx: Context, input: Input) -> Output:
         raise errors.validation(f"SequenceNumber must be specified when ShardIteratorType is {kind}")
     if kind not in NUMBERED and given is not None:
         raise errors.validation(f"SequenceNumber must not be specified when ShardIteratorType is {kind}")
+    if kind != "AT_TIMESTAMP" and input.get("Timestamp") is not None:
+        raise errors.validation(f"Timestamp must not be specified when ShardIteratorType is {kind}")
     stream = await find(ctx, arn)
     ids = public.shard_ids(stream)
     if input["ShardId"] not in ids:
@@ -60,9 +63,26 @@ async def get_shard_iterator(ctx: Context, input: Input) -> Output:
     position: public.Position = None
     if kind == "LATEST":
         position = await public.last_position(ctx.host, stream, shard)
+    elif kind == "AT_TIMESTAMP":
+        position = await _at(ctx, stream, shard, input.get("Timestamp"))
     elif given is not None:
         position = await _numbered(ctx, stream, shard, given, kind == "AFTER_SEQUENCE_NUMBER")
     return {"ShardIterator": write_iterator(arn, Place(shard, position, ctx.now()))}
+
+
+async def _at(ctx: Context, stream: public.StreamInfo, shard: int, given: Any) -> public.Position:
+    """The position of a moment; a moment before the oldest record is the trim horizon's."""
+    if given is None:
+        raise errors.validation("Timestamp must be specified when ShardIteratorType is AT_TIMESTAMP")
+    moment = given.timestamp() if isinstance(given, datetime) else float(given)
+    if moment > ctx.now():
+        raise errors.validation("Timestamp must not be in the future")
+    position = await public.position_at(ctx.host, stream, shard, moment)
+    try:
+        await public.read_stream(ctx.host, ctx.region, stream, shard, position, 1)
+    except public.Trimmed:
+        return None
+    return position
 
 
 async def _numbered(ctx: Context, stream: public.StreamInfo, shard: int, given: str, after: bool) -> public.Position:

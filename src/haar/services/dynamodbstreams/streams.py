@@ -54,6 +54,8 @@ async def list_streams(ctx: Context, input: Input) -> Output:
     if table is not None and table.startswith("arn:"):
         table = table.rpartition(":table/")[2]
     found = await public.list_streams(ctx.host, ctx.region, table, after, limit + 1)
+    if table is not None and not found and not await public.table_exists(ctx.host, ctx.region, table):
+        raise errors.no_table(table)
     shown = [
         {"StreamArn": public.stream_arn(ctx.host, ctx.region, each), "TableName": each.table, "StreamLabel": each.label} for each in found
     ]
@@ -83,10 +85,12 @@ async def describe_stream(ctx: Context, input: Input) -> Output:
         if after not in ids:
             raise errors.no_shard(after)
         start = ids.index(after) + 1
-    if (filter := input.get("ShardFilter")) and filter.get("Type") == "CHILD_SHARDS":
+    if (filter := input.get("ShardFilter")) is not None:
         # A stream's shards are never split, so none has children.
-        if filter.get("ShardId") not in ids:
-            raise errors.no_shard(str(filter.get("ShardId")))
+        if filter.get("Type") is None or filter.get("ShardId") is None:
+            raise errors.validation("ShardFilter must have both a Type and a ShardId")
+        if filter["ShardId"] not in ids:
+            raise errors.no_shard(filter["ShardId"])
         start = len(ids)
     description: dict[str, Any] = {
         "StreamArn": arn,

@@ -1,0 +1,114 @@
+"""What surrounds tables: their statuses, what is refused because haar has it not, and what there is none of."""
+
+import pytest
+from tests.services.dynamodb.conftest import eventually, refusal, schema
+
+S = lambda text: {"S": text}
+INVALID = "One or more parameter values were invalid: "
+UNITS = {"ReadCapacityUnits": 2, "WriteCapacityUnits": 2}
+X = [{"AttributeName": "x", "AttributeType": "S"}]
+index = lambda name, **more: {"IndexName": name, "KeySchema": schema("x"), "Projection": {"ProjectionType": "ALL"}, **more}
+create = lambda name, **more: {"Create": index(name, **more)}
+delete = lambda name: {"Delete": {"IndexName": name}}
+
+
+def test_a_table_is_updating_while_an_index_is_made_and_taken_away(table):
+    items = table("id:S")
+    status = lambda: items.describe_table()["Table"]["TableStatus"]
+    assert (
+        items.update_table(AttributeDefinitions=X, GlobalSecondaryIndexUpdates=[create("one")])["TableDescription"]["TableStatus"]
+        == "UPDATING"
+    )
+    assert status() == "UPDATING"
+    updating = ("ResourceInUseException", f"Attempt to change a resource which is still in use: Table is being updated: {items.name}")
+    assert refusal(items.update_table, DeletionProtectionEnabled=True) == updating
+    assert refusal(items.update_table, GlobalSecondaryIndexUpdates=[delete("one")]) == updating
+    assert refusal(items.delete_table) == updating
+    items.put_item(Item={"id": S("1"), "x": S("y")})
+    eventually(lambda: status() == "ACTIVE")
+    assert items.index("one")["IndexStatus"] == "ACTIVE" and "Backfilling" not in items.index("one")
+    items.update_table(GlobalSecondaryIndexUpdates=[delete("one")])
+    assert status() == "UPDATING" and items.index("one")["IndexStatus"] == "DELETING"
+    assert refusal(items.delete_table) == updating
+    eventually(lambda: status() == "ACTIVE")
+    assert items.index("one") is None
+
+
+def test_one_index_is_made_or_taken_away_at_a_time(table):
+    items = table("id:S", indexes={"one": ("x:S",), "two": ("x:S",)})
+    limit = "Subscriber limit exceeded: Only 1 online index can be {} simultaneously per table"
+    two = [create("three"), create("four")]
+    refused = refusal(items.update_table, AttributeDefinitions=X, GlobalSecondaryIndexUpdates=two)
+    assert refused == ("LimitExceededException", limit.format("created"))
+    refused = refusal(items.update_table, GlobalSecondaryIndexUpdates=[delete("one"), delete("two")])
+    assert refused == ("LimitExceededException", limit.format("deleted"))
+
+
+def test_a_table_that_becomes_provisioned_says_what_its_indexes_have(table):
+    items = table("id:S", indexes={"one": ("x:S",)})
+    provision = lambda **more: items.update_table(BillingMode="PROVISIONED", ProvisionedThroughput=UNITS, **more)
+    assert refusal(provision) == ("ValidationException", INVALID + "ProvisionedThroughput must be specified for index: one")
+    provision(GlobalSecondaryIndexUpdates=[{"Update": {"IndexName": "one", "ProvisionedThroughput": UNITS}}])
+    assert items.index("one")["ProvisionedThroughput"]["ReadCapacityUnits"] == 2
+    message = refusal(provision)[1]
+    assert message.startswith("The provisioned throughput for the table will not change. The requested value equals the current value.")
+
+
+def test_what_a_new_on_demand_table_says(dynamodb, name):
+    keys = {"KeySchema": schema("id"), "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}
+    made = dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **keys)["TableDescription"]
+    assert made["BillingModeSummary"] == {"BillingMode": "PAY_PER_REQUEST"}
+    assert set(dynamodb.describe_table(TableName=name)["Table"]["BillingModeSummary"]) == {
+        "BillingMode",
+        "LastUpdateToPayPerRequestDateTime",
+    }
+    dynamodb.delete_table(TableName=name)
+
+
+def test_a_local_index_has_two_keys(dynamodb, name):
+    definitions = [{"AttributeName": each, "AttributeType": "S"} for each in ("id", "at", "x", "y")]
+    three = [*schema("id", "x"), {"AttributeName": "y", "KeyType": "RANGE"}]
+    local = [{"IndexName": "local", "KeySchema": three, "Projection": {"ProjectionType": "ALL"}}]
+    made = {"KeySchema": schema("id", "at"), "AttributeDefinitions": definitions, "LocalSecondaryIndexes": local}
+    assert refusal(dynamodb.create_table, TableName=name, BillingMode="PAY_PER_REQUEST", **made)[1] == (
+        "1 validation error detected: Value '[KeySchemaElement(attributeName=id, keyType=HASH), "
+        "KeySchemaElement(attributeName=x, keyType=RANGE), KeySchemaElement(attributeName=y, keyType=RANGE)]' "
+        "at 'localSecondaryIndexes.1.member.keySchema' failed to satisfy constraint: Member must have length less than or equal to 2"
+    )
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]},
+        {"GlobalTableWitnessUpdates": [{"Create": {"RegionName": "eu-west-1"}}]},
+        {"MultiRegionConsistency": "STRONG"},
+        {"VectorIndexUpdates": [{"Delete": {"IndexName": "vectors"}}]},
+    ],
+)
+def test_what_haar_has_not_is_refused_by_name(table, parameters):
+    items = table("id:S")
+    code, message = refusal(items.update_table, **parameters)
+    assert code == "ValidationException" and message.startswith("haar has no ") and next(iter(parameters)) in message
+
+
+def test_there_are_no_global_tables_exports_and_imports(dynamodb, table):
+    assert dynamodb.list_global_tables()["GlobalTables"] == []
+    gone = ("GlobalTableNotFoundException", "Global table with name: 'nowhere' does not exist.")
+    assert refusal(dynamodb.describe_global_table, GlobalTableName="nowhere") == gone
+    assert refusal(dynamodb.describe_global_table_settings, GlobalTableName="nowhere") == gone
+    assert dynamodb.list_exports()["ExportSummaries"] == [] and dynamodb.list_imports()["ImportSummaryList"] == []
+    items = table("id:S")
+    arn = items.arn + "/{}/01-a"
+    assert refusal(dynamodb.describe_export, ExportArn=arn.format("export"))[0] == "ExportNotFoundException"
+    assert refusal(dynamodb.describe_import, ImportArn=arn.format("import"))[0] == "ImportNotFoundException"
+    described = items.describe_table_replica_auto_scaling()["TableAutoScalingDescription"]
+    assert described == {"TableName": items.name, "TableStatus": "ACTIVE", "Replicas": []}
+    missing = refusal(dynamodb.describe_table_replica_auto_scaling, TableName="nowhere")
+    assert missing == ("ResourceNotFoundException", "Requested resource not found: Table: nowhere not found")
+
+
+def test_streams_of_a_table_that_never_was(client):
+    streams = client("dynamodbstreams")
+    missing = ("ResourceNotFoundException", "Requested resource not found: Table: nowhere not found")
+    assert refusal(streams.list_streams, TableName="nowhere") == missing
