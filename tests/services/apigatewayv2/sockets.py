@@ -22,6 +22,7 @@ from wsproto.events import (
 )
 
 TIMEOUT = 60.0
+FRAME = 32 * 1024
 
 
 class Refused(Exception):
@@ -69,14 +70,16 @@ class Client:
             if not self.come:
                 self.ws.receive_data(self.socket.recv(65536) or None)
 
-    def send(self, message: Any) -> None:
-        """A text, bytes, or anything else as JSON."""
-        event: Message[Any]
-        if isinstance(message, bytes):
-            event = BytesMessage(data=message)
-        else:
-            event = TextMessage(data=message if isinstance(message, str) else json.dumps(message))
-        self.socket.sendall(self.ws.send(event))
+    def send(self, message: Any, frame: int = FRAME) -> None:
+        """A text, bytes, or anything else as JSON, in frames of at most so many characters."""
+        data = message if isinstance(message, bytes | str) else json.dumps(message)
+        for at in range(0, len(data) or 1, frame):
+            last = at + frame >= len(data)
+            part = data[at : at + frame]
+            event: Message[Any] = (
+                BytesMessage(data=part, message_finished=last) if isinstance(part, bytes) else TextMessage(data=part, message_finished=last)
+            )
+            self.socket.sendall(self.ws.send(event))
 
     def next(self) -> Any:
         """The next message whole, a Pong, or (code, reason) of the end."""

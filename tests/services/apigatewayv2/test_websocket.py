@@ -232,6 +232,9 @@ def test_messages_that_are_too_big(api: SocketApi) -> None:
     assert json.loads(client.json()["body"])["text"] == "x" * 100_000
     client.send("x" * (128 * 1024 + 1))
     assert client.next()[0] == 1009
+    client = api.connect()
+    client.send("x" * (32 * 1024 + 1), frame=64 * 1024)
+    assert client.next()[0] == 1009
 
 
 DISCONNECT = """
@@ -314,7 +317,7 @@ def test_what_is_not_checked_is_not_let_in(make_sockets: Callable[..., SocketApi
     keyed.deploy()
     with pytest.raises(Refused) as error:
         keyed.connect()
-    assert error.value.status == 500
+    assert error.value.status == 403
 
 
 def test_signed_handshakes(make_sockets: Callable[..., SocketApi], function: str) -> None:

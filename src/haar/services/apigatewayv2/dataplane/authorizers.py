@@ -76,6 +76,7 @@ async def run_authorizer(call: Call, authorizer: Doc) -> None:
     else:
         allowed = rest.decide(verdict, arn, stage.account, call.request).allowed
         context = dict(verdict.context)
+        call.usage_key = verdict.usage_key
     if not allowed:
         raise forbidden("The authorizer does not allow the call")
     call.lambda_context = context

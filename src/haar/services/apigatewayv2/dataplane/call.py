@@ -12,6 +12,7 @@ from haar.services.service import Host
 from haar.wire.http import Request
 
 if TYPE_CHECKING:
+    from haar.services.apigateway.public import StageLog
     from haar.services.apigatewayv2.dataplane.compile import Endpoint, Stage
     from haar.services.apigatewayv2.websocket.session import Session
 
@@ -40,6 +41,8 @@ class Call:
     """Claims and scopes of the token."""
     lambda_context: dict[str, Any] | None = None
     """What a Lambda authorizer said of the caller."""
+    usage_key: str | None = None
+    """The API key that a Lambda authorizer named."""
     socket: bool = False
     """Whether this is a WebSocket API's: a handshake, a message or an end."""
     base_path: str | None = None
@@ -47,6 +50,8 @@ class Call:
     session: "Session | None" = None
     event: dict[str, Any] = field(default_factory=dict)
     """What its integration is given, of a WebSocket API."""
+    log: "StageLog | None" = None
+    """The execution log of a WebSocket API."""
     integration_ms: int | None = None
     """How long the integration took."""
     error: str = ""
@@ -131,6 +136,10 @@ class Call:
     def resource(self) -> str:
         """What is called, in an ARN: `STAGE/GET/pets/1`, or `STAGE/$connect` of a WebSocket API."""
         return f"{self.stage.name}/{self.route_key}" if self.socket else f"{self.stage.name}/{self.request.method}{self.path}"
+
+    def say(self, text: str) -> None:
+        if self.log is not None:
+            self.log.add(text)
 
     @property
     def time(self) -> str:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from haar.services.apigateway.public import AccessLog, docs, get_doc
 from haar.services.apigatewayv2.dataplane.call import Call
@@ -11,6 +12,9 @@ from haar.services.apigatewayv2.records import LIVE, Doc, Draft, decode_draft
 from haar.services.service import Host
 from haar.store.cache import Cached
 from haar.wire.http import Response
+
+if TYPE_CHECKING:
+    from haar.services.apigatewayv2.websocket.checks import Models
 
 MAX_APIS = 2000
 """APIs kept ready in memory."""
@@ -40,6 +44,8 @@ class SocketRoute:
     endpoint: Endpoint
     responds: bool
     """Whether what the integration answers is sent to the client."""
+    models: "Models"
+    key_required: bool
 
 
 @dataclass(slots=True)

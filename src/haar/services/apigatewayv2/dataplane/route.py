@@ -6,26 +6,20 @@ of the path names the stage; where no stage has that name, the whole path is for
 
 from urllib.parse import unquote
 
-from haar.services.apigateway.public import Address, Buckets, extended_id
+from haar.services.apigateway.public import Address, extended_id
 from haar.services.apigatewayv2.dataplane import cors
-from haar.services.apigatewayv2.dataplane.answers import Refused, forbidden, not_found, throttled, too_large
+from haar.services.apigatewayv2.dataplane.answers import Refused, forbidden, not_found, too_large
 from haar.services.apigatewayv2.dataplane.authorise import authorise
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Api, Plane, Stage
 from haar.services.apigatewayv2.dataplane.running import run_endpoint, write_access
+from haar.services.apigatewayv2.dataplane.speeds import throttle
 from haar.services.apigatewayv2.websocket import plane as sockets
 from haar.services.service import Host
 from haar.wire.http import Request, Response
 
 MAX_BODY = 10 * 1024 * 1024
 DEFAULT = "$default"
-
-
-class Speeds:
-    """How fast the routes of a host may be called."""
-
-    def __init__(self, host: Host) -> None:
-        self.buckets = Buckets()
 
 
 class HttpPlane:
@@ -85,21 +79,7 @@ async def _run(call: Call) -> Response:
     call.endpoint, call.path_parameters = matched
     if len(call.request.body) > MAX_BODY:
         raise too_large()
-    _throttle(call)
+    throttle(call)
     if call.endpoint.authorization != "NONE":
         await authorise(call, call.endpoint)
     return await run_endpoint(call, call.endpoint)
-
-
-def _throttle(call: Call) -> None:
-    """Holds a route to the speed that its stage sets."""
-    stage, key = call.stage, call.route_key
-    name, settings = key, stage.settings.get(key)
-    if settings is None or "ThrottlingRateLimit" not in settings:
-        name, settings = "", stage.default
-    if "ThrottlingRateLimit" not in settings and "ThrottlingBurstLimit" not in settings:
-        return
-    rate = settings.get("ThrottlingRateLimit", 10_000.0)
-    limits = {"rateLimit": rate, "burstLimit": settings.get("ThrottlingBurstLimit", max(rate, 1.0))}
-    if not call.host.get(Speeds).buckets.take(f"{stage.api_id}/{stage.name}/{name}", limits, call.now):
-        raise throttled()

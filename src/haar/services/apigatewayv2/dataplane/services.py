@@ -16,7 +16,7 @@ from haar.services.apigatewayv2.dataplane.functions import translated
 from haar.services.apigatewayv2.dataplane.mapping import ResponseMapping, Value, value_of
 from haar.services.apigatewayv2.records import Doc
 from haar.services.apigatewayv2.subtypes import REGION, SUBTYPES
-from haar.services.service import NoService, ServiceCall
+from haar.services.service import Host, NoService, ServiceCall
 from haar.wire.http import Request, Response
 
 MAX_ANSWER = 10 * 1024 * 1024
@@ -66,20 +66,27 @@ class Service:
         subtype = self._subtype
         request = _configuration(values) if subtype.endpoint == "appconfig" else _request(orjson.dumps(_body(subtype.action, values)))
         action = "" if subtype.endpoint == "appconfig" else subtype.action
-        assert call.host.call is not None
-        try:
-            answer = await call.host.call(ServiceCall(subtype.endpoint, request, principal, region, action))
-        except NoService:
-            raise Refused(501, f"haar does not have {subtype.service} ({subtype.action})") from None
-        body = answer.body
-        if not isinstance(body, bytes):
-            whole = bytearray()
-            async for part in body:
-                whole += part
-                if len(whole) > MAX_ANSWER:
-                    raise failed(f"the service's response is larger than {MAX_ANSWER} bytes")
-            body = bytes(whole)
-        return Response(answer.status, [pair for pair in answer.headers if pair[0].lower() not in _DROPPED], body)
+        return await ask(
+            call.host, ServiceCall(subtype.endpoint, request, principal, region, action), f"{subtype.service} ({subtype.action})"
+        )
+
+
+async def ask(host: Host, wanted: ServiceCall, name: str) -> Response:
+    """A service's answer, whole. Raises Refused (501) when haar has no such service: nothing is made up."""
+    assert host.call is not None
+    try:
+        answer = await host.call(wanted)
+    except NoService:
+        raise Refused(501, f"haar does not have {name}") from None
+    body = answer.body
+    if not isinstance(body, bytes):
+        whole = bytearray()
+        async for part in body:
+            whole += part
+            if len(whole) > MAX_ANSWER:
+                raise failed(f"the service's response is larger than {MAX_ANSWER} bytes")
+        body = bytes(whole)
+    return Response(answer.status, [pair for pair in answer.headers if pair[0].lower() not in _DROPPED], body)
 
 
 def _request(body: bytes) -> Request:

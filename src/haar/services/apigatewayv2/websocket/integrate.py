@@ -4,14 +4,16 @@ import base64
 
 import orjson
 
-from haar.services.apigateway.public import Unreachable, fetch
-from haar.services.apigatewayv2.dataplane.answers import failed, unavailable
+from haar.services.apigateway.public import shorten
+from haar.services.apigatewayv2.dataplane.answers import failed
 from haar.services.apigatewayv2.dataplane.call import Call, stage_text
 from haar.services.apigatewayv2.dataplane.compile import Run, SocketRoute, make_endpoint
 from haar.services.apigatewayv2.dataplane.events import header_text
 from haar.services.apigatewayv2.dataplane.functions import invoke
 from haar.services.apigatewayv2.integrations import function_of
 from haar.services.apigatewayv2.records import Doc, Draft
+from haar.services.apigatewayv2.websocket.checks import Models
+from haar.services.apigatewayv2.websocket.custom import AwsService, CustomFunction, Http, Incoming, Mock
 from haar.wire.http import Response
 
 
@@ -27,6 +29,7 @@ class Function:
     async def __call__(self, call: Call) -> Response:
         assert call.endpoint is not None
         payload = orjson.dumps(call.event)
+        call.say(f"Endpoint request body after transformations: {shorten(payload)}")
         role = self._role(call) if self._role else None
         source = f"{call.stage.name}/{call.endpoint.source}"
         result = await invoke(call, self._arn(call), payload, source=source, role=role, seconds=self._seconds)
@@ -50,53 +53,18 @@ def _answer(payload: bytes) -> Response:
         raise failed("Malformed Lambda proxy response") from None
 
 
-class HttpProxy:
-    """HTTP_PROXY: the message is a request's body, and its answer's body is the answer."""
-
-    def __init__(self, integration: Doc) -> None:
-        self._uri = stage_text(integration["IntegrationUri"])
-        self._method = integration["IntegrationMethod"]
-        self._seconds = integration["TimeoutInMillis"] / 1000
-
-    async def __call__(self, call: Call) -> Response:
-        method = "POST" if self._method == "ANY" else self._method
-        body = (call.event.get("body") or "").encode()
-        headers = [("Content-Type", "application/json"), ("User-Agent", f"AmazonAPIGateway_{call.stage.api_id}")]
-        try:
-            status, answered, data = await fetch(method, self._uri(call), headers, body, self._seconds)
-        except TimeoutError:
-            raise unavailable("Endpoint request timed out") from None
-        except Unreachable as error:
-            raise unavailable(str(error)) from None
-        return Response(status, answered, data)
-
-
-class Mock:
-    """MOCK: nothing is behind it, and all is well."""
-
-    async def __call__(self, call: Call) -> Response:
-        return Response(200)
-
-
-class NotBuilt:
-    """An integration that API Gateway has and haar has not: nothing is made up."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    async def __call__(self, call: Call) -> Response:
-        raise failed(f"haar does not have {self._what} integrations of WebSocket APIs yet")
-
-
-def _integration(integration: Doc) -> Run:
-    kind = integration["IntegrationType"]
-    if kind == "AWS_PROXY" and function_of(integration.get("IntegrationUri", "")) is not None:
+def _integration(integration: Doc, responses: dict[str, Doc]) -> Run:
+    kind, uri = integration["IntegrationType"], integration.get("IntegrationUri", "")
+    if kind == "AWS_PROXY":
         return Function(integration)
     if kind == "HTTP_PROXY":
-        return HttpProxy(integration)
-    if kind == "MOCK" and not integration.get("RequestTemplates"):
-        return Mock()
-    return NotBuilt(kind)
+        return Http(integration, None)
+    incoming = Incoming(integration, responses)
+    if kind == "HTTP":
+        return Http(integration, incoming)
+    if kind == "MOCK":
+        return Mock(integration, incoming)
+    return CustomFunction(integration, incoming) if function_of(uri) is not None else AwsService(integration, incoming)
 
 
 def compile_sockets(draft: Draft) -> dict[str, SocketRoute]:
@@ -106,6 +74,7 @@ def compile_sockets(draft: Draft) -> dict[str, SocketRoute]:
         integration = draft.integrations.get(route.get("Target", "").removeprefix("integrations/"))
         if integration is not None:
             responds = bool(draft.route_responses.get(route["RouteId"])) and route.get("RouteResponseSelectionExpression") == "$default"
-            run = NotBuilt("(with API keys)") if route["ApiKeyRequired"] else _integration(integration)
-            found[route["RouteKey"]] = SocketRoute(make_endpoint(draft, route, run), responds)
+            run = _integration(integration, draft.integration_responses.get(integration["IntegrationId"], {}))
+            endpoint = make_endpoint(draft, route, run)
+            found[route["RouteKey"]] = SocketRoute(endpoint, responds, Models(draft, route), route["ApiKeyRequired"])
     return found

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import unquote
 
 import orjson
@@ -15,7 +15,9 @@ from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Api, Plane, SocketRoute, Stage
 from haar.services.apigatewayv2.dataplane.events import encode_bytes
 from haar.services.apigatewayv2.dataplane.running import run_endpoint, write_access
-from haar.services.apigatewayv2.websocket import management
+from haar.services.apigatewayv2.dataplane.speeds import throttle
+from haar.services.apigatewayv2.websocket import management, narration
+from haar.services.apigatewayv2.websocket.checks import check_key
 from haar.services.apigatewayv2.websocket.connections import Connections, Live
 from haar.services.apigatewayv2.websocket.events import event_of
 from haar.services.apigatewayv2.websocket.selection import select
@@ -24,6 +26,8 @@ from haar.services.service import Host
 from haar.wire.http import Request, Response
 
 log = logging.getLogger("haar.apigatewayv2")
+
+Check = Callable[[], Awaitable[None]]
 
 
 async def serve(host: Host, request: Request, address: Address, api: Api) -> Response:
@@ -73,13 +77,20 @@ async def _connect(host: Host, request: Request, address: Address, stage: Stage,
 
 async def _connected(call: Call, route: SocketRoute) -> Response:
     """What `$connect` answers. Raises Refused unless the client may connect."""
-    endpoint, session = route.endpoint, call.session
+    session = call.session
     assert session is not None
-    if endpoint.authorization != "NONE":
-        await authorise(call, endpoint)
-        session.authorizer = call.lambda_context
+
+    async def check() -> None:
+        throttle(call)
+        if route.endpoint.authorization != "NONE":
+            await authorise(call, route.endpoint)
+            session.authorizer, session.usage_key = call.lambda_context, call.usage_key
+            call.event = event_of(call, "CONNECT")
+        if route.key_required:
+            await check_key(call)
+
     call.event = event_of(call, "CONNECT")
-    return await _run(call, route)
+    return await _run(call, route, "CONNECT", check)
 
 
 def _refusal(status: int, message: str, session: Session, call: Call) -> Response:
@@ -94,18 +105,24 @@ def _call(host: Host, stage: Stage, request: Request, session: Session, route: S
     return call
 
 
-async def _run(call: Call, route: SocketRoute) -> Response:
-    """What is behind a route; a line of the access log for it. Raises Refused."""
+async def _run(call: Call, route: SocketRoute, kind: str, check: Check | None = None) -> Response:
+    """What is behind a route, once the checks are passed; the access log's line and the execution log for it. Raises Refused."""
+    narration.begin(call, kind)
+    answer: Response | None = None
+    status = 500
     try:
+        if check is not None:
+            await check()
         answer = await run_endpoint(call, route.endpoint)
+        status = answer.status
+        return answer
     except Refused as refused:
-        call.error = refused.why or refused.message
-        if call.stage.access_log is not None:
-            write_access(call, Response(refused.status))
+        call.error, status = refused.why or refused.message, refused.status
         raise
-    if call.stage.access_log is not None:
-        write_access(call, answer)
-    return answer
+    finally:
+        narration.end(call, answer)
+        if call.stage.access_log is not None:
+            write_access(call, answer or Response(status))
 
 
 async def _stage(host: Host, live: Live) -> Stage | None:
@@ -125,18 +142,26 @@ async def _message(host: Host, live: Live, message: str | bytes) -> None:
         _say(session, "Forbidden", request_id)
         return
     call = _call(host, stage, live.request, session, route, live.domain)
+    call.lambda_context = session.authorizer
     call.event = event_of(call, "MESSAGE", messageId=extended_id(host))
     if isinstance(message, bytes):
         call.event |= {"body": encode_bytes(message), "isBase64Encoded": True}
     else:
         call.event["body"] = message
+
+    async def check() -> None:
+        throttle(call)
+        if route.key_required:
+            await check_key(call)
+        route.models.check(call)
+
     try:
-        answer = await _run(call, route)
+        answer = await _run(call, route, "MESSAGE", check)
         if route.responds and answer.body and isinstance(answer.body, bytes):
             session.send(answer.body)
     except Refused as refused:
         log.info("message to %s %s failed: %s", stage.api_id, call.route_key, refused)
-        _say(session, "Internal server error", call.request_id)
+        _say(session, "Internal server error" if refused.status >= 500 else refused.message, call.request_id)
     except Full:
         log.info("connection %s does not take what it is sent", session.id)
 
@@ -156,9 +181,10 @@ async def _disconnect(host: Host, live: Live) -> None:
         return
     session = live.session
     call = _call(host, stage, live.request, session, route, live.domain)
+    call.lambda_context = session.authorizer
     call.event = event_of(call, "DISCONNECT", disconnectStatusCode=session.code, disconnectReason=session.reason)
     try:
-        await _run(call, route)
+        await _run(call, route, "DISCONNECT")
     except Refused as refused:
         log.info("$disconnect of %s failed: %s", stage.api_id, refused)
     except asyncio.CancelledError:

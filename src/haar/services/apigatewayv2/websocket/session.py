@@ -15,6 +15,8 @@ from haar.wire.http import Channel
 
 MAX_MESSAGE = 128 * 1024
 """Bytes of a message."""
+MAX_FRAME = 32 * 1024
+"""Bytes of one frame that a client sends: a longer message comes in several."""
 MAX_IN_FLIGHT = 32
 """Messages of one connection that are being answered; beyond it, reading stops."""
 MAX_UNSENT = 1024 * 1024
@@ -39,6 +41,7 @@ class Session:
     def __init__(self, id: str, source_ip: str, user_agent: str, now: Callable[[], float]) -> None:
         self.id, self.source_ip, self.user_agent = id, source_ip, user_agent
         self.authorizer: dict[str, Any] | None = None
+        self.usage_key: str | None = None
         self.connected_at = self.last_active = now()
         self.code, self.reason = ABNORMAL, ""
         """How it ended, as the client or the API said."""
@@ -49,6 +52,7 @@ class Session:
         self._channel: Channel | None = None
         self._parts: list[str | bytes] = []
         self._size = 0
+        self._frame = 0
         self._in_flight: set[asyncio.Task[None]] = set()
         self._waiting: deque[str | bytes] = deque()
         """What had been read already when there were enough in flight."""
@@ -95,13 +99,19 @@ class Session:
             return
         if isinstance(event, TextMessage | BytesMessage):
             self._parts.append(event.data if isinstance(event, TextMessage) else bytes(event.data))
-            self._size += len(event.data.encode()) if isinstance(event, TextMessage) else len(event.data)
-            if self._size > MAX_MESSAGE:
+            size = len(event.data.encode()) if isinstance(event, TextMessage) else len(event.data)
+            self._size += size
+            self._frame += size
+            if self._size > MAX_MESSAGE or self._frame > MAX_FRAME:
                 self.close(TOO_BIG, "Message too big")
-            elif event.message_finished:
-                whole: str | bytes = "".join(self._parts) if isinstance(event, TextMessage) else b"".join(self._parts)  # type: ignore[arg-type]
-                self._parts, self._size = [], 0
-                self._begin(whole)
+                return
+            if event.frame_finished:
+                self._frame = 0
+            if not event.message_finished:
+                return
+            whole: str | bytes = "".join(self._parts) if isinstance(event, TextMessage) else b"".join(self._parts)  # type: ignore[arg-type]
+            self._parts, self._size = [], 0
+            self._begin(whole)
         elif isinstance(event, Ping):
             self._write(self._frames.send(event.response()))
         elif isinstance(event, CloseConnection):
