@@ -8,7 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-from haar.services.dynamodb.prepare import PREPARED, Prepared
+from haar.services.dynamodb.prepare import CALLED, PREPARED, Prepared
 from haar.services.dynamodb.tables import Table, Tables, table_arn, table_name
 from haar.services.dynamodb.values import Item
 from haar.services.service import Context, Demand, Demands, Input
@@ -87,13 +87,22 @@ def _on_named(action: str, keys: Callable[[Context, str, Input], Mapping[str, Se
     whole = f"dynamodb:{action}"
 
     def demands(ctx: Context, input: Input) -> Sequence[Demand] | Awaitable[Sequence[Demand]]:
-        name = input["TableName"] = table_name(ctx, input["TableName"])
+        name = named(ctx, input)
         table = ctx.host.get(Tables).peek(ctx.region, name)
         if table is None:
             return _found(ctx, action, name, partial(keys, ctx, name, input), input.get("IndexName"))
         return (_demand(ctx, table, whole, name, Conditions(keys, ctx, name, input), input.get("IndexName")),)
 
     return demands
+
+
+def named(ctx: Context, input: dict[str, Any]) -> str:
+    """The table that TableName names; from here on by its name."""
+    given: str = input["TableName"]
+    name = table_name(ctx, given)
+    if name is not given:
+        input["TableName"], input[CALLED] = name, given
+    return name
 
 
 async def _found(ctx: Context, action: str, name: str, conditions: Pairs, index: str | None) -> Sequence[Demand]:

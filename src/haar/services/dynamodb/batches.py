@@ -1,7 +1,8 @@
 """BatchGetItem and BatchWriteItem."""
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -10,16 +11,29 @@ from haar.services.dynamodb.capacity import Consumed, read_units, shown_all, wan
 from haar.services.dynamodb.collections import collection_metrics
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.images import SIZE_BYTES, Image, Key, size_of, values_of
-from haar.services.dynamodb.limits import BATCH_GET_BYTES
-from haar.services.dynamodb.prepare import PREPARED, Prepared
+from haar.services.dynamodb.limits import BATCH_GET_BYTES, SLICE_BYTES
+from haar.services.dynamodb.prepare import PREPARED, Prepared, batch_get, batch_write, gradually
 from haar.services.dynamodb.tables import Table, Tables, table_name
 from haar.services.dynamodb.throughput import Throughput
-from haar.services.dynamodb.writes import Write
+from haar.services.dynamodb.values import Item
+from haar.services.dynamodb.writes import Outcome, Write
 from haar.services.service import Context, Demand, Input, Output
 from haar.store.contract import Transaction
 
 
+class Planned(NamedTuple):
+    """One write of a batch."""
+
+    given: str
+    """How the request calls its table."""
+    write: Write
+    item: Item
+    """The item, or the key of the item that is deleted."""
+    size: int
+
+
 async def _get_demands(ctx: Context, input: Input) -> Sequence[Demand]:
+    await gradually(ctx.operation, input, batch_get(input))
     demands = []
     for given, request in input["RequestItems"].items():
         name = table_name(ctx, given)
@@ -37,6 +51,7 @@ async def _get_demands(ctx: Context, input: Input) -> Sequence[Demand]:
 
 
 async def _write_demands(ctx: Context, input: Input) -> Sequence[Demand]:
+    await gradually(ctx.operation, input, batch_write(input))
     demands = []
     for given, requests in input["RequestItems"].items():
         name = table_name(ctx, given)
@@ -59,15 +74,16 @@ async def batch_get_item(ctx: Context, input: Input) -> Output:
         table = await ctx.host.get(Tables).live(ctx.region, table_name(ctx, given))
         if request[PREPARED].nested:
             table.check_paths(request[PREPARED].nested)
-        wants.append((given, table, request, _distinct([(key, table.key(key)) for key in request["Keys"]])))
+        wants.append((given, table, request, [(key, table.key(key)) for key in request["Keys"]]))
+    _check_distinct([(table.space, key) for _, table, _, keys in wants for _, key in keys])
     meter = ctx.host.get(Throughput)
     throttled = meter.throttled({given: table for given, table, _, _ in wants}, reads=True)
     responses: dict[str, Any] = {}
     unprocessed: dict[str, Any] = {}
-    consumed = []
+    consumed: dict[str, Consumed] = {}
     total = 0
     for given, table, request, keys in wants:
-        cost = Consumed(table)
+        cost = consumed[given] = Consumed(table)
         consistent = bool(request.get("ConsistentRead"))
         project = request[PREPARED].projection
         found: list[Any] = []
@@ -82,13 +98,14 @@ async def batch_get_item(ctx: Context, input: Input) -> Output:
                 left.append(key)
                 total = BATCH_GET_BYTES
                 continue
+            if (total + size) // SLICE_BYTES > total // SLICE_BYTES:
+                await asyncio.sleep(0)
             total += size
             cost.own += read_units(size, consistent)
             if data is not None:
                 found.append(orjson.Fragment(data[SIZE_BYTES:]) if project is None else project.project(values_of(data)))
         responses[given] = found
         meter.spend(cost)
-        consumed.append(cost)
         if left:
             unprocessed[given] = {**{name: value for name, value in request.items() if name != PREPARED}, "Keys": left}
     output: dict[str, Any] = {"Responses": responses, "UnprocessedKeys": unprocessed}
@@ -97,56 +114,91 @@ async def batch_get_item(ctx: Context, input: Input) -> Output:
     return output
 
 
-def _distinct(keys: list[tuple[Any, Key]]) -> list[tuple[Any, Key]]:
-    if len({key for _, key in keys}) != len(keys):
+def _check_distinct(keys: list[tuple[str, Key]]) -> None:
+    """Of all tables together: one may be called by its name and by its ARN."""
+    if len(set(keys)) != len(keys):
         raise errors.validation("Provided list of item keys contains duplicates")
-    return keys
 
 
 @service.operation("BatchWriteItem", _write_demands)
 async def batch_write_item(ctx: Context, input: Input) -> Output:
     detail = wanted(input)
     meter = ctx.host.get(Throughput)
-    planned: list[tuple[str, Table, list[tuple[Write, Any]]]] = []
+    tables: dict[str, Table] = {}
+    planned: list[Planned] = []
     for given, requests in input["RequestItems"].items():
-        table = await ctx.host.get(Tables).live(ctx.region, table_name(ctx, given))
-        plan = [_write(table, request, detail is not None or meter.enforced) for request in requests]
-        _distinct([(None, write.key) for write, _ in plan])
-        planned.append((given, table, plan))
+        table = tables[given] = await ctx.host.get(Tables).live(ctx.region, table_name(ctx, given))
+        planned += [_planned(given, table, request, detail is not None or meter.enforced) for request in requests]
+    _check_distinct([(each.write.table.space, each.write.key) for each in planned])
 
-    throttled = meter.throttled({given: table for given, table, _ in planned}, reads=False)
-    planned = [each for each in planned if each[0] not in throttled]
-
-    async def run(tx: Transaction) -> list[list[writes.Outcome]]:
-        return [[await writes.perform(tx, write) for write, _ in plan] for _, _, plan in planned]
-
-    outcomes = await ctx.store.transact(run)
+    throttled = meter.throttled(tables, reads=False)
+    if throttled:
+        planned = [each for each in planned if each.given not in throttled]
+    outcomes = await _perform(ctx, planned)
     unprocessed = {
         given: [{kind: value for kind, value in request.items() if kind != PREPARED} for request in input["RequestItems"][given]]
         for given in throttled
     }
     output: dict[str, Any] = {"UnprocessedItems": unprocessed}
     if detail is not None or meter.enforced:
-        consumed = []
-        for (_, table, plan), done in zip(planned, outcomes, strict=True):
-            cost = Consumed(table)
-            for (write, _), outcome in zip(plan, done, strict=True):
-                cost.add_write(write.key, outcome.old, outcome.new)
+        consumed = {given: Consumed(table) for given, table in tables.items() if given not in throttled}
+        for each, outcome in zip(planned, outcomes, strict=True):
+            consumed[each.given].add_write(each.write.key, outcome.old, outcome.new)
+        for cost in consumed.values():
             meter.spend(cost)
-            consumed.append(cost)
         if detail is not None:
             output["ConsumedCapacity"] = shown_all(consumed, detail)
     if input.get("ReturnItemCollectionMetrics") == "SIZE":
-        metrics = {given: [found for _, item in plan if (found := collection_metrics(table, item))] for given, table, plan in planned}
-        output["ItemCollectionMetrics"] = {given: found for given, found in metrics.items() if found}
+        metrics: dict[str, list[Any]] = {}
+        for each in planned:
+            if found := collection_metrics(each.write.table, each.item):
+                metrics.setdefault(each.given, []).append(found)
+        output["ItemCollectionMetrics"] = metrics
     return output
 
 
-def _write(table: Table, request: dict[str, Any], needs_old: bool) -> tuple[Write, Any]:
+async def _perform(ctx: Context, planned: list[Planned]) -> list[Outcome]:
+    """Does the writes in one transaction, or in one for each slice of a large batch: a batch is not atomic, its writes are."""
+    slices: list[list[Write]] = [[]]
+    size = 0
+    for write, bytes_ in ((each.write, each.size) for each in planned):
+        if size > SLICE_BYTES:
+            slices.append([])
+            size = 0
+        slices[-1].append(write)
+        size += bytes_
+    if len(slices) == 1:
+        return await _together(ctx, slices[0])
+    running = []
+    for each in slices:
+        running.append(asyncio.ensure_future(_together(ctx, each)))
+        await asyncio.sleep(0)
+    return [outcome for done in await asyncio.gather(*running) for outcome in done]
+
+
+async def _together(ctx: Context, wanted: list[Write]) -> list[Outcome]:
+    async def run(tx: Transaction) -> list[Outcome]:
+        return [await writes.perform(tx, write) for write in wanted]
+
+    return await ctx.store.transact(run)
+
+
+def _planned(given: str, table: Table, request: dict[str, Any], needs_old: bool) -> Planned:
     put = request.get("PutRequest")
-    if put is not None:
-        item = put["Item"]
-        image = Image.of(item, request[PREPARED].size)
-        return Write(table, table.item_key(item), lambda old: image, needs_old=needs_old), item
-    key = request["DeleteRequest"]["Key"]
-    return Write(table, table.key(key), lambda old: None, needs_old=needs_old), key
+    if put is None:
+        key = request["DeleteRequest"]["Key"]
+        return Planned(given, Write(table, table.key(key), _nothing, needs_old=needs_old), key, 0)
+    item, size = put["Item"], request[PREPARED].size
+    made: list[Image] = []
+
+    def change(old: Image | None) -> Image:
+        # Made when it is written, not before: the items of a batch may be large together.
+        if not made:
+            made.append(Image.of(item, size))
+        return made[0]
+
+    return Planned(given, Write(table, table.item_key(item), change, needs_old=needs_old), item, size)
+
+
+def _nothing(old: Image | None) -> None:
+    return None

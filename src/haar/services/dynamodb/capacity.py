@@ -3,7 +3,7 @@
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/read-write-operations.html
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,15 +48,15 @@ class Consumed:
         for index in self.table.indexes:
             self.add_index(index.name, _index_units(self.table, index, key, old, new))
 
-    def shown(self, detail: str) -> dict[str, Any]:
-        """As ReturnConsumedCapacity (TOTAL or INDEXES) wants it."""
+    def shown(self, detail: str, called: str | None = None) -> dict[str, Any]:
+        """As ReturnConsumedCapacity (TOTAL or INDEXES) wants it; `called` is how the request calls the table, unless by its name."""
         total = self.own + sum(self.indexes.values())
         kind = "ReadCapacityUnits" if self.reads else "WriteCapacityUnits"
 
         def units(value: float) -> dict[str, float]:
             return {"CapacityUnits": value, kind: value} if self.transaction else {"CapacityUnits": value}
 
-        out: dict[str, Any] = {"TableName": self.table.name, **units(total)}
+        out: dict[str, Any] = {"TableName": called or self.table.name, **units(total)}
         if detail == "INDEXES":
             out["Table"] = units(self.own)
             for name, member in ((True, "LocalSecondaryIndexes"), (False, "GlobalSecondaryIndexes")):
@@ -82,5 +82,6 @@ def wanted(input: dict[str, Any]) -> str | None:
     return detail if detail in ("TOTAL", "INDEXES") else None
 
 
-def shown_all(consumed: Iterable[Consumed], detail: str) -> list[dict[str, Any]]:
-    return [each.shown(detail) for each in consumed]
+def shown_all(consumed: Mapping[str, Consumed], detail: str) -> list[dict[str, Any]]:
+    """What several tables' parts cost, by how the request calls each table."""
+    return [each.shown(detail, called) for called, each in consumed.items()]

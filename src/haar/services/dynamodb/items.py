@@ -13,12 +13,13 @@ from haar.services.dynamodb.expressions.updates import Compiled as Update
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.images import SIZE_BYTES, Image, size_of, values_of
 from haar.services.dynamodb.limits import ITEM_BYTES
-from haar.services.dynamodb.prepare import PREPARED, Prepared
+from haar.services.dynamodb.prepare import CALLED, PREPARED, Prepared
 from haar.services.dynamodb.tables import Table, Tables
 from haar.services.dynamodb.throughput import Throughput
 from haar.services.dynamodb.values import Item, value_size
 from haar.services.dynamodb.writes import Outcome, Write
 from haar.services.service import Context, Input, Output
+from haar.store.errors import StoreBusy
 from haar.wire.errors import ServiceError
 
 
@@ -46,7 +47,7 @@ async def get_item(ctx: Context, input: Input) -> Output:
         consumed = Consumed(table, read_units(0 if data is None else size_of(data), bool(input.get("ConsistentRead"))))
         meter.spend(consumed)
         if detail is not None:
-            output["ConsumedCapacity"] = consumed.shown(detail)
+            output["ConsumedCapacity"] = consumed.shown(detail, input.get(CALLED))
     return output
 
 
@@ -91,11 +92,16 @@ async def run(ctx: Context, write: Write) -> Outcome:
     """One write in a transaction of its own."""
     meter = ctx.host.get(Throughput)
     if not meter.enforced:
-        return await ctx.host.store.transact(lambda tx: writes.perform(tx, write))
+        try:
+            return await ctx.host.store.transact(lambda tx: writes.perform(tx, write))
+        except StoreBusy:
+            raise errors.conflict() from None
     meter.admit_write(write.table)
     write.needs_old = True
     try:
         outcome = await ctx.host.store.transact(lambda tx: writes.perform(tx, write))
+    except StoreBusy:
+        raise errors.conflict() from None
     except ServiceError as error:
         if error.code == "ConditionalCheckFailedException":
             # A condition that fails costs as much as writing what is there.
@@ -144,7 +150,7 @@ def update_write(table: Table, input: Input) -> Write:
         if old is None and update is not None and update.only_removes:
             return None
         if table.indexes:
-            table.check_index_keys({name: after[name] for name in heads if name in after}, updating=isinstance(update, Update))
+            table.check_index_keys(after, heads, updating=isinstance(update, Update))
         if old is None:
             return _sized(Image.of(after))
         size = old.size - _sizes(before, heads) + _sizes(after, heads)
@@ -178,7 +184,7 @@ def _output(input: Input, write: Write, outcome: Outcome, returned: Image | Item
     if (detail := wanted(input)) is not None:
         consumed = Consumed(write.table)
         consumed.add_write(write.key, outcome.old, outcome.new)
-        output["ConsumedCapacity"] = consumed.shown(detail)
+        output["ConsumedCapacity"] = consumed.shown(detail, input.get(CALLED))
     if input.get("ReturnItemCollectionMetrics") == "SIZE" and (metrics := collection_metrics(write.table, input)):
         output["ItemCollectionMetrics"] = metrics
     return output

@@ -3,8 +3,9 @@
 What is compiled on the way is kept with the input under `PREPARED`, so that it is done once a request.
 """
 
+import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +17,15 @@ from haar.services.dynamodb.expressions.conditions import Compiled
 from haar.services.dynamodb.expressions.keyconditions import KeyCondition, key_conditions
 from haar.services.dynamodb.expressions.scope import Parameters, Scope
 from haar.services.dynamodb.expressions.updates import Compiled as Update
-from haar.services.dynamodb.limits import BATCH_GET_KEYS, BATCH_WRITE_REQUESTS, ITEM_BYTES
+from haar.services.dynamodb.limits import BATCH_GET_KEYS, BATCH_WRITE_REQUESTS, ITEM_BYTES, SLICE_BYTES, SLICE_REQUESTS
 from haar.services.dynamodb.plain import is_plain
 from haar.services.dynamodb.values import Item, Value
 from haar.wire import load
 from haar.wire.errors import CommonError, ServiceError
 
 PREPARED = "_"
+CALLED = "_called"
+"""Under this, the table's ARN when the request calls it by that."""
 OPAQUE = frozenset({"AttributeValue"})
 TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]+", re.ASCII)
 NAME_LENGTHS = (3, 255)
@@ -330,14 +333,29 @@ def _check_select(input: Input, prepared: Prepared) -> None:
         raise errors.invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
 
 
-def batch_get(input: Input) -> None:
+async def gradually(operation: str, input: Input, work: Iterator[int]) -> None:
+    """Does the checks of a batch or transaction, which answer the bytes that they have looked at, and lets others in between slices."""
+    done, size = 0, 0
+    try:
+        for bytes_ in work:
+            done += 1
+            size += bytes_
+            if done >= SLICE_REQUESTS or size >= SLICE_BYTES:
+                done, size = 0, 0
+                await asyncio.sleep(0)
+    except ServiceError as error:
+        shapes.check_readable(input)
+        raise _worded(operation, error) from None
+
+
+def batch_get(input: Input) -> Iterator[int]:
     """Checks each table's part, and keeps what is prepared with it."""
     total = 0
     for request in input["RequestItems"].values():
         _OF_READS.check(request)
         prepared = request[PREPARED] = Prepared()
         for key in request["Keys"]:
-            values.check_item(key)
+            yield values.check_item(key)
         if len({orjson.dumps(key, option=orjson.OPT_SORT_KEYS) for key in request["Keys"]}) != len(request["Keys"]):
             raise errors.validation("Provided list of item keys contains duplicates")
         total += len(request["Keys"])
@@ -346,13 +364,14 @@ def batch_get(input: Input) -> None:
         raise errors.validation("Too many items requested for the BatchGetItem call")
 
 
-def batch_write(input: Input) -> None:
+def batch_write(input: Input) -> Iterator[int]:
     """The same for writes."""
     total = 0
     for requests in input["RequestItems"].values():
         total += len(requests)
         for request in requests:
             _batch_request(request)
+            yield request[PREPARED].size
     if total > BATCH_WRITE_REQUESTS:
         raise errors.validation("Too many items requested for the BatchWriteItem call")
 
@@ -377,26 +396,24 @@ def _batch_request(request: Input) -> None:
 ACTIONS: dict[str, Callable[[Input, bool], Prepared]] = {"Put": put, "Update": update, "Delete": delete, "ConditionCheck": delete}
 
 
-def transact_write(input: Input) -> None:
+def transact_write(input: Input) -> Iterator[int]:
     """Checks each action, and keeps what is prepared with it."""
     for given in input["TransactItems"]:
         actions = [name for name in ACTIONS if given.get(name) is not None]
         if len(actions) != 1:
             raise errors.validation("TransactItems can only contain one of Check, Put, Update or Delete")
         action = given[actions[0]]
-        action[PREPARED] = ACTIONS[actions[0]](action, True)
+        action[PREPARED] = prepared = ACTIONS[actions[0]](action, True)
+        yield prepared.size
 
 
-def transact_get(input: Input) -> None:
+def transact_get(input: Input) -> Iterator[int]:
     for given in input["TransactItems"]:
         given["Get"][PREPARED] = get(given["Get"])
+        yield 0
 
 
 _PREPARE: dict[str, Callable[[Input], Prepared | None]] = {
-    "TransactWriteItems": transact_write,
-    "TransactGetItems": transact_get,
-    "BatchGetItem": batch_get,
-    "BatchWriteItem": batch_write,
     "PutItem": put,
     "DeleteItem": delete,
     "UpdateItem": update,

@@ -13,7 +13,7 @@ from haar.services.dynamodb.expressions.projections import Projection, projector
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.images import SIZE_BYTES, size_of, values_of
 from haar.services.dynamodb.limits import READ_CHUNK_MOST, READ_CHUNK_ROWS
-from haar.services.dynamodb.prepare import PREPARED, Prepared
+from haar.services.dynamodb.prepare import CALLED, PREPARED, Prepared
 from haar.services.dynamodb.ranges import query_span, start_key
 from haar.services.dynamodb.reads import Filter, Page, Reading, Span, read_pages
 from haar.services.dynamodb.tables import Index, Table, Tables
@@ -126,7 +126,7 @@ async def answer(
         output["LastEvaluatedKey"] = {name: item[name] for name in (table.key_names if index is None else index.key_names)}
     meter.spend(consumed)
     if detail is not None:
-        output["ConsumedCapacity"] = consumed.shown(detail)
+        output["ConsumedCapacity"] = consumed.shown(detail, input.get(CALLED))
     return output
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ARN = "arn:aws:dynamodb:"
 LONGEST_HASH = f"Size of hashkey has exceeded the maximum size limit of{PARTITION_KEY_BYTES} bytes"
 LONGEST_RANGE = f"Aggregated size of all range keys has exceeded the size limit of {SORT_KEY_BYTES} bytes"
+UPDATED_TOO_LONG = "The update expression attempted to update the secondary index key beyond allowed size limits"
 EMPTY_KEY = "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty"
 
 ChangeHook = Callable[[Transaction, "Table", Key, Image | None, Image | None, str], Awaitable[None]]
@@ -112,12 +113,16 @@ class Table:
             self.check_index_keys(item)
         return Key(partition, sort)
 
-    def check_index_keys(self, item: Item, updating: bool = False) -> None:
-        """Raises ValidationException when an attribute that an index is keyed by has a value that it cannot have."""
+    def check_index_keys(self, item: Item, changed: tuple[str, ...] | None = None, updating: bool = False) -> None:
+        """Raises ValidationException when an attribute that an index is keyed by has a value that it cannot have.
+
+        `changed` are the attributes to look at, all when None: an index made later leaves out items that do not fit it. `updating` by an
+        expression is told in other words.
+        """
         for index in self.indexes:
             for part in index.parts:
                 value = item.get(part.name)
-                if value is None:
+                if value is None or (changed is not None and part.name not in changed):
                     continue
                 content = value.get(part.kind)
                 if content is None:
@@ -133,14 +138,14 @@ class Table:
                         f"IndexName: {index.name}, IndexKey: {part.name}"
                     )
                 if len(content) * 4 > SORT_KEY_BYTES and part.kind != "N":
-                    self._check_index_lengths(index, item)
+                    self._check_index_lengths(index, item, updating)
 
     @staticmethod
-    def _check_index_lengths(index: Index, item: Item) -> None:
+    def _check_index_lengths(index: Index, item: Item, updating: bool) -> None:
         if any(_length(item[part.name]) > PARTITION_KEY_BYTES for part in index.hashes if part.name in item):
-            raise errors.invalid(LONGEST_HASH)
+            raise errors.validation(UPDATED_TOO_LONG) if updating else errors.invalid(LONGEST_HASH)
         if sum(_length(item[part.name]) for part in index.ranges if part.name in item) > SORT_KEY_BYTES:
-            raise errors.invalid(LONGEST_RANGE)
+            raise errors.validation(UPDATED_TOO_LONG) if updating else errors.invalid(LONGEST_RANGE)
 
     def check_paths(self, nested: tuple[str, ...]) -> None:
         """Raises ValidationException when an expression looks into an attribute that is a key."""

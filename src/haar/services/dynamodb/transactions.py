@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import msgspec
 import orjson
@@ -14,16 +14,20 @@ from haar.services.dynamodb.collections import collection_metrics
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.images import SIZE_BYTES, Image, Key, size_of, values_of
 from haar.services.dynamodb.limits import TOKEN_SECONDS, TRANSACTION_BYTES
-from haar.services.dynamodb.prepare import PREPARED
-from haar.services.dynamodb.tables import EMPTY_KEY, Table, Tables, table_name
+from haar.services.dynamodb.prepare import CALLED, PREPARED, gradually, transact_get, transact_write
+from haar.services.dynamodb.tables import EMPTY_KEY, Table, Tables
 from haar.services.dynamodb.throughput import Throughput
 from haar.services.dynamodb.values import item_size
 from haar.services.dynamodb.writes import Outcome, Write
 from haar.services.service import Context, Demand, Host, Input, Output
 from haar.store.contract import Transaction
+from haar.store.errors import StoreBusy
 from haar.wire.errors import ServiceError
 
+T = TypeVar("T")
+
 NO_REASON = {"Code": "None"}
+TOO_LARGE = "Aggregate size of all items in the transaction cannot exceed 4 MB"
 TWICE = "Transaction request cannot include multiple operations on one item"
 UNITS = 2.0
 """A transaction reads or writes every item twice: to prepare and to commit."""
@@ -45,21 +49,21 @@ class Token(msgspec.Struct, array_like=True):
 
 
 async def _write_demands(ctx: Context, input: Input) -> Sequence[Demand]:
+    await gradually(ctx.operation, input, transact_write(input))
     groups: dict[tuple[str, str], list[Input]] = {}
     for given in input["TransactItems"]:
         kind = next(name for name in ACTIONS if given.get(name) is not None)
         action = given[kind]
-        action["TableName"] = table_name(ctx, action["TableName"])
-        groups.setdefault((ACTIONS[kind], action["TableName"]), []).append(action)
+        groups.setdefault((ACTIONS[kind], access.named(ctx, action)), []).append(action)
     return await _demands(ctx, groups, "TransactWriteItems")
 
 
 async def _get_demands(ctx: Context, input: Input) -> Sequence[Demand]:
+    await gradually(ctx.operation, input, transact_get(input))
     groups: dict[tuple[str, str], list[Input]] = {}
     for given in input["TransactItems"]:
         get = given["Get"]
-        get["TableName"] = table_name(ctx, get["TableName"])
-        groups.setdefault(("GetItem", get["TableName"]), []).append(get)
+        groups.setdefault(("GetItem", access.named(ctx, get)), []).append(get)
     return await _demands(ctx, groups, "TransactGetItems")
 
 
@@ -90,11 +94,9 @@ async def commit(ctx: Context, input: Input, given: Sequence[dict[str, Any]], di
     actions = [await _action(ctx, each) for each in given]
     _check_distinct([(each.table.space, each.write.key) for each in actions if each.write is not None])
     if sum(each.input[PREPARED].size or item_size(each.input.get("Key", {})) for each in actions) > TRANSACTION_BYTES:
-        raise errors.validation("Aggregate size of all items in the transaction cannot exceed 4 MB")
+        raise errors.validation(TOO_LARGE)
     now = ctx.now()
-    meter = ctx.host.get(Throughput)
-    for table in {action.table.space: action.table for action in actions}.values():
-        meter.admit_write(table)
+    _check_throughput(ctx, [action.table for action in actions], reads=False)
 
     async def run(tx: Transaction) -> list[Outcome] | None:
         if token is not None and await _seen(tx, _token_sort(ctx, token), digest, now):
@@ -106,12 +108,41 @@ async def commit(ctx: Context, input: Input, given: Sequence[dict[str, Any]], di
             outcomes.append(outcome)
         if any(reason is not NO_REASON for reason in reasons):
             raise cancelled(reasons)
+        if sum(outcome.new.size for outcome in outcomes if outcome is not None and outcome.new is not None) > TRANSACTION_BYTES:
+            raise errors.validation(TOO_LARGE)
         if token is not None:
             tx.put(records.TOKENS, _stretch(now), _token_sort(ctx, token), msgspec.msgpack.encode(Token(digest, now)))
         return [outcome for outcome in outcomes if outcome is not None]
 
-    outcomes = await ctx.store.transact(run)
+    outcomes = await _unless_busy(ctx, run, len(actions))
     return await _write_output(ctx, input, actions, outcomes)
+
+
+async def _unless_busy(ctx: Context, run: Callable[[Transaction], Awaitable[T]], actions: int) -> T:
+    """Runs a transaction; one that others kept from committing is cancelled for a conflict, and may be tried again."""
+    try:
+        return await ctx.store.transact(run)
+    except StoreBusy:
+        raise cancelled([{"Code": "TransactionConflict", "Message": errors.CONFLICT}] * actions) from None
+
+
+def _check_throughput(ctx: Context, tables: Sequence[Table], reads: bool) -> None:
+    """Cancels a transaction when one of the tables that its actions are on has nothing left for it."""
+    meter = ctx.host.get(Throughput)
+    if not meter.enforced:
+        return
+    reasons = []
+    for table in tables:
+        try:
+            if reads:
+                meter.admit(table, reads=True)
+            else:
+                meter.admit_write(table)
+            reasons.append(NO_REASON)
+        except ServiceError as error:
+            reasons.append(reason(error))
+    if any(each is not NO_REASON for each in reasons):
+        raise cancelled(reasons)
 
 
 async def _action(ctx: Context, given: dict[str, Any]) -> Action:
@@ -162,6 +193,7 @@ _REASONS = {
     "ConditionalCheckFailedException": "ConditionalCheckFailed",
     "ValidationException": "ValidationError",
     "DuplicateItemException": "DuplicateItem",
+    "ProvisionedThroughputExceededException": "ProvisionedThroughputExceeded",
 }
 
 
@@ -193,7 +225,7 @@ async def _write_output(ctx: Context, input: Input, actions: list[Action], outco
         for at, action in enumerate(actions):
             write = action.write
             assert write is not None
-            cost = consumed.setdefault(action.table.name, Consumed(action.table, transaction=True))
+            cost = consumed.setdefault(called(action.input), Consumed(action.table, transaction=True))
             if outcomes is not None:
                 cost.add_write(write.key, outcomes[at].old, outcomes[at].new, UNITS)
             else:
@@ -203,14 +235,20 @@ async def _write_output(ctx: Context, input: Input, actions: list[Action], outco
         for cost in consumed.values():
             meter.spend(cost)
         if detail is not None:
-            output["ConsumedCapacity"] = shown_all(consumed.values(), detail)
+            output["ConsumedCapacity"] = shown_all(consumed, detail)
     if input.get("ReturnItemCollectionMetrics") == "SIZE":
         metrics: dict[str, list[Any]] = {}
         for action in actions:
-            if (found := collection_metrics(action.table, action.input)) and found not in metrics.setdefault(action.table.name, []):
-                metrics[action.table.name].append(found)
+            if (found := collection_metrics(action.table, action.input)) and found not in metrics.setdefault(called(action.input), []):
+                metrics[called(action.input)].append(found)
         output["ItemCollectionMetrics"] = {name: found for name, found in metrics.items() if found}
     return output
+
+
+def called(action: Input) -> str:
+    """How an action calls its table: by its name or by its ARN."""
+    name: str = action.get(CALLED) or action["TableName"]
+    return name
 
 
 def _digest(input: Input) -> bytes:
@@ -275,20 +313,19 @@ async def transact_get_items(ctx: Context, input: Input) -> Output:
         raise cancelled(reasons)
 
     meter = ctx.host.get(Throughput)
-    for table in {table.space: table for table, _, _ in wants}.values():
-        meter.admit(table, reads=True)
+    _check_throughput(ctx, [table for table, _, _ in wants], reads=True)
 
     async def run(tx: Transaction) -> list[bytes | None]:
         return [await tx.get(table.space, *key) for table, key, _ in wants if key is not None]
 
-    found = await ctx.store.transact(run)
+    found = await _unless_busy(ctx, run, len(wants))
     if sum(size_of(data) for data in found if data is not None) > TRANSACTION_BYTES:
         raise errors.validation("Aggregate size of all items retrieved by the transaction cannot exceed 4 MB")
     responses: list[dict[str, Any]] = []
     consumed: dict[str, Consumed] = {}
     for (table, _, get), data in zip(wants, found, strict=True):
         project = get[PREPARED].projection
-        cost = consumed.setdefault(table.name, Consumed(table, transaction=True))
+        cost = consumed.setdefault(called(get), Consumed(table, transaction=True))
         cost.own += UNITS * read_units(0 if data is None else size_of(data), consistent=True)
         if data is None:
             responses.append({})
@@ -298,7 +335,7 @@ async def transact_get_items(ctx: Context, input: Input) -> Output:
         meter.spend(cost)
     output: dict[str, Any] = {"Responses": responses}
     if (detail := wanted(input)) is not None:
-        output["ConsumedCapacity"] = shown_all(consumed.values(), detail)
+        output["ConsumedCapacity"] = shown_all(consumed, detail)
     return output
 
 

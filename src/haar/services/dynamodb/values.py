@@ -161,9 +161,11 @@ def _listed(values: Any) -> list[Any]:
 
 
 def _strings(value: Value, texts: Any, depth: int) -> int:
-    size = sum(_string(value, text, depth) for text in _listed(texts))
+    size = sum(_string(value, text, depth) for text in _listed(texts) if text is not None)
     if not texts:
         raise errors.invalid("An string set  may not be empty")
+    if None in texts:
+        raise errors.invalid("An string set may not have a null string as a member")
     if "" in texts:
         raise errors.invalid("An string set may not have a empty string as a member")
     if len(set(texts)) != len(texts):
@@ -174,7 +176,8 @@ def _strings(value: Value, texts: Any, depth: int) -> int:
 
 def _numbers(value: Value, texts: Any, depth: int) -> int:
     if any(type(text) is not str for text in _listed(texts)):
-        raise _not_convertible(next(text for text in texts if type(text) is not str), "String")
+        wrong = next((text for text in texts if type(text) is not str and text is not None), None)
+        raise errors.invalid("An number set may not have a null number as a member") if wrong is None else _not_convertible(wrong, "String")
     if not texts:
         raise errors.invalid("An number set  may not be empty")
     plain = [numbers.normalise(text) for text in texts]
@@ -185,7 +188,7 @@ def _numbers(value: Value, texts: Any, depth: int) -> int:
 
 
 def _binaries(value: Value, texts: Any, depth: int) -> int:
-    data = [_decoded(text) for text in _listed(texts)]
+    data = [b"" if text is None else _decoded(text) for text in _listed(texts)]
     if not texts:
         raise errors.invalid("Binary sets should not be empty")
     if b"" in data:

@@ -368,7 +368,7 @@ def check_call(call: Call, values: Values) -> str | None:
             f"Incorrect number of operands for operator or function; operator or function: {operator}, number of operands: {len(operands)}"
         )
     first = operands[0]
-    if len(operands) == 2 and isinstance(first, PathNode) and first == operands[1]:
+    if isinstance(first, PathNode) and first in operands[1:]:
         return (
             "The first operand must be distinct from the remaining operands for this operator or function; "
             f"operator: {operator}, first operand: {paths.show(first.path)}"
