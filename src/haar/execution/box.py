@@ -13,6 +13,7 @@ from haar.clock import Ids
 from haar.config import Config
 from haar.execution import cgroups, egress, processes, runtimes
 from haar.execution.contract import Unavailable
+from haar.execution.doors import Doors
 from haar.execution.images import Image
 from haar.execution.imagetree import HOST
 from haar.execution.package import Tree, link_tree
@@ -55,12 +56,13 @@ class Box:
     """What connects it to the internet, if anything does."""
     _halted: list[int] = field(default_factory=list)
 
-    def assign(self, variables: Mapping[str, str]) -> None:
-        """Tells the runtime its function; the runtime starts."""
+    def assign(self, variables: Mapping[str, str], *, supervised: bool = False) -> None:
+        """Tells the runtime its function; the runtime starts. When `supervised`, the socket stays open for what watches over it."""
         text = "\0".join(f"{name}={value}" for name, value in {**variables, **self.variables}.items()).encode("utf-8", "surrogateescape")
         self.hand.setblocking(True)  # a few kilobytes into an empty socket
         self.hand.sendall(len(text).to_bytes(4, "big") + text)
-        self.hand.close()
+        if not supervised:
+            self.hand.close()
 
     def freeze(self) -> None:
         if self.group is None or not self.group.freeze():
@@ -96,6 +98,13 @@ class Wanted:
     """A container image, as the function overrides it: instead of code and layers."""
     sdk: bool = False
     """Whether boto3 is imported while the runtime waits."""
+
+    @property
+    def opt(self) -> Path | None:
+        """What is to be /opt."""
+        if self.image is not None:
+            return self.image.root / "opt"
+        return self.layers.path if self.layers is not None else None
 
 
 @dataclass(slots=True)
@@ -245,6 +254,10 @@ class Boxes:
         link_tree(code.path, box.directory / "task")
         if layers is not None:
             link_tree(layers.path, box.directory / "opt")
+
+    def doors(self, box: Box) -> Doors:
+        """Ways to what listens in a box."""
+        return Doors(self._spawner, box.child, isolated=self.isolated)
 
     def kill(self, box: Box) -> None:
         """Ends what is in a box."""

@@ -36,6 +36,9 @@ class FunctionSpec:
     """Code hashes of layers, in order of merging."""
     log_group: str = ""
     log_format: Literal["Text", "JSON"] = "Text"
+    application_level: str = ""
+    """ApplicationLogLevel and SystemLogLevel, of a log that is JSON."""
+    system_level: str = ""
     reserved_concurrency: int | None = None
     image: str = ""
     """The ImageUri of a container image; then `code_sha256` is the digest of its manifest in hexadecimal digits."""

@@ -4,15 +4,16 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from haar.clock import Clock
-from haar.execution import report
+from haar.clock import Clock, Ids
 from haar.execution.box import Box, Boxes
+from haar.execution.companions import SHUTDOWN_SECONDS, Companions
 from haar.execution.contract import FunctionSpec, InvocationResult, Listener, SessionKeys, Sink, Surroundings, Unavailable
 from haar.execution.output import LogWriter, Pump
+from haar.execution.report import TIMED_OUT, Done, Figures, Phase, Reporter, Status
 from haar.execution.runtime_api import PREFIX, Connection, Event, Posted
 from haar.execution.runtimes import Runtime
 from haar.execution.spawner import Exit
@@ -26,6 +27,9 @@ FREEZE_SECONDS = 0.05
 """How long after an invocation its environment is frozen; one that is asked again at once is spared it."""
 RENEW_SECONDS = 900.0
 """An environment whose credentials are this near to their end is replaced."""
+
+EARLY_SECONDS = 0.01
+"""How long an answer waits for the end of its invocation, so that all of the log's tail can go with it: the extensions may take longer."""
 
 ABORTED = "Sandbox.Failure"
 
@@ -53,12 +57,23 @@ def error_object(kind: str, message: str) -> bytes:
     return json.dumps({"errorType": kind, "errorMessage": message}, separators=(",", ":")).encode()
 
 
+@dataclass(slots=True)
+class Answer:
+    """What the runtime has answered, while the invocation goes on in the extensions."""
+
+    payload: bytes
+    kind: str | None
+    status: Status
+    latency_ms: float
+    timer: asyncio.TimerHandle
+
+
 class Environment:
     """Serves `spec` in `box`. `changed` is called whenever the state has changed."""
 
     def __init__(
         self, spec: FunctionSpec, runtime: Runtime, box: Box, boxes: Boxes, writer: LogWriter, surroundings: Surroundings, clock: Clock,
-        changed: Callable[["Environment"], None],
+        ids: Ids, changed: Callable[["Environment"], None], extensions: Sequence[str] = (),
     ) -> None:  # fmt: skip
         self.spec = spec
         self.box = box
@@ -70,18 +85,26 @@ class Environment:
         self.expires = 0.0
         self._runtime = runtime
         self._boxes = boxes
-        self._writer = writer
+        self.writer = writer
         self._surroundings = surroundings
         self._clock = clock
+        self._ids = ids
         self._changed = changed
         self._pump = Pump(box.output, writer)
+        self.reporter = Reporter(spec, runtime, writer, clock)
+        self._companions: Companions | None = self._accompanied(extensions) if extensions else None
         self._server: asyncio.Server | None = None
         self._listener: Listener | None = None
         self._waiting: Connection | None = None
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fault: Fault | None = None
+        self._phase: Phase = "init"
+        self._runtime_ready = False
         self._began = 0.0
+        self._carried: float | None = None
+        """When the initialisation began, where it is part of the first invocation."""
         self._init_ms: float | None = None
+        self._answer: Answer | None = None
         self._event: Event | None = None
         self._result: asyncio.Future[InvocationResult] | None = None
         self._done: Callable[[], None] | None = None
@@ -93,31 +116,48 @@ class Environment:
         self._ending: asyncio.Task[None] | None = None
         self._watching = asyncio.ensure_future(self._watch_end())
 
-    async def initialise(self, variables: dict[str, str], keys: SessionKeys, limit: float, phase: str = "init") -> bool:
-        """Starts the runtime and waits until it asks for work; False when it failed (the next `invoke` says how)."""
+    async def initialise(self, variables: dict[str, str], keys: SessionKeys, limit: float, phase: Phase = "init") -> bool:
+        """Starts extensions and runtime and waits until they ask for work; False when one failed (the next `invoke` says how)."""
         loop = asyncio.get_running_loop()
         self.expires = keys.expires
         self._began = time.perf_counter()
-        self._writer.begin()
-        if line := report.init_start(self.spec, self._runtime, self._clock.now()):
-            self._writer.add(line)
-        if not self._boxes.isolated:
-            self._writer.add("haar: nothing isolates this function from the host: haar runs with --sandbox none\n")
-        if self._runtime.note:
-            self._writer.add(f"haar: {self._runtime.note}\n")
+        self._phase = phase
+        self._carried = self._began if phase == "invoke" else None
+        self.reporter.initialization = variables["AWS_LAMBDA_INITIALIZATION_TYPE"]
+        self.writer.begin()
+        self.reporter.init_start(phase)
+        if phase == "init":
+            self._note()
         self._server = await loop.create_server(lambda: Connection(self), sock=self.box.runtime_api)
         self._listener = self._surroundings.listen(self.box.platform, self.box.id)
         self._timer = loop.call_later(WATCH_SECONDS, self._tick, self._began + limit)
-        self.box.assign(variables)
+        if self._companions is None:
+            self.box.assign(variables)
+        else:
+            self.box.assign({**variables, "_HAAR_EXTENSIONS": "1"}, supervised=True)
+            self._companions.supervise()
         await self._ready
         self._cancel_timer()
         took = (time.perf_counter() - self._began) * 1000
-        if self._fault is None:
-            self._init_ms = took
-            return True
-        self._pump.drain()
-        self._writer.add(report.init_report(self.spec, took, phase, self._fault.kind, self._clock.now()))
-        return False
+        kind = self._fault.kind if self._fault is not None else ""
+        if kind:
+            self._pump.drain()
+            if not self._runtime_ready:
+                self.reporter.init_runtime_done(phase, kind)
+        if self._companions is not None:
+            self._companions.initialised()
+        self.reporter.init_report(took, phase, kind)
+        self._init_ms = took if phase == "init" and not kind else None
+        return not kind
+
+    def _note(self) -> None:
+        if not self._boxes.isolated:
+            self.writer.add("haar: nothing isolates this function from the host: haar runs with --sandbox none\n")
+        if self._runtime.note:
+            self.writer.add(f"haar: {self._runtime.note}\n")
+
+    def _accompanied(self, names: Sequence[str] = ()) -> Companions:
+        return Companions(self, self.spec, names, self.box, self._boxes, self._ids, self.reporter, self.writer, self._pump, self._clock)
 
     async def invoke(self, event: Event, done: Callable[[], None]) -> InvocationResult:
         """Runs one invocation; the environment is idle, or has just failed to start. `done` is called at its end, whoever still waits."""
@@ -132,13 +172,18 @@ class Environment:
             raise Unavailable("the execution environment was ended while it started")
         if failed is None:
             self.state = "busy"
-            self._writer.begin()
-        self._writer.add(report.start(self.spec, event.request_id, self._clock.now()))
+            self.writer.begin()
+        self.reporter.start(event.request_id, event.trace_id)
         self._began = time.perf_counter()
+        if self._carried is not None:  # the time that the initialisation has taken counts
+            event.deadline_ms -= int((self._began - self._carried) * 1000)
+            self._began, self._carried = self._carried, None
         if failed is not None:
-            self._finish(failed.payload(event.request_id), failed.kind, "error")
+            self._fail_at_once(event, failed)
             return await result
         self.box.thaw()
+        if self._companions is not None:
+            self._companions.begin(event)
         self._timer = loop.call_later(min(WATCH_SECONDS, self.spec.timeout), self._tick, self._began + self.spec.timeout)
         self._delivered = False
         self._deliver()
@@ -157,8 +202,8 @@ class Environment:
         else:
             self.end()
 
-    def end(self) -> None:
-        """Ends the environment now, and an invocation in it with Unavailable."""
+    def end(self, reason: str = "spindown", limit: float = SHUTDOWN_SECONDS) -> None:
+        """Ends the environment now, and an invocation in it with Unavailable. Extensions hear of the reason, and have `limit` seconds."""
         if self.state != "ended":
             self.state = "ended"
             self._cancel_timer()
@@ -170,13 +215,13 @@ class Environment:
                     self._result.set_exception(Unavailable("the execution environment was ended"))
             if self._freezer is not None:
                 self._freezer.cancel()
-            self._ending = asyncio.ensure_future(self._end())
+            self._ending = asyncio.ensure_future(self._end(reason, limit))
             self._changed(self)
 
     @property
-    def timed_out(self) -> bool:
-        """Whether it took too long to start."""
-        return self._fault is not None and self._fault.kind == "Sandbox.Timedout"
+    def failed_to_start(self) -> bool:
+        """Whether it could not be initialised, and another try may help."""
+        return self._fault is not None and self._fault.kind != ABORTED
 
     async def ended(self) -> None:
         """Returns when nothing of the environment is left and its log is written."""
@@ -187,13 +232,15 @@ class Environment:
     # What the Runtime API reports.
 
     def next(self, connection: Connection) -> None:
-        if self.state == "busy" and self._delivered:
-            connection.refuse()
+        if self.state == "busy" and self._delivered and self._answer is None:
+            connection.too_early()
             return
         self._waiting = connection
         if not self._ready.done():
-            self.state = "idle"
-            self._ready.set_result(None)
+            self._come_up()
+        elif self._answer is not None:
+            self._runtime_done(self._answer)
+            self.advanced()
         elif self.state == "busy":
             self._deliver()  # it was asked before it was ready
         elif self.state == "finishing":
@@ -237,11 +284,50 @@ class Environment:
         else:
             self._fail(Fault(kind, bytes(posted.body)))
 
+    def other(self, connection: Connection, posted: Posted) -> bool:
+        if self._companions is None:
+            self._companions = self._accompanied()
+            if self._ready.done():
+                self._companions.extensions.close()
+        return self._companions.request(connection, posted)
+
     def gone(self, connection: Connection) -> None:
         if self._waiting is connection:
             self._waiting = None
+        if self._companions is not None:
+            self._companions.extensions.gone(connection)
+
+    # What the extensions do.
+
+    def advanced(self) -> None:
+        if not self._ready.done():
+            if self._runtime_ready:
+                self._come_up()
+        elif self._answer is not None and self._waiting is not None and self._rested():
+            self._conclude(self._answer.payload, self._answer.kind, self._answer.status)
+
+    def broken(self, kind: str, message: str) -> None:
+        self._break(Fault(kind, b"", message))
+
+    def runtime_exited(self, status: int) -> None:
+        self._pump.settle()
+        self._break(self._exit_fault(Exit(status)))
 
     # What happens by itself.
+
+    def _come_up(self) -> None:
+        """The runtime is ready; the environment is when its extensions are, too."""
+        if not self._runtime_ready:
+            self._runtime_ready = True
+            self.reporter.init_runtime_done(self._phase)
+            if self._companions is not None:
+                self._companions.extensions.close()
+        if self._companions is None or self._companions.extensions.ready:
+            self.state = "idle"
+            self._ready.set_result(None)
+
+    def _rested(self) -> bool:
+        return self._companions is None or self._companions.extensions.resting
 
     def _deliver(self) -> None:
         if self._waiting is not None and self._event is not None:
@@ -249,7 +335,7 @@ class Environment:
             self._waiting = None
 
     def _runs(self, request_id: str) -> bool:
-        return self.state == "busy" and self._event is not None and self._event.request_id == request_id
+        return self.state == "busy" and self._answer is None and self._event is not None and self._event.request_id == request_id
 
     def _fail(self, fault: Fault) -> None:
         self._fault = fault
@@ -270,61 +356,109 @@ class Environment:
         self._timer = asyncio.get_running_loop().call_later(max(0.001, min(WATCH_SECONDS, deadline - now)), self._tick, deadline)
 
     def _timed_out(self) -> None:
-        if not self._ready.done():
+        message = f"Task timed out after {self.spec.timeout:.2f} seconds"
+        if self._companions is None:
             self._boxes.kill(self.box)
-            self._fail(Fault("Sandbox.Timedout", b"", f"Task timed out after {self.spec.timeout:.2f} seconds"))
+        if not self._ready.done():
+            self._fail(Fault(TIMED_OUT, b"", message))
             return
         assert self._event is not None
-        self._boxes.kill(self.box)
         self._pump.settle()
-        message = f"Task timed out after {self.spec.timeout:.2f} seconds"
-        self._writer.add(report.timed_out(self.spec, self._event.request_id, message, self._clock.now()))
-        fault = Fault("Sandbox.Timedout", b"", message)
-        self._finish(fault.payload(self._event.request_id), fault.kind, "timeout")
+        self.reporter.timed_out(self._event.request_id, message)
+        self._conclude(Fault(TIMED_OUT, b"", message).payload(self._event.request_id), TIMED_OUT, "timeout")
 
     async def _watch_end(self) -> None:
         exit = await self.box.child.ended
         self._pump.settle()
-        fault = self._exit_fault(exit)
+        if self._companions is not None:
+            self._companions.ended()
+        self._break(self._exit_fault(exit))
+
+    def _break(self, fault: Fault) -> None:
+        """Something that an environment cannot be without has ended."""
         if not self._ready.done():
             self._fail(fault)
         elif self.state == "busy" and self._event is not None:
             request_id = self._event.request_id
-            self._writer.add(f"RequestId: {request_id} Error: {fault.message}\n{fault.kind}\n")
-            self._finish(fault.payload(request_id), fault.kind, "error")
+            self.reporter.fault(request_id, fault.message, fault.kind)
+            self._conclude(fault.payload(request_id), fault.kind, "error")
         if self.state != "ended" and self._fault is None:
-            self.end()
+            self.end("failure")
 
     def _exit_fault(self, exit: Exit) -> Fault:
         if exit.out_of_memory or self._memory_exceeded:
             return Fault("Runtime.OutOfMemory", b"", "Runtime exited with error: signal: killed")
         return Fault("Runtime.ExitError", b"", exit.reason)
 
-    def _finish(self, payload: bytes, error_kind: str | None, status: Literal["success", "failure", "error", "timeout"]) -> None:
-        """The invocation has its answer. `failure` is the handler's own error, `error` the environment's."""
+    def _fail_at_once(self, event: Event, failed: Fault) -> None:
+        """An invocation of what could not be initialised."""
+        if failed.kind == TIMED_OUT:
+            self.reporter.timed_out(event.request_id, failed.message)
+        elif not failed.body:
+            self.reporter.fault(event.request_id, failed.message, failed.kind)
+        self._conclude(failed.payload(event.request_id), failed.kind, "timeout" if failed.kind == TIMED_OUT else "error")
+
+    def _finish(self, payload: bytes, kind: str | None, status: Status) -> None:
+        """The runtime has answered. `failure` is the handler's own error, `error` the environment's."""
+        if self._companions is None or not len(self._companions.extensions):
+            self._conclude(payload, kind, status)
+            return
+        timer = asyncio.get_running_loop().call_later(EARLY_SECONDS, self._answer_early)
+        self._answer = Answer(payload, kind, status, (time.perf_counter() - self._began) * 1000, timer)
+
+    def _answer_early(self) -> None:
+        """The caller need not wait for the extensions."""
+        answer = self._answer
+        if answer is not None and self._result is not None and not self._result.done():
+            self._pump.settle()
+            figures = self._figures(answer.latency_ms, answer.kind, answer.status)
+            self._result.set_result(self._outcome(answer.payload, figures))
+
+    def _runtime_done(self, answer: Answer) -> None:
+        if self._event is not None:
+            took = (time.perf_counter() - self._began) * 1000
+            done = Done(took, answer.latency_ms, len(answer.payload), self._clock.now() - took / 1000)
+            self.reporter.runtime_done(self._event.request_id, done, answer.status, answer.kind or "", self._event.trace_id)
+
+    def _figures(self, duration: float, kind: str | None, status: Status) -> Figures:
+        used = self.box.child.ended.result().peak_bytes if self.box.child.ended.done() else self.box.peak_bytes()
+        peak = self.spec.memory_mb if self._memory_exceeded else max(1, min(self.spec.memory_mb, -(-used >> 20)))
+        return Figures(duration, self._init_ms, peak, status, kind or "")
+
+    def _outcome(self, payload: bytes, figures: Figures) -> InvocationResult:
+        return InvocationResult(
+            payload, "Unhandled" if figures.status != "success" else None, self.writer.tail(), figures.duration_ms, figures.billed_ms,
+            figures.init_ms, figures.max_memory_mb,
+        )  # fmt: skip
+
+    def _conclude(self, payload: bytes, kind: str | None, status: Status) -> None:
+        """The invocation is over."""
         assert self._event is not None and self._result is not None
         duration = (time.perf_counter() - self._began) * 1000
         if status == "timeout":
             duration = self.spec.timeout * 1000
         self._cancel_timer()
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.timer.cancel()
         if self._throttled and self.box.group is not None:
             self.box.group.unthrottle()
             self._throttled = False
         self._pump.settle()
-        init_ms, self._init_ms = self._init_ms, None
-        used = self.box.child.ended.result().peak_bytes if self.box.child.ended.done() else self.box.peak_bytes()
-        peak = self.spec.memory_mb if self._memory_exceeded else max(1, min(self.spec.memory_mb, -(-used >> 20)))
-        figures = report.Figures(duration, init_ms, peak, status, error_kind or "")
-        for line in report.end(self.spec, self._event.request_id, figures, self._clock.now()):
-            self._writer.add(line)
-        outcome = InvocationResult(
-            payload, "Unhandled" if status != "success" else None, self._writer.tail(), duration, figures.billed_ms, init_ms, peak
-        )
+        if self._companions is not None:
+            self._companions.drain()
+        event = self._event
+        if answer is None:
+            done = Done(duration, duration, len(payload), self._clock.now() - duration / 1000)
+            self.reporter.runtime_done(event.request_id, done, status, kind or "", event.trace_id)
+        figures = self._figures(duration, kind, status)
+        self._init_ms = None
+        self.reporter.end(event.request_id, figures, event.trace_id)
         self._settle()
         if not self._result.done():
-            self._result.set_result(outcome)
+            self._result.set_result(self._outcome(payload, figures))
         if status == "timeout" or self._fault is not None:
-            self.end()
+            self.end("timeout" if status == "timeout" else "failure")
         elif self._waiting is not None:
             self._rest()
         else:
@@ -342,6 +476,8 @@ class Environment:
             self.end()
             return
         self.state = "idle"
+        if self._companions is not None:
+            self._companions.telemetry.send()
         loop = asyncio.get_running_loop()
         self.idle_since = loop.time()
         if self._freezer is None:
@@ -356,6 +492,8 @@ class Environment:
         if left > 0.001:
             self._freezer = asyncio.get_running_loop().call_later(left, self._freeze)
         else:
+            if self._companions is not None:
+                self._companions.telemetry.pause()
             self.box.freeze()
 
     def _cancel_timer(self) -> None:
@@ -363,11 +501,16 @@ class Environment:
             self._timer.cancel()
             self._timer = None
 
-    async def _end(self) -> None:
+    async def _end(self, reason: str, limit: float) -> None:
+        if self._companions is not None and len(self._companions.extensions) and not self.box.child.ended.done():
+            self.box.thaw()
+            await self._companions.shut_down(reason, limit)
         if self._server is not None:
             self._server.close()
         if self._listener is not None:
             self._listener.close()
         await self._boxes.end(self.box)
         self._pump.close()
-        await self._writer.close()
+        if self._companions is not None:
+            self._companions.close()
+        await self.writer.close()

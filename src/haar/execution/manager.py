@@ -17,10 +17,12 @@ from haar.execution import cgroups, probe, runtimes
 from haar.execution.box import Box, Boxes, Wanted
 from haar.execution.contract import FunctionSpec, InvocationResult, SessionKeys, Sink, Surroundings, Throttled, Unavailable
 from haar.execution.environment import INIT_SECONDS, RENEW_SECONDS, Environment
+from haar.execution.extensions import names_in
 from haar.execution.images import BadImage, Images
 from haar.execution.output import LogWriter, stream_name
 from haar.execution.package import BadPackage, Packages
 from haar.execution.provisioned import Provisioned
+from haar.execution.report import Phase
 from haar.execution.runtime_api import Event
 from haar.execution.spawner import Spawner
 from haar.execution.standby import Standby
@@ -135,7 +137,7 @@ class Manager:
             await self._standby.stop()
         environments = [environment for pool in self._pools.values() for environment in pool.all]
         for environment in environments:
-            environment.end()
+            environment.end(limit=STOP_SECONDS - 0.2)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await asyncio.gather(*(environment.ended() for environment in environments), *self._ending, return_exceptions=True)
@@ -261,11 +263,11 @@ class Manager:
         self._reserve(spec.memory_mb)
         pool.starting += 1
         try:
-            environment = await self._start(spec, pool, wanted, keys, INIT_SECONDS, "init")
-            if environment.timed_out:  # as on AWS: once more, and the function's own timeout counts
-                environment.end()
+            environment = await self._start(spec, pool, wanted, keys, INIT_SECONDS)
+            if environment.failed_to_start:  # as on AWS: once more, in the first invocation and its time
+                environment.end("failure")
                 self._used_mb += spec.memory_mb
-                environment = await self._start(spec, pool, wanted, keys, spec.timeout, "invoke")
+                environment = await self._start(spec, pool, wanted, keys, spec.timeout, environment.writer)
         except (Unavailable, OSError) as error:
             self._used_mb -= spec.memory_mb
             raise error if isinstance(error, Unavailable) else Unavailable(f"a function cannot be started: {error}") from error
@@ -283,22 +285,29 @@ class Manager:
         code, layers = await asyncio.gather(self._packages.code(spec.code_sha256), self._packages.layers(spec.layers))
         return Wanted(runtime, spec.memory_mb, spec.ephemeral_mb, code, layers)
 
-    async def _start(self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys, limit: float, phase: str) -> Environment:
+    async def _start(
+        self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys, limit: float, writer: LogWriter | None = None
+    ) -> Environment:
+        """An environment, initialised or not; `writer` is that of the one before it, whose place it takes."""
         assert self._boxes is not None
         assert self._standby is not None
-        now = self._clock.now()
-        stream = stream_name(now, spec.version, self._ids.bytes(16).hex())
+        phase: Phase = "init" if writer is None else "invoke"
+        if writer is None:
+            stream = stream_name(self._clock.now(), spec.version, self._ids.bytes(16).hex())
+            writer = LogWriter(spec, stream, self._surroundings, self._clock)
+        extensions = names_in(wanted.opt)
         box: Box | None = None
-        if wanted.code is not None:
+        if wanted.code is not None and not (extensions and wanted.runtime.kind == "node"):  # one that waits has nothing to watch over them
             box = await self._standby.take(spec, wanted.runtime, wanted.code, wanted.layers)
         if box is None:
             box = await self._boxes.open(wanted)
         self._standby.want(wanted.runtime, spec.memory_mb)
-        writer = LogWriter(spec, stream, self._surroundings, self._clock)
         changed = functools.partial(self._changed, pool)
-        environment = Environment(spec, wanted.runtime, box, self._boxes, writer, self._surroundings, self._clock, changed)
+        environment = Environment(
+            spec, wanted.runtime, box, self._boxes, writer, self._surroundings, self._clock, self._ids, changed, extensions
+        )
         pool.all.add(environment)
-        told = variables(spec, wanted.runtime, keys, stream, wanted.image.environment if wanted.image is not None else None)
+        told = variables(spec, wanted.runtime, keys, writer.stream, wanted.image.environment if wanted.image is not None else None)
         if not self._spare(environment):
             told["AWS_LAMBDA_INITIALIZATION_TYPE"] = "provisioned-concurrency"
         await environment.initialise(told, keys, limit, phase)

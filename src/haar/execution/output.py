@@ -20,6 +20,9 @@ BATCH_EVENTS = 1000
 PENDING_BYTES = 4 << 20
 """Beyond this a function that prints waits until its log has been written."""
 LINGER_SECONDS = 0.05
+"""Between two batches."""
+FIRST_SECONDS = 0.004
+"""How long the first event after a pause waits for others: what has not been handed on is lost when haar is killed."""
 
 
 class LogWriter:
@@ -33,10 +36,12 @@ class LogWriter:
         self._pending: list[tuple[int, str]] = []
         self._bytes = 0
         self._last = 0
+        self._next = 0.0
+        """When the next batch may go, in the loop's time."""
         self._timer: asyncio.TimerHandle | None = None
         self._flushing: asyncio.Task[None] | None = None
         self._tail: bytearray | None = None
-        self.resume: Callable[[], None] | None = None
+        self.resume: list[Callable[[], None]] = []
         """Called when a full writer has room again."""
 
     @property
@@ -61,7 +66,8 @@ class LogWriter:
             if len(self._tail) > 4 * TAIL_BYTES:
                 del self._tail[:-TAIL_BYTES]
         if self._timer is None and self._flushing is None:
-            self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._start)
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_at(max(loop.time() + FIRST_SECONDS, self._next), self._start)
 
     async def close(self) -> None:
         """Hands on what is left."""
@@ -74,6 +80,7 @@ class LogWriter:
             self._timer.cancel()
             self._timer = None
         if self._flushing is None and self._pending:
+            self._next = asyncio.get_running_loop().time() + LINGER_SECONDS
             self._flushing = asyncio.ensure_future(self._flush())
             self._flushing.add_done_callback(self._flushed)
 
@@ -83,8 +90,9 @@ class LogWriter:
             await self._surroundings.log(self.spec, self.stream, batch)
             del self._pending[: len(batch)]
             self._bytes -= sum(len(message) for _, message in batch)
-            if self.resume is not None and not self.full:
-                self.resume()
+            if not self.full:
+                for resume in self.resume:
+                    resume()
 
     def _flushed(self, task: asyncio.Task[None]) -> None:
         self._flushing = None
@@ -93,16 +101,18 @@ class LogWriter:
 
 
 class Pump:
-    """Reads the pipe that is a function's standard output and error, and turns it into log events."""
+    """Reads the pipe that is a function's (or an extension's) standard output and error, and turns it into log events."""
 
     def __init__(self, fd: int, writer: LogWriter) -> None:
         os.set_blocking(fd, False)
         self._fd = fd
         self._writer = writer
+        self.emit: Callable[[str], None] = writer.add
+        """Takes each event."""
         self._buffer = bytearray()
         self._reading = False
         self._ended = False
-        writer.resume = self.read
+        writer.resume.append(self.read)
         self.read()
 
     def read(self) -> None:
@@ -154,6 +164,7 @@ class Pump:
         if not self._ended:
             self._pause()
             self._ended = True
+            self._writer.resume.remove(self.read)
             os.close(self._fd)
             if self._buffer:
                 self._event(self._buffer)
@@ -197,7 +208,7 @@ class Pump:
     def _event(self, data: bytes | bytearray) -> None:
         for offset in range(0, len(data), EVENT_BYTES):
             text = data[offset : offset + EVENT_BYTES].decode("utf-8", "replace").replace("\r", "\n")
-            self._writer.add(text if text.endswith("\n") else text + "\n")
+            self.emit(text if text.endswith("\n") else text + "\n")
 
 
 def timestamp(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """The Runtime API (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html), served to one environment on its own socket."""
 
 import asyncio
+import json
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,8 +18,11 @@ SINK_BYTES = 200 << 20
 """Of one that is handed on while it comes."""
 HEADER_BYTES = 1_300_000
 """The X-Ray cause of an error may have one megabyte."""
-CONNECTIONS = 16
-OURS = b"lambda-runtime-function-"
+CONNECTIONS = 40
+"""A runtime's and those of ten extensions."""
+SMALL_BYTES = 16_384
+"""Of a body that every connection may have."""
+OURS = (b"lambda-runtime-function-", b"lambda-extension-")
 """The headers that are looked at."""
 STATUS = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Request Entity Too Large"}
 ACCEPTED = b'{"status":"OK"}\n'
@@ -82,11 +86,15 @@ class Receiver(Protocol):
 
     def init_failed(self, posted: Posted) -> None: ...
 
+    def other(self, connection: "Connection", posted: Posted) -> bool:
+        """A request of another API; False when it is of none."""
+        ...
+
     def gone(self, connection: "Connection") -> None: ...
 
     connections: int
     posting: "Connection | None"
-    """The one connection whose body is kept, the latest: an environment cannot make haar hold several."""
+    """The one connection whose large body is kept, the latest: an environment cannot make haar hold several."""
 
 
 class Connection(asyncio.Protocol):
@@ -153,22 +161,23 @@ class Connection(asyncio.Protocol):
             if not posted.too_large:
                 posted.sink.write(data)
             return
-        if not posted.size:
-            self._receiver.posting = self
+        small = posted.size <= SMALL_BYTES
         posted.size += len(data)
-        if self._receiver.posting is not self:
+        if small and posted.size > SMALL_BYTES:
+            self._receiver.posting = self
+        if posted.size > SMALL_BYTES and self._receiver.posting is not self:
             posted.body.clear()
         elif not posted.too_large:
             posted.body += data
 
     def on_message_complete(self) -> None:
         posted = self._posted
-        if posted.size and posted.sink is None and self._receiver.posting is not self:
-            return self._refuse(403, "State transition is not allowed", "InvalidStateTransition")
+        if posted.size > SMALL_BYTES and posted.sink is None and self._receiver.posting is not self:
+            return self.refuse(403, "State transition is not allowed", "InvalidStateTransition")
         self._release()
         path = posted.path.removeprefix(PREFIX)
         if path == posted.path:
-            return self._refuse(404, "Not found", "")
+            return None if self._receiver.other(self, posted) else self.refuse(404, "Not found", "")
         if posted.method == "GET" and path == "invocation/next":
             self._waiting = True
             return self._receiver.next(self)
@@ -178,13 +187,13 @@ class Connection(asyncio.Protocol):
         what, _, rest = path.partition("/")
         request_id, _, verb = rest.partition("/")
         if posted.method != "POST" or what != "invocation" or verb not in ("response", "error"):
-            return self._refuse(404, "Not found", "")
+            return self.refuse(404, "Not found", "")
         known = (self._receiver.responded if verb == "response" else self._receiver.failed)(request_id, posted)
         if not known:
-            return self._refuse(400, "Invalid request ID", "InvalidRequestID")
+            return self.refuse(400, "Invalid request ID", "InvalidRequestID")
         if posted.too_large:
             message = f"Exceeded maximum allowed payload size ({posted.limit} bytes)."
-            return self._refuse(413, message, "RequestEntityTooLarge")
+            return self.refuse(413, message, "RequestEntityTooLarge")
         # The caller comes first: its task, woken by now, runs before this.
         self._owed = True
         asyncio.get_running_loop().call_soon(self._pay)
@@ -229,19 +238,34 @@ class Connection(asyncio.Protocol):
         self._transport.write("\r\n".join(lines).encode() + event.payload)
         return True
 
-    def answer(self, status: int, body: bytes) -> None:
+    def answer(self, status: int, body: bytes, headers: str = "") -> None:
         if self._transport is not None:
-            head = f"HTTP/1.1 {status} {STATUS[status]}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            head = f"HTTP/1.1 {status} {STATUS[status]}\r\nContent-Type: application/json\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
             self._transport.write(head.encode() + body)
 
-    def refuse(self) -> None:
+    def accept(self) -> None:
+        self.answer(202, ACCEPTED)
+
+    def suspend(self) -> None:
+        """The answer comes later: `hand_out`."""
+        self._waiting = True
+
+    def hand_out(self, data: bytes, headers: str) -> bool:
+        """Gives a waiting extension its next event; False when it is gone."""
+        if self._transport is None or not self._waiting:
+            return False
+        self._waiting = False
+        self.answer(200, data, headers)
+        return True
+
+    def too_early(self) -> None:
         """The runtime asks for work while it has some."""
         self._waiting = False
-        self._refuse(403, "State transition is not allowed", "InvalidStateTransition")
+        self.refuse(403, "State transition is not allowed", "InvalidStateTransition")
 
-    def _refuse(self, status: int, message: str, kind: str) -> None:
+    def refuse(self, status: int, message: str, kind: str) -> None:
         self._pay()
-        self.answer(status, f'{{"errorMessage":"{message}","errorType":"{kind}"}}\n'.encode())
+        self.answer(status, json.dumps({"errorMessage": message, "errorType": kind}, separators=(",", ":")).encode() + b"\n")
 
 
 def _clean(value: str) -> str:

@@ -75,7 +75,8 @@ class Bubblewrap:
             (root / prefix.relative_to("/")).mkdir(parents=True, exist_ok=True)
         (root / "node_modules").symlink_to("/var/runtime/node_modules")  # where an `import` from /var/task ends its search
         (root / "var/node_modules").symlink_to("/opt/nodejs/node_modules")
-        shutil.copyfile(runtimes.START, root / "var/rapid/start.py")
+        for program in (runtimes.START, runtimes.SUPERVISE):
+            shutil.copyfile(program, root / "var/rapid" / program.name)
         _write_etc(root / "etc", self._egress)
         self._host.prepare([self._setpriv, str(runtimes.python())])
 
@@ -187,7 +188,7 @@ def _write_etc(etc: Path, egress: bool) -> None:
     files = {
         "passwd": own + users,
         "group": f"root:x:0:\nsbx_user1051:x:{GROUP}:\n" + groups,
-        "hosts": "127.0.0.1 localhost\n",
+        "hosts": "127.0.0.1 localhost sandbox.localdomain sandbox\n",
         "resolv.conf": f"nameserver {DNS}\n" if egress else "nameserver 127.0.0.1\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
         "os-release": Path("/usr/lib/os-release").read_text() if Path("/usr/lib/os-release").is_file() else "",

@@ -44,12 +44,12 @@ class Exit:
         """In AWS's words: what follows `Error: ` when a runtime ends."""
         code = os.waitstatus_to_exitcode(self.status)
         number = -code if code < 0 else code - 128 if code > 128 else 0  # bubblewrap answers 128 + signal for its child
-        if (name := _SIGNALS.get(number)) is not None:
+        if (name := SIGNALS.get(number)) is not None:
             return f"Runtime exited with error: signal: {name}"
         return f"Runtime exited with error: exit status {code}" if code else "Runtime exited without providing a reason"
 
 
-_SIGNALS: dict[int, str] = {
+SIGNALS: dict[int, str] = {
     signal.SIGKILL: "killed",
     signal.SIGSEGV: "segmentation fault",
     signal.SIGABRT: "aborted",

@@ -38,9 +38,11 @@ def variables(
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
+        "_AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129",
+        "_AWS_XRAY_DAEMON_PORT": "2000",
     }
     if spec.log_format == "JSON":
-        reserved["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
+        reserved |= {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": spec.application_level or "INFO"}
     if image is not None:
         return {"PATH": PATH, **image, **dict(spec.environment), **reserved}
     reserved["_HANDLER"] = spec.handler

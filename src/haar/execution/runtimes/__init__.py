@@ -11,6 +11,7 @@ from typing import Literal
 
 HERE = Path(__file__).parent
 START = HERE / "start.py"
+SUPERVISE = HERE / "supervise.py"
 NODE = HERE / "node"
 NODE_MINIMUM = 18
 DEFAULT = f"python{sys.version_info.major}.{sys.version_info.minor}"

@@ -160,6 +160,8 @@ def main() -> None:
         early = {name.partition(".")[0] for name in set(sys.modules) - before}
         kind = "python"
     variables = receive(hand)
+    if variables.pop("_HAAR_EXTENSIONS", ""):
+        supervise(hand, variables)
     hand.close()
     if kind == "image":
         become_image(variables, command[0], command[1:])
@@ -200,6 +202,15 @@ def become_image(variables: "dict[str, str]", directory: str, command: "list[str
         posix.execve(program, command, variables)
     except OSError as error:
         give_up(variables, "fork/exec " + program + ": " + str(error.strerror).lower())
+
+
+def supervise(hand: "_socket.socket", variables: "dict[str, str]") -> None:
+    """This process watches over the function's external extensions; what goes on is a child of it."""
+    sys.path.append(sys.argv[0].rpartition("/")[0])
+    from supervise import run  # type: ignore[import-not-found]
+
+    sys.path.pop()
+    run(hand, variables)
 
 
 def exists(path: str) -> bool:

@@ -132,6 +132,8 @@ def spec_of(name: FunctionName, function: Function, version: Version) -> Functio
         layers=tuple(layer.sha256 for layer in settings.layers),
         log_group=settings.log_group or f"/aws/lambda/{name.name}",
         log_format="JSON" if settings.log_format == "JSON" else "Text",
+        application_level=settings.application_level if settings.log_format == "JSON" else "",
+        system_level=settings.system_level if settings.log_format == "JSON" else "",
         reserved_concurrency=function.reserved,
         image=image.uri,
         entry_point=tuple(image.entry_point),
