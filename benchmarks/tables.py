@@ -10,6 +10,8 @@ from benchmarks.peers import Target
 
 KEYS = 200
 """Different requests that are replayed in turn."""
+VERSIONS = (0, 1)
+"""Each key is written with these in turn: a write that changes nothing would cost less."""
 PARTITION_ITEMS = 10_000
 SCAN_ITEMS = 10_000
 
@@ -18,8 +20,8 @@ def text(size: int, seed: int) -> str:
     return "".join(random.Random(seed).choices(string.ascii_letters, k=size))
 
 
-def item(number: int, size: int) -> dict[str, Any]:
-    return {"id": {"S": f"key-{number}"}, "text": {"S": text(max(1, size - 40), number)}, "n": {"N": str(number)}}
+def item(number: int, size: int, version: int = 0) -> dict[str, Any]:
+    return {"id": {"S": f"key-{number}"}, "text": {"S": text(max(1, size - 40), number + version)}, "n": {"N": str(number)}}
 
 
 def prepare(target: Target, size: int) -> None:
@@ -57,7 +59,8 @@ def get_item(target: Target, size: int) -> list[Signed]:
 
 
 def put_item(target: Target, size: int) -> list[Signed]:
-    return [dynamodb(target, "PutItem", {"TableName": f"written-{size}", "Item": item(n, size)}) for n in range(KEYS)]
+    puts = [{"TableName": f"written-{size}", "Item": item(n, size, version)} for version in VERSIONS for n in range(KEYS)]
+    return [dynamodb(target, "PutItem", put) for put in puts]
 
 
 def update_item(target: Target, size: int) -> list[Signed]:
@@ -100,8 +103,9 @@ def batch_write(target: Target, size: int) -> list[Signed]:
         dynamodb(
             target,
             "BatchWriteItem",
-            {"RequestItems": {f"written-{size}": [{"PutRequest": {"Item": item(n * 25 + k, size)}} for k in range(25)]}},
+            {"RequestItems": {f"written-{size}": [{"PutRequest": {"Item": item(n * 25 + k, size, version)}} for k in range(25)]}},
         )
+        for version in VERSIONS
         for n in range(20)
     ]
 
@@ -115,8 +119,9 @@ def transact_write(target: Target, size: int) -> list[Signed]:
         dynamodb(
             target,
             "TransactWriteItems",
-            {"TransactItems": [{"Put": {"TableName": f"written-{size}", "Item": item(n * 4 + k, size)}} for k in range(4)]},
+            {"TransactItems": [{"Put": {"TableName": f"written-{size}", "Item": item(n * 4 + k, size, version)}} for k in range(4)]},
         )
+        for version in VERSIONS
         for n in range(KEYS)
     ]
 

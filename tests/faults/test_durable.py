@@ -6,15 +6,16 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from haar.store import sqlite_log
+from haar.store import sqlite_log, sync
 from haar.store.contract import Transaction
 from haar.store.errors import StoreBroken, StoreError
 from haar.store.sqlite import SQLiteStore
+from haar.store.sync import KernelSyncer, Synced, ThreadSyncer
 
 pytestmark = pytest.mark.faults
 
@@ -37,6 +38,28 @@ async def main():
 asyncio.run(main())
 """
 CALL = re.compile(r"^(\d+) +(?:(?P<name>\w+)\((?P<start>.*)|<\.\.\. (?P<resumed>\w+) resumed>)")
+BY_A_THREAD = "from haar.store import sync; sync.CALLS = {}"
+
+
+class Held:
+    """A syncer that does what the test says between the end of a sync and its telling."""
+
+    def __init__(self, store: SQLiteStore, before: Callable[[Callable[[], None]], None]) -> None:
+        self.store, self.inner, self.before = store, store._syncer, before
+        store._syncer = self
+
+    def submit(self, opened: Callable[[], int], done: Synced) -> None:
+        self.inner.submit(opened, lambda error: self.before(lambda: done(error)))
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.fixture(params=["kernel", "thread"], autouse=True)
+def syncer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "thread":
+        monkeypatch.setattr(sync, "CALLS", {})
+    return str(request.param)
 
 
 async def put(store: SQLiteStore, key: bytes, value: bytes = b"v") -> None:
@@ -53,12 +76,12 @@ async def get_in_transaction(store: SQLiteStore, key: bytes) -> bytes | None:
     return await store.transact(fn)
 
 
-def test_the_answer_leaves_after_the_sync(tmp_path: Path) -> None:
-    """Seen from the kernel: between the last write to the log and the answer there is an fdatasync of the log that succeeded."""
+def test_the_answer_leaves_after_the_sync(tmp_path: Path, syncer: str) -> None:
+    """Seen from the kernel: between the last write to the log and the answer there is a sync of the log that succeeded."""
     if shutil.which("strace") is None and "CI" not in os.environ:
         pytest.skip("strace is not installed")
     trace = tmp_path / "trace"
-    calls = "pwrite64,pwritev,write,fdatasync,fsync,ftruncate"
+    calls = "pwrite64,pwritev,write,fdatasync,fsync,ftruncate,io_submit,io_getevents"
     command = [
         "strace",
         "-f",
@@ -71,7 +94,7 @@ def test_the_answer_leaves_after_the_sync(tmp_path: Path) -> None:
         str(trace),
         sys.executable,
         "-c",
-        WRITER,
+        (BY_A_THREAD if syncer == "thread" else "") + WRITER,
         str(tmp_path / "data"),
     ]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=100)
@@ -96,6 +119,15 @@ def test_the_answer_leaves_after_the_sync(tmp_path: Path) -> None:
                 assert line.endswith("= 0"), line
                 unsynced = False
                 syncs += opened
+        elif call["name"] == "io_submit":
+            assert "IOCB_CMD_FDSYNC" in text, line
+            assert "haar.db-wal" in text, line
+            assert line.endswith("= 1"), line
+            syncing = True
+        elif call["name"] == "io_getevents":
+            assert re.search(r"res=0\b", line), line
+            syncing = unsynced = False
+            syncs += opened
     assert acks == PUTS
     assert syncs >= PUTS
 
@@ -110,13 +142,12 @@ async def test_what_was_synced_holds_what_was_answered(tmp_path: Path, monkeypat
     shutil.copy(tmp_path / "data" / "haar.db", tmp_path / "start.db")
     store = await SQLiteStore.open(tmp_path / "data")
     logs: list[bytes] = []
-    sync = store._sync
 
-    def sync_and_keep() -> None:
-        sync()
+    def keep(tell: Callable[[], None]) -> None:
         logs.append((tmp_path / "data" / "haar.db-wal").read_bytes())
+        tell()
 
-    monkeypatch.setattr(store, "_sync", sync_and_keep)
+    Held(store, keep)
     answered: list[tuple[int, bytes]] = []
 
     async def worker(number: int) -> None:
@@ -126,7 +157,6 @@ async def test_what_was_synced_holds_what_was_answered(tmp_path: Path, monkeypat
             answered.append((len(logs), key))
 
     await asyncio.gather(*(worker(number) for number in range(6)))
-    monkeypatch.setattr(store, "_sync", sync)
     await store.close()
     assert len(answered) == 48
     for number in range(1, len(logs) + 1):
@@ -142,17 +172,16 @@ async def test_what_was_synced_holds_what_was_answered(tmp_path: Path, monkeypat
         await lost.close()
 
 
-async def test_nobody_sees_a_write_that_is_not_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nobody_sees_a_write_that_is_not_on_disk(tmp_path: Path) -> None:
     store = await SQLiteStore.open(tmp_path / "data")
     await put(store, b"a", b"old")
     await put(store, b"b", b"other")
-    sync, let_go = store._sync, threading.Event()
+    let_go = asyncio.Event()
 
-    def wait() -> None:
-        let_go.wait(60)
-        sync()
+    def hold(tell: Callable[[], None]) -> None:
+        asyncio.create_task(let_go.wait()).add_done_callback(lambda _: tell())
 
-    monkeypatch.setattr(store, "_sync", wait)
+    Held(store, hold)
     writing = asyncio.create_task(put(store, b"a", b"new"))
     while store._syncing is None:
         await asyncio.sleep(0)
@@ -165,7 +194,7 @@ async def test_nobody_sees_a_write_that_is_not_on_disk(tmp_path: Path, monkeypat
         raise ValueError(await tx.get("s", b"a"))
 
     reads = [
-        asyncio.create_task(read)  # type: ignore[arg-type]
+        asyncio.create_task(read)
         for read in (
             store.get("s", b"a"),
             store.get("s", b"c"),
@@ -189,19 +218,14 @@ async def test_nobody_sees_a_write_that_is_not_on_disk(tmp_path: Path, monkeypat
     assert [row.value for row in answers[3]] == [b"new", b"other", b"later"]  # type: ignore[union-attr]
     assert answers[4] == b"new"
     assert isinstance(answers[5], ValueError)
-    monkeypatch.setattr(store, "_sync", sync)
     await store.close()
 
 
 async def test_after_a_sync_that_failed_nothing_is_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = await SQLiteStore.open(tmp_path / "data")
     await put(store, b"a", b"old")
-    sync = store._sync
-
-    def fail() -> None:
-        raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(store, "_sync", fail)
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(store._syncer, "submit", lambda _, done: loop.call_soon(done, OSError(5, "Input/output error")))
     first = asyncio.create_task(put(store, b"a", b"new"))
     while store._syncing is None:
         await asyncio.sleep(0)
@@ -209,7 +233,7 @@ async def test_after_a_sync_that_failed_nothing_is_acknowledged(tmp_path: Path, 
     for outcome in await asyncio.gather(first, second, return_exceptions=True):
         assert isinstance(outcome, StoreBroken)
         assert "haar.db-wal could not be synced" in str(outcome)
-    monkeypatch.setattr(store, "_sync", sync)
+    monkeypatch.undo()
     with pytest.raises(StoreBroken):
         await put(store, b"c")
     with pytest.raises(StoreError):
@@ -225,7 +249,7 @@ async def test_after_a_sync_that_failed_nothing_is_acknowledged(tmp_path: Path, 
 async def test_the_log_is_synced_through_the_file_that_is_there(tmp_path: Path) -> None:
     store = await SQLiteStore.open(tmp_path / "data")
     await put(store, b"a")
-    sync = store._sync
+    sync = store._log_file
     sync._identity = (0, 0)
     await put(store, b"b")
     found = (tmp_path / "data" / "haar.db-wal").stat()
@@ -248,3 +272,23 @@ async def test_the_log_stays_short_under_constant_writes(tmp_path: Path, monkeyp
     assert size < 8_000_000
     await store.close()
     assert not (tmp_path / "data" / "haar.db-wal").exists()
+
+
+async def test_where_the_kernel_lets_us_it_syncs(tmp_path: Path, syncer: str) -> None:
+    store = await SQLiteStore.open(tmp_path / "data")
+    assert type(store._syncer) is {"kernel": KernelSyncer, "thread": ThreadSyncer}[syncer]
+    await store.close()
+
+
+async def test_a_sync_that_the_kernel_refuses_is_told(tmp_path: Path, syncer: str) -> None:
+    reader, writer = os.pipe()  # has no data to sync
+    store = await SQLiteStore.open(tmp_path / "data")
+    told = asyncio.get_running_loop().create_future()
+    store._syncer.submit(lambda: writer, told.set_result)
+    assert isinstance(await told, OSError)
+    again = asyncio.get_running_loop().create_future()
+    store._syncer.submit(lambda: 1 << 20, again.set_result)
+    assert isinstance(await again, OSError)
+    await store.close()
+    os.close(reader)
+    os.close(writer)

@@ -1,7 +1,7 @@
 """The store on SQLite: one file, one writer, and one `fdatasync` for all the writes that arrive together.
 
 Statements run in the loop's thread. The first `transact` of a turn begins a transaction of SQLite's, in which every further one
-joins; at the end of the turn (or of the sync under way) it is committed, a helper thread syncs the log, and then all are answered.
+joins; at the end of the turn (or of the sync under way) it is committed, the log is synced beside the loop, and then all are answered.
 What was written and is not yet on disk is remembered by key, so that no answer shows it before.
 """
 
@@ -13,13 +13,15 @@ from typing import TypeVar
 
 import apsw
 
+from haar.eager import Later
 from haar.store import sqlite_backup, sqlite_file
 from haar.store.contract import Row, Transaction
 from haar.store.errors import StoreBroken, StoreBusy, StoreClosed, StoreError
 from haar.store.helper import Helper
 from haar.store.overlay import Missing, Overlay, merge_range, merge_scan
-from haar.store.sqlite_log import LogKeeper, LogSync
+from haar.store.sqlite_log import LogFile, LogKeeper
 from haar.store.sqlite_rows import Rows
+from haar.store.sync import Syncer, best_syncer
 from haar.store.watching import Watchers
 
 T = TypeVar("T")
@@ -35,15 +37,15 @@ POLL_SECONDS = 0.5
 class _Group:
     """The transactions that share one commit and one sync."""
 
-    __slots__ = ("cleared", "error", "keys", "partitions", "spaces", "waiters")
+    __slots__ = ("cleared", "durable", "keys", "partitions", "spaces")
 
     def __init__(self) -> None:
         self.keys: set[tuple[str, bytes, bytes]] = set()
         self.partitions: set[tuple[str, bytes]] = set()
         self.spaces: set[str] = set()
         self.cleared: set[str] = set()
-        self.waiters: list[asyncio.Future[None]] = []
-        self.error: StoreError | None = None
+        self.durable = Later()
+        """That the group is on disk, or what kept it from that."""
 
     def add(self, overlay: Overlay) -> None:
         for space, rows in overlay.spaces.items():
@@ -60,25 +62,6 @@ class _Group:
 
     def has_space(self, space: str) -> bool:
         return space in self.spaces
-
-    async def durable(self) -> None:
-        """Waits until the group is on disk; raises what kept it from that."""
-        if self.error is not None:
-            raise self.error
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.waiters.append(waiter)
-        await waiter
-
-    def answer(self, error: StoreError | None) -> None:
-        self.error = error
-        waiters, self.waiters = self.waiters, []
-        for waiter in waiters:
-            if waiter.done():
-                continue
-            if error is None:
-                waiter.set_result(None)
-            else:
-                waiter.set_exception(error)
 
 
 class _Tx:
@@ -150,8 +133,8 @@ class SQLiteStore:
         self._scheduled = False
         self._broken: StoreError | None = None
         self._closing = False
-        self._sync = LogSync(self.file)
-        self._syncer = Helper(self._loop, "haar-sync")
+        self._log_file = LogFile(self.file)
+        self._syncer: Syncer = best_syncer(self._loop)
         self._aside = Helper(self._loop, "haar-checkpoint")
         self._log = LogKeeper(self.file, connection, self._aside, lambda: self._open is None and self._syncing is None)
         self._watchers = Watchers()
@@ -180,7 +163,7 @@ class SQLiteStore:
         if self._dirty:
             for group in reversed(self._dirty):
                 if group.has(space, partition, sort):
-                    await group.durable()
+                    await group.durable.wait()
                     break
         return value
 
@@ -190,7 +173,7 @@ class SQLiteStore:
         rows = self._rows.range(space, partition, start, end, reverse, limit)
         for group in reversed(self._dirty):
             if group.has_partition(space, partition):
-                await group.durable()
+                await group.durable.wait()
                 break
         return rows
 
@@ -200,7 +183,7 @@ class SQLiteStore:
         rows = self._rows.scan(space, start, end, after, limit)
         for group in reversed(self._dirty):
             if group.has_space(space):
-                await group.durable()
+                await group.durable.wait()
                 break
         return rows
 
@@ -212,7 +195,7 @@ class SQLiteStore:
         except BaseException:
             # An error tells of what was read, too.
             if tx.behind is not None:
-                await tx.behind.durable()
+                await tx.behind.durable.wait()
             raise
         if tx.overlay.spaces:
             try:
@@ -221,9 +204,9 @@ class SQLiteStore:
                 self._undo(group, error)
                 raise
             group.add(tx.overlay)
-            await group.durable()
+            await group.durable.wait()
         elif tx.behind is not None:
-            await tx.behind.durable()
+            await tx.behind.durable.wait()
         return result
 
     async def clear(self, space: str, start: bytes = b"", end: bytes | None = None) -> int:
@@ -238,7 +221,7 @@ class SQLiteStore:
             if rows:
                 group.cleared.add(space)
                 group.spaces.add(space)
-                await group.durable()
+                await group.durable.wait()
             deleted += rows
         return deleted
 
@@ -260,17 +243,17 @@ class SQLiteStore:
         self._closing = True
         while self._dirty and self._broken is None:
             with contextlib.suppress(StoreError):
-                await self._dirty[-1].durable()
+                await self._dirty[-1].durable.wait()
         if self._poll is not None:
             self._poll.cancel()
         await self._log.stop()
-        self._syncer.stop()
+        self._syncer.close()
         self._aside.stop()
         if self._broken is None and self._lock is not None:
             with contextlib.suppress(apsw.Error):  # what is left in the log is found there by the next start
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._connection.close()
-        self._sync.close()
+        self._log_file.close()
         if self._lock is not None:
             self._lock.release()
 
@@ -319,29 +302,29 @@ class SQLiteStore:
         self._open = None
         if not group.spaces:
             self._dirty.remove(group)
-            group.answer(None)
+            group.durable.happen()
             return
         self._syncing = group
-        self._syncer.submit(self._sync, self._synced)
+        self._syncer.submit(self._log_file.descriptor, self._synced)
         self._watchers.tell(group.spaces)
 
-    def _synced(self, _result: None, error: BaseException | None) -> None:
+    def _synced(self, error: BaseException | None) -> None:
         group = self._syncing
         assert group is not None
         if error is not None:
             # The kernel may have dropped the pages: a later sync that succeeds would prove nothing. The group stays where it
             # is, so that nobody reads what may be lost.
             self._broken = StoreBroken(f"{self.file}-wal could not be synced ({error}); writes are refused until haar starts again")
-            group.answer(self._broken)
+            group.durable.happen(self._broken)
             if self._open is not None:
                 self._undo(self._open, self._broken)
             self._log.release()
             return
         self._syncing = None
         self._dirty.remove(group)
-        group.answer(None)
         if self._open is not None:
-            self._flush()
+            self._flush()  # first, so that the disk works while we answer
+        group.durable.happen()
         self._log.wrote()
 
     def _undo(self, group: _Group, error: BaseException) -> None:
@@ -354,7 +337,7 @@ class SQLiteStore:
         except StoreError as second:
             # The group stays, so that nobody reads it.
             self._broken = StoreBroken(f"{self.file}: {failure} could not be undone ({second}); writes are refused until haar starts again")
-        group.answer(failure)
+        group.durable.happen(failure)
 
     def _look_for_others(self) -> None:
         self._poll = None

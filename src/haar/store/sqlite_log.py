@@ -26,15 +26,16 @@ IDLE_SECONDS = 1.0
 log = logging.getLogger(__name__)
 
 
-class LogSync:
-    """`fdatasync` of the -wal file through a descriptor of our own (SQLite takes no locks on that file; never do this to the others)."""
+class LogFile:
+    """A descriptor of our own on the -wal file (SQLite takes no locks on that file; never do this to the others)."""
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(f"{database.name}-wal")
         self._descriptor = -1
         self._identity = (0, 0)
 
-    def __call__(self) -> None:
+    def descriptor(self) -> int:
+        """Of the file that has the name now, which is durable in its directory."""
         found = self._path.stat()
         if self._descriptor < 0 or (found.st_dev, found.st_ino) != self._identity:
             self.close()
@@ -42,7 +43,7 @@ class LogSync:
             opened = os.fstat(self._descriptor)
             self._identity = (opened.st_dev, opened.st_ino)
             sync_directory(self._path.parent)
-        os.fdatasync(self._descriptor)
+        return self._descriptor
 
     def close(self) -> None:
         if self._descriptor >= 0:
