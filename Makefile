@@ -7,7 +7,7 @@ NODE_RUNTIME := src/haar/execution/runtimes/node
 ON_POSTGRESQL := tests/services/dynamodb tests/services/dynamodbstreams
 DEBIAN := bubblewrap passt python3-venv nodejs npm
 
-.PHONY: help install start test lint docs bench acceptance clean
+.PHONY: help install start test races lint docs bench acceptance clean
 
 help:
 	@echo "make start   install, then run haar on port 4566"
@@ -43,6 +43,11 @@ test: lint
 	HAAR_TEST_STORE=postgresql $(BIN)/python -m pytest -n 2 --dist loadfile -q $(ON_POSTGRESQL) \
 	|| HAAR_TEST_STORE=postgresql $(BIN)/python -m pytest -q $(ON_POSTGRESQL) --last-failed --last-failed-no-failures none
 	$(MAKE) acceptance
+
+# Ten thousand tries of writers that race by conditions, on both stores: some minutes. The tests make a few hundred.
+races: $(VENV)/.installed-dev
+	HAAR_RACES=10000 $(BIN)/python -m pytest -q tests/services/dynamodb/test_dynamodb_races.py
+	HAAR_RACES=10000 HAAR_TEST_STORE=postgresql $(BIN)/python -m pytest -q tests/services/dynamodb/test_dynamodb_races.py
 
 acceptance: $(VENV)/.installed-dev
 	@if [ -d ../shared/acceptance ]; then $(BIN)/python -m tests.support.acceptance ../shared/acceptance; \

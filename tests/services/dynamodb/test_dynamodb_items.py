@@ -1,7 +1,6 @@
 # ruff: noqa: E501 - messages are as long as they are
 """PutItem, GetItem, UpdateItem, DeleteItem: values, conditions, what is returned, what is refused."""
 
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.services.dynamodb.conftest import refusal
@@ -203,29 +202,6 @@ def test_legacy_parameters(table):
         "ValidationException",
         ENVELOPE + INVALID + "Only DELETE action is allowed when no attribute value is specified",
     )
-
-
-def test_no_update_is_lost(table, client):
-    items = table("id:S")
-    items.put_item(Item={"id": S("1"), "n": N(0)})
-    clients = [client("dynamodb") for _ in range(4)]
-
-    def add(worker):
-        done = 0
-        while done < 25:
-            seen = items.get_item(Key={"id": S("1")}, ConsistentRead=True)["Item"]["n"]["N"]
-            try:
-                clients[worker].update_item(
-                    TableName=items.name, Key={"id": S("1")}, UpdateExpression="SET n = :new", ConditionExpression="n = :old",
-                    ExpressionAttributeValues={":old": N(seen), ":new": N(int(seen) + 1)},
-                )  # fmt: skip
-            except clients[worker].exceptions.ConditionalCheckFailedException:
-                continue
-            done += 1
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(add, range(4)))
-    assert items.get_item(Key={"id": S("1")})["Item"]["n"] == N(100)
 
 
 def test_consumed_capacity(table):
