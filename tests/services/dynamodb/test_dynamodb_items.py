@@ -1,7 +1,6 @@
 # ruff: noqa: E501 - messages are as long as they are
 """PutItem, GetItem, UpdateItem, DeleteItem: values, conditions, what is returned, what is refused."""
 
-
 import pytest
 from tests.services.dynamodb.conftest import refusal
 
