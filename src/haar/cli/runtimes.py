@@ -3,6 +3,7 @@
 import typer
 
 from haar.cli.say import say
+from haar.execution.images import missing_tools
 from haar.execution.runtimes import NODE_MINIMUM, UnknownRuntime, resolve
 from haar.services.lambda_.checks import runtimes as identifiers
 
@@ -34,6 +35,8 @@ def runtimes() -> None:
     if missing:
         say(f"\nnot here: {', '.join(missing)}")
         say("bring their interpreter in the package with a bootstrap, as provided.al2023")
+    tools = missing_tools()
+    say(f"container images   {'need ' + ' and '.join(tools) + ': apt-get install ' + ' '.join(tools) if tools else 'run as they are'}")
     for kind, how in ADD.items():
         if kind in replaced or any(identifier.startswith(kind) for identifier in missing):
             say(f"for the exact version of {kind}: {how}")

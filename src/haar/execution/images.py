@@ -48,7 +48,7 @@ KEPT_ENVIRONMENT = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
 )
-REPOSITORY = re.compile(r"[A-Za-z0-9.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?")
+REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?")
 ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/")
 
 Reason = Literal["ImageAccessDenied", "ImageDeleted", "InvalidImage", "InternalError", "NotSupported"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from haar.execution import cgroups, runtimes, seccomp
+from haar.execution import cgroups, images, runtimes, seccomp
 
 PROBE_SECONDS = 10.0
 
@@ -80,9 +80,17 @@ def pasta() -> Finding:
     return Finding("pasta", "ok", f'at {path} (used with egress = "on")')
 
 
+def container_images() -> Finding:
+    missing = images.missing_tools()
+    if missing:
+        detail = f"{' and '.join(missing)} not installed: functions cannot be container images"
+        return Finding("container images", "warning", detail, f"apt-get install {' '.join(missing)}")
+    return Finding("container images", "ok", "skopeo and umoci are here")
+
+
 def findings() -> list[Finding]:
     """Everything, in the order in which it matters."""
-    return [interpreter(), bubblewrap(), namespaces(), system_calls(), control_groups(), node(), pasta()]
+    return [interpreter(), bubblewrap(), namespaces(), system_calls(), control_groups(), node(), container_images(), pasta()]
 
 
 async def refusal() -> str | None:

@@ -1,14 +1,12 @@
 """Changing a function: its code and its configuration."""
 
-import base64
 import copy
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
 from haar.services.lambda_ import packages, service
 from haar.services.lambda_.access import configures, on_function, unversioned
-from haar.services.lambda_.containerimages import Preparations, check_code, check_ready, check_settings, prepare, resolve
+from haar.services.lambda_.containerimages import Preparations, change_image, check_code, check_ready, check_settings, resolve
 from haar.services.lambda_.errors import no_function, wrong_revision
 from haar.services.lambda_.functions import check_role, holder, package_of
 from haar.services.lambda_.layers import uses
@@ -53,10 +51,7 @@ async def _update(context: Context, name: FunctionName, input: Input, apply: Cal
         latest.modified, latest.revision, latest.updated = now, revision, True
         if latest.settings != before:
             latest.generation = generation
-        latest.failed = "" if latest.failed == "update" or latest.settings.code_sha256 != before.code_sha256 else latest.failed
-        if (image := latest.settings.image) is not None and before.image is not None and image.digest != before.image.digest:
-            latest.preparing, latest.previous = "create" if latest.failed else "update", before
-            prepare(tx, name, image)
+        change_image(tx, name, latest, before)
         shown = await publish(tx, name, function, published, now) if input.get("Publish") else latest
         put_function(tx, name, function)
         return shown
@@ -79,10 +74,9 @@ async def update_function_code(context: Context, input: Input) -> Output:
         return await _update_image(context, name, function, input)
     data = package_of(input)
     if input.get("DryRun"):
-        packages.check_zip(data)
+        package = await packages.examine(data)
         latest = copy.deepcopy(function.latest)
-        latest.settings.code_sha256 = base64.b64encode(hashlib.sha256(data).digest()).decode()
-        latest.settings.code_size = len(data)
+        latest.settings.code_sha256, latest.settings.code_size = package.sha256, package.size
         change(latest.settings, {key: input[key] for key in ("Architectures",) if key in input})
         return configuration(name, latest)
     with context.host.get(Updates).begin(name):
