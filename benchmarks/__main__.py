@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import curve, functions, peers, tables
+from benchmarks import curve, functions, peers, tables, websockets
 
 WIDTH = 160
 RESULTS = Path(__file__).with_name("results")
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--connections", default="16", help="comma separated")
     parser.add_argument("--peers", default=",".join(PEERS), help="which of " + ", ".join(PEERS))
     parser.add_argument("--postgresql", default="", help="postgresql://… of an empty database: measures haar on it too")
-    parser.add_argument("--only", choices=["tables", "functions", "curve"], default=None)
+    parser.add_argument("--only", choices=["tables", "functions", "curve", "websockets"], default=None)
     asked = parser.parse_args()
     say = Console(stderr=True).print
     report: dict[str, Any] = {
@@ -56,6 +56,8 @@ def main() -> int:
                 )
         if asked.only in (None, "functions"):
             report["functions"] = {t.name: functions.measure(t, asked.seconds, say) for t in targets if t.name in WITH_FUNCTIONS}
+        if asked.only in (None, "websockets"):
+            report["websockets"] = {t.name: websockets.measure(t, say) for t in targets if t.name == "haar"}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "latest.json").write_text(json.dumps(report, indent=2))
     show(report, Console(width=WIDTH))
@@ -81,9 +83,11 @@ def show(report: dict[str, Any], console: Console) -> None:
         for row in report["curve"]["items"]:
             shown.add_row(f"{row['items']:,}", f"{row['GetItem']:,.0f}", f"{row['PutItem']:,.0f}")
         console.print(shown)
-    if "functions" in report:
-        shown = Table("functions", *report["functions"])
-        for rows in zip(*report["functions"].values(), strict=True):
+    for kind in ("functions", "websockets"):
+        if not report.get(kind):
+            continue
+        shown = Table(kind, *report[kind])
+        for rows in zip(*report[kind].values(), strict=True):
             shown.add_row(f"{rows[0]['what']}, {rows[0]['unit']}", *(f"{row['value']:,.2f}" for row in rows))
         console.print(shown)
 
