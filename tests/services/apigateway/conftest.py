@@ -104,10 +104,10 @@ def api(make_api: Callable[..., Api]) -> Api:
     return make_api()
 
 
-def zip_of(code: str) -> bytes:
+def zip_of(code: str, file: str = "app.py") -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("app.py", code)
+        archive.writestr(file, code)
     return buffer.getvalue()
 
 
@@ -118,9 +118,9 @@ def make_function(platform: RunningPlatform) -> Iterator[Callable[..., str]]:
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
     made: list[str] = []
 
-    def make(code: str, allow: str | None = "*", **settings: Any) -> str:
+    def make(code: str, allow: str | None = "*", file: str = "app.py", **settings: Any) -> str:
         function = f"{name}-{len(made)}"
-        given = {"Runtime": "python3.12", "Handler": "app.handler", "Role": role, "Code": {"ZipFile": zip_of(code)}, "Timeout": 20}
+        given = {"Runtime": "python3.12", "Handler": "app.handler", "Role": role, "Code": {"ZipFile": zip_of(code, file)}, "Timeout": 20}
         arn: str = lambda_.create_function(FunctionName=function, **(given | settings))["FunctionArn"]
         made.append(function)
         lambda_.get_waiter("function_active_v2").wait(FunctionName=function, WaiterConfig={"Delay": 1})

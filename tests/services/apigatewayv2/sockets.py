@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -34,9 +35,18 @@ class Refused(Exception):
 class Client:
     """Connected when it is made. Raises Refused when the handshake is answered with anything but 101."""
 
-    def __init__(self, url: str, headers: dict[str, str] | None = None, host: str | None = None, protocols: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: dict[str, str] | None = None,
+        host: str | None = None,
+        protocols: tuple[str, ...] = (),
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         parts = urlsplit(url)
         self.socket = socket.create_connection((parts.hostname or "", parts.port or 80), timeout=TIMEOUT)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         self.ws = WSConnection(ConnectionType.CLIENT)
         self.come: deque[Any] = deque()
         self.text = ""

@@ -14,6 +14,10 @@ from haar.services.service import Context, Input, Output
 MAX_TIMEOUT = 29_000
 MIN_TIMEOUT = 50
 TIMEOUT = f"Timeout should be between {MIN_TIMEOUT} ms and {MAX_TIMEOUT} ms"
+MAX_STREAM = 900_000
+"""Milliseconds that a response which is streamed may take."""
+MODES = ("BUFFERED", "STREAM")
+STREAM_TIMEOUT = f"Timeout should be between {MIN_TIMEOUT} ms and {MAX_STREAM} ms"
 PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
 URI = re.compile(r"arn:aws[a-z-]*:apigateway:[a-z0-9-]+:([a-zA-Z0-9.-]+):(path|action)/(.*)", re.DOTALL)
 """`arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations`"""
@@ -39,7 +43,8 @@ RULES: Rules = {
     "/connectionId": Value(text_or_none),
     "/passthroughBehavior": Value(),
     "/contentHandling": Value(text_or_none, ("add", "remove", "replace")),
-    "/timeoutInMillis": Value(integer(TIMEOUT, MIN_TIMEOUT, MAX_TIMEOUT)),
+    "/timeoutInMillis": Value(integer(STREAM_TIMEOUT, MIN_TIMEOUT, MAX_STREAM)),
+    "/responseTransferMode": Value(text_or_none, ("add", "replace", "remove")),
     "/cacheNamespace": Value(text_or_none),
     "/cacheKeyParameters": Members(),
     "/requestParameters": Entries(),
@@ -70,8 +75,7 @@ def check(account: str, draft: Draft, integration: Doc, method: Doc) -> None:
             raise errors.bad_request(f"Invalid HttpMethod specified. Valid options are {','.join(METHODS)}")
     if integration["passthroughBehavior"] not in PASSTHROUGH:
         raise errors.bad_request(f"Invalid passthrough behavior specified. Valid options are {','.join(PASSTHROUGH)}")
-    if not MIN_TIMEOUT <= integration["timeoutInMillis"] <= MAX_TIMEOUT:
-        raise errors.bad_request(TIMEOUT)
+    _check_mode(integration)
     for target, source in integration.get("requestParameters", {}).items():
         if not TARGET.fullmatch(target):
             raise errors.bad_mapping(target)
@@ -79,6 +83,17 @@ def check(account: str, draft: Draft, integration: Doc, method: Doc) -> None:
             raise errors.bad_mapping(source)
         if source.startswith("method.request.") and not source.startswith("method.request.body"):
             _check_declared(source, method)
+
+
+def _check_mode(integration: Doc) -> None:
+    mode = integration.get("responseTransferMode", "BUFFERED")
+    if mode not in MODES:
+        raise errors.bad_request(f"Invalid response transfer mode specified. Valid options are {','.join(MODES)}")
+    streams = mode == "STREAM"
+    if streams and integration["type"] not in ("HTTP_PROXY", "AWS_PROXY"):
+        raise errors.bad_request("Response transfer mode STREAM is only supported for HTTP_PROXY and AWS_PROXY integrations")
+    if not MIN_TIMEOUT <= integration["timeoutInMillis"] <= (MAX_STREAM if streams else MAX_TIMEOUT):
+        raise errors.bad_request(STREAM_TIMEOUT if streams else TIMEOUT)
 
 
 def _check_declared(source: str, method: Doc) -> None:

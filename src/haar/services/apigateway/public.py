@@ -24,13 +24,15 @@ from haar.services.apigateway.domains import find as find_domain
 from haar.services.apigateway.models import check_schema
 from haar.services.apigateway.openapi.document import Document
 from haar.services.apigateway.openapi.document import parse as parse_definition
+from haar.services.apigateway.openapi.samples import sample
 from haar.services.apigateway.patterns import PatternError, compile_pattern
-from haar.services.apigateway.records import DOMAINS, LIVE, docs, get_doc, load_api, put_doc
+from haar.services.apigateway.records import ACCOUNT, DOMAINS, LIVE, docs, get_doc, load_api, put_doc
 from haar.services.apigateway.tags import check_tags
 from haar.services.apigateway.truststores import describe as describe_certificate
 from haar.services.apigateway.vtl.nodes import QUICK_STEPS
 
 __all__ = [
+    "ACCOUNT",
     "DOMAINS",
     "FUNCTION",
     "LIVE",
@@ -78,6 +80,7 @@ __all__ = [
     "read_verdict",
     "request_time",
     "role_caller",
+    "sample",
     "schema_validator",
     "service_target",
     "shorten",

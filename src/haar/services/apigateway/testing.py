@@ -10,11 +10,13 @@ from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Compiled, Endpoint, Live, compile_draft, extended_id, trace_id
 from haar.services.apigateway.dataplane.execute import narrated
 from haar.services.apigateway.dataplane.log import ExecutionLog
+from haar.services.apigateway.dataplane.mapping import look_up
+from haar.services.apigateway.dataplane.pools import shown, verified
 from haar.services.apigateway.dataplane.routing import ANY, Node
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
 from haar.services.apigateway.methods import METHOD
-from haar.services.apigateway.records import load_draft, read_parts
+from haar.services.apigateway.records import Doc, load_draft, read_parts
 from haar.services.service import Context, Input, Output
 from haar.wire.http import Request, Response
 
@@ -64,13 +66,14 @@ async def test_invoke_method(ctx: Context, input: Input) -> Output:
     call.endpoint, call.path_parameters = matched[0], _path_parameters(matched[0], request.path)
     began = ctx.now()
     response = await narrated(call, matched[0])
-    assert isinstance(response.body, bytes) and isinstance(call.log, ExecutionLog)
+    assert isinstance(call.log, ExecutionLog)
+    body = response.body if isinstance(response.body, bytes) else b"".join([part async for part in response.body])
     many: dict[str, list[str]] = {}
     for name, value in response.headers:
         many.setdefault(name, []).append(value)
     return {
         "status": response.status,
-        "body": response.body.decode("utf-8", "replace"),
+        "body": body.decode("utf-8", "replace"),
         "headers": {name: values[-1] for name, values in many.items()},
         "multiValueHeaders": many,
         "log": call.log.text(),
@@ -93,8 +96,6 @@ async def test_invoke_authorizer(ctx: Context, input: Input) -> Output:
     authorizer = None if draft is None else draft.authorizers.get(input["authorizerId"])
     if draft is None or authorizer is None:
         raise errors.no_authorizer()
-    if authorizer["type"] not in ("TOKEN", "REQUEST"):
-        raise errors.bad_request("haar has no user pools: only TOKEN and REQUEST authorizers can be tested")
     request = _request(input | {"httpMethod": "GET"}, "/", ctx)
     call = _call(ctx, input, compile_draft(draft), request, AUTHORIZER_STAGE)
     call.endpoint = Endpoint(draft.api["rootResourceId"], "/", "GET", {}, _nowhere)
@@ -102,6 +103,8 @@ async def test_invoke_authorizer(ctx: Context, input: Input) -> Output:
     assert isinstance(call.log, ExecutionLog)
     call.say(f"Starting authorizer: {authorizer['id']} for request: {call.request_id}")
     try:
+        if authorizer["type"] == "COGNITO_USER_POOLS":
+            return await _test_pools(call, authorizer, began)
         verdict = await consult(call, authorizer, method_arn)
     except Refused as refused:
         call.say(refused.why or "Unauthorized request: " + call.request_id)
@@ -115,6 +118,19 @@ async def test_invoke_authorizer(ctx: Context, input: Input) -> Output:
         "principalId": verdict.context["principalId"],
         "policy": verdict.document,
         "authorization": {name: [value] for name, value in verdict.context.items() if name != "principalId"},
+    }
+
+
+async def _test_pools(call: Call, authorizer: Doc, began: float) -> Doc:
+    token = look_up(call, authorizer.get("identitySource") or "method.request.header.Authorization") or ""
+    claims = await verified(call, authorizer, token.removeprefix("Bearer ").strip(), tested=True)
+    assert isinstance(call.log, ExecutionLog)
+    call.say("Successfully completed authorizer execution.")
+    return {
+        "clientStatus": 200,
+        "log": call.log.text(),
+        "latency": int((call.host.clock.now() - began) * 1000),
+        "claims": {name: shown(name, value) for name, value in claims.items()},
     }
 
 

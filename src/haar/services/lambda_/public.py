@@ -13,11 +13,12 @@ from haar.services.lambda_.invocations import check_size
 from haar.services.lambda_.names import parse_name
 from haar.services.lambda_.payloads import check_payload
 from haar.services.lambda_.running import run
+from haar.services.lambda_.streaming import Streaming, start
 from haar.services.lambda_.urlevents import is_text
 from haar.services.service import Demand, Host
 from haar.wire.errors import ServiceError
 
-__all__ = ["Source", "invoke", "is_text"]
+__all__ = ["Source", "Streaming", "invoke", "is_text", "stream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,15 @@ async def invoke(
         await host.get(Events).accept(target, payload, request_id)
         return InvocationResult(b"")
     return (await run(host, target, payload, request_id))[1]
+
+
+async def stream(host: Host, function: str, payload: bytes, *, caller: Source | Principal, request_id: str, region: str) -> Streaming:
+    """As `invoke`; answers when the function begins to stream, or is over."""
+    target = await host.get(Directory).find(parse_name(function, region, host.account))
+    await _authorise(host, target, caller, region)
+    check_size(payload, "RequestResponse")
+    check_payload(payload)
+    return await start(host, target, payload, request_id)
 
 
 async def _authorise(host: Host, target: Target, caller: Source | Principal, region: str) -> None:

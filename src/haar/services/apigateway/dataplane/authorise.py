@@ -2,11 +2,13 @@
 
 from haar.auth.principal import Credential, Principal
 from haar.auth.sigv4 import authenticate
-from haar.services.apigateway.dataplane.answers import Refused, access_denied, missing_token, unauthorized
+from haar.services.apigateway.dataplane.answers import Refused, access_denied, missing_token
 from haar.services.apigateway.dataplane.authorizers import misconfigured, run_authorizer
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint
 from haar.services.apigateway.dataplane.keys import check_key
+from haar.services.apigateway.dataplane.pools import admit
+from haar.services.apigateway.records import Doc
 from haar.services.iam import public as iam
 from haar.services.service import Demand, Host
 from haar.wire.errors import ServiceError
@@ -33,18 +35,21 @@ async def authorise(call: Call, endpoint: Endpoint) -> None:
     elif compiled.policy is not None:
         await _decide(call, endpoint, ANONYMOUS)
     if kind == "CUSTOM":
-        authorizer = compiled.draft.authorizers.get(endpoint.method.get("authorizerId", ""))
-        if authorizer is None:
-            raise misconfigured("Execution failed due to configuration error: there is no such authorizer")
-        named = await run_authorizer(call, endpoint, authorizer)
+        named = await run_authorizer(call, endpoint, _authorizer(call, endpoint))
         if compiled.draft.api.get("apiKeySource") == "AUTHORIZER":
             usage_key = named
     elif kind == "COGNITO_USER_POOLS":
-        call.say("Unauthorized request: haar has no user pools, so that no token of one can be valid")
-        raise unauthorized()
+        await admit(call, endpoint, _authorizer(call, endpoint))
     if endpoint.api_key_required:
         await check_key(call, endpoint, usage_key)
     call.anew()
+
+
+def _authorizer(call: Call, endpoint: Endpoint) -> Doc:
+    found = call.live.compiled.draft.authorizers.get(endpoint.method.get("authorizerId", ""))
+    if found is None:
+        raise misconfigured("Execution failed due to configuration error: there is no such authorizer")
+    return found
 
 
 _KINDS = {

@@ -7,7 +7,7 @@ and size; a client library would bring five packages.
 import asyncio
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -25,7 +25,9 @@ class Unreachable(Exception):
 class _Answer:
     """What httptools calls."""
 
-    def __init__(self, bodyless: bool) -> None:
+    def __init__(self, bodyless: bool, bound: int | None = MAX_RESPONSE) -> None:
+        self._bound = bound
+        self.headed = False
         self.headers: list[tuple[str, str]] = []
         self.parts: list[bytes] = []
         self.size = 0
@@ -44,12 +46,14 @@ class _Answer:
         self.status = self.parser.get_status_code()
         if self.status < 200:
             self.headers.clear()
-        elif self._bodyless or self.status in (204, 304):
+            return
+        self.headed = True
+        if self._bodyless or self.status in (204, 304):
             self.done = True
 
     def on_body(self, part: bytes) -> None:
         self.size += len(part)
-        if self.size > MAX_RESPONSE:
+        if self._bound is not None and self.size > self._bound:
             raise Unreachable("the endpoint's response is larger than 10485760 bytes")
         self.parts.append(part)
 
@@ -68,6 +72,63 @@ async def fetch(
     certificate: tuple[str, str] | None = None,
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     """Status, headers and body of an endpoint's response. Raises Unreachable, and TimeoutError after `seconds`."""
+    async with asyncio.timeout(seconds):
+        reader, writer = await _send(method, url, headers, body, verify, certificate)
+        try:
+            return await _read(reader, method)
+        except (OSError, httptools.HttpParserError) as error:
+            raise Unreachable(f"Network error communicating with endpoint: {error}") from None
+        finally:
+            writer.close()
+
+
+async def begin(
+    method: str,
+    url: str,
+    headers: list[tuple[str, str]],
+    body: bytes,
+    seconds: float,
+    verify: bool = True,
+    certificate: tuple[str, str] | None = None,
+) -> tuple[int, list[tuple[str, str]], AsyncIterator[bytes]]:
+    """As `fetch`; the body comes as it is read, and is closed by who reads it. Its end before its time raises Unreachable."""
+    async with asyncio.timeout(seconds):
+        reader, writer = await _send(method, url, headers, body, verify, certificate)
+        answer = _Answer(method == "HEAD", None)
+        answer.parser = httptools.HttpResponseParser(answer)
+        try:
+            while not answer.headed:
+                if not await _feed(reader, answer):
+                    raise Unreachable("Network error communicating with endpoint: the connection ended early")
+        except (OSError, httptools.HttpParserError) as error:
+            writer.close()
+            raise Unreachable(f"Network error communicating with endpoint: {error}") from None
+        except BaseException:
+            writer.close()
+            raise
+    return answer.status, answer.headers, _parts(reader, writer, answer)
+
+
+async def _parts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: _Answer) -> AsyncIterator[bytes]:
+    try:
+        while True:
+            gathered, answer.parts = b"".join(answer.parts), []
+            if gathered:
+                yield gathered
+            if answer.done:
+                return
+            if not await _feed(reader, answer):
+                if not _until_close(answer.headers):
+                    raise Unreachable("Network error communicating with endpoint: the connection ended early")
+                answer.done = True
+    finally:
+        writer.close()
+
+
+async def _send(
+    method: str, url: str, headers: list[tuple[str, str]], body: bytes, verify: bool, certificate: tuple[str, str] | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection on which the request has been sent. Raises Unreachable."""
     parts = urlsplit(url)
     if not parts.hostname or parts.scheme not in ("http", "https"):
         raise Unreachable("Invalid endpoint address")
@@ -76,20 +137,21 @@ async def fetch(
     except ValueError:
         raise Unreachable("Invalid endpoint address") from None
     context = _context(verify, certificate) if parts.scheme == "https" else None
-    async with asyncio.timeout(seconds):
-        try:
-            reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=context)
-        except (OSError, ssl.SSLError) as error:
-            raise Unreachable(f"Network error communicating with endpoint: {error}") from None
-        try:
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            writer.write(_head(method, target, parts.netloc.rpartition("@")[2], headers, body))
-            await writer.drain()
-            return await _read(reader, method)
-        except (OSError, httptools.HttpParserError) as error:
-            raise Unreachable(f"Network error communicating with endpoint: {error}") from None
-        finally:
-            writer.close()
+    try:
+        reader, writer = await asyncio.open_connection(parts.hostname, port, ssl=context)
+    except (OSError, ssl.SSLError) as error:
+        raise Unreachable(f"Network error communicating with endpoint: {error}") from None
+    try:
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        writer.write(_head(method, target, parts.netloc.rpartition("@")[2], headers, body))
+        await writer.drain()
+    except OSError as error:
+        writer.close()
+        raise Unreachable(f"Network error communicating with endpoint: {error}") from None
+    except BaseException:
+        writer.close()
+        raise
+    return reader, writer
 
 
 def _context(verify: bool, certificate: tuple[str, str] | None) -> ssl.SSLContext:
@@ -126,17 +188,24 @@ def _head(method: str, target: str, host: str, headers: list[tuple[str, str]], b
 async def _read(reader: asyncio.StreamReader, method: str) -> tuple[int, list[tuple[str, str]], bytes]:
     answer = _Answer(method == "HEAD")
     answer.parser = httptools.HttpResponseParser(answer)
-    while not answer.done:
-        data = await reader.read(READ)
-        if not data:
-            break
-        try:
-            answer.parser.feed_data(data)
-        except httptools.HttpParserCallbackError as error:
-            raise error.__context__ if isinstance(error.__context__, Unreachable) else Unreachable(str(error)) from None
+    while not answer.done and await _feed(reader, answer):
+        pass
     if not answer.done and not (answer.status and _until_close(answer.headers)):
         raise Unreachable("Network error communicating with endpoint: the connection ended early")
     return answer.status, answer.headers, b"".join(answer.parts)
+
+
+async def _feed(reader: asyncio.StreamReader, answer: _Answer) -> bool:
+    """Reads once; false at the end of the connection."""
+    assert answer.parser is not None
+    data = await reader.read(READ)
+    if not data:
+        return False
+    try:
+        answer.parser.feed_data(data)
+    except httptools.HttpParserCallbackError as error:
+        raise error.__context__ if isinstance(error.__context__, Unreachable) else Unreachable(str(error)) from None
+    return True
 
 
 def _until_close(headers: list[tuple[str, str]]) -> bool:

@@ -116,6 +116,16 @@ def _body(answer: dict[str, Any], accept: str | None, binary_types: Sequence[str
     return body.encode("utf-8", "surrogatepass")
 
 
+def head_of(metadata: Any) -> tuple[int, list[tuple[str, str]]]:
+    """Status and headers of a response that is streamed: the same members, and cookies. Raises Refused (502)."""
+    if not isinstance(metadata, dict) or not metadata.keys() <= ALLOWED:
+        raise malformed()
+    cookies = metadata.get("cookies") or []
+    if not isinstance(cookies, list):
+        raise malformed()
+    return _status(metadata.get("statusCode")), _headers(metadata) + [("Set-Cookie", outgoing_text(one)) for one in cookies]
+
+
 def _headers(answer: dict[str, Any]) -> list[tuple[str, str]]:
     single, multiple = answer.get("headers") or {}, answer.get("multiValueHeaders") or {}
     if not isinstance(single, dict) or not isinstance(multiple, dict):

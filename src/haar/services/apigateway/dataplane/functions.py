@@ -23,6 +23,7 @@ from haar.wire.errors import ServiceError
 from haar.wire.http import Response
 
 FUNCTION = re.compile(r"arn:aws[a-z-]*:apigateway:[a-z0-9-]+:lambda:path/+2015-03-31/functions/(.+)/invocations/?")
+STREAMED = re.compile(r"arn:aws[a-z-]*:apigateway:[a-z0-9-]+:lambda:path/+2021-11-15/functions/(.+)/response-streaming-invocations/?")
 VARIABLE = re.compile(r"\$\{stageVariables\.([A-Za-z0-9_]+)\}")
 SERVICE = "apigateway.amazonaws.com"
 OF_CALLER = "arn:aws:iam::*:user/*"
@@ -41,39 +42,58 @@ def stage_text(text: str) -> Callable[[Call], str]:
 class Function:
     """A Lambda function behind a method."""
 
-    def __init__(self, integration: Doc) -> None:
-        matched = FUNCTION.fullmatch(integration.get("uri", ""))
+    def __init__(self, integration: Doc, form: re.Pattern[str] = FUNCTION) -> None:
+        matched = form.fullmatch(integration.get("uri", ""))
         self.uri = integration.get("uri", "")
         self._arn = stage_text(matched[1] if matched else "")
         self._credentials = stage_text(integration["credentials"]) if integration.get("credentials") else None
         self._posts = integration.get("httpMethod") == "POST"
-        self._seconds = integration["timeoutInMillis"] / 1000
+        self.seconds = integration["timeoutInMillis"] / 1000
 
     async def invoke(self, call: Call, payload: bytes, asynchronous: bool = False) -> InvocationResult:
         """The function's answer. Raises Refused when there is none in time, or when it may not be asked."""
-        arn = self._arn(call)
-        parts = arn.split(":")
-        if len(parts) < 7 or parts[2] != "lambda":
-            raise misconfigured("Invalid lambda function")
-        if not self._posts:
-            raise misconfigured("Unable to transform request")
+        arn, region = self._name(call)
         caller = await self._caller(call)
-        call.say(f"Sending request to https://lambda.{parts[3]}.amazonaws.com/2015-03-31/functions/{arn}/invocations")
+        if call.log is not None:
+            call.say(f"Sending request to https://lambda.{region}.amazonaws.com/2015-03-31/functions/{arn}/invocations")
         began = call.host.clock.now()
         result = await within(
-            self._seconds,
+            self.seconds,
             lambda_.invoke(
                 call.host,
                 arn,
                 payload,
                 caller=caller,
                 request_id=call.host.ids.uuid(),
-                region=parts[3],
+                region=region,
                 kind="Event" if asynchronous else "RequestResponse",
             ),
         )
         call.received(200, began)
         return result
+
+    async def stream(self, call: Call, payload: bytes) -> lambda_.Streaming:
+        """The function's answer as it comes. Raises as `invoke`."""
+        arn, region = self._name(call)
+        caller = await self._caller(call)
+        if call.log is not None:
+            path = f"2021-11-15/functions/{arn}/response-streaming-invocations"
+            call.say(f"Sending request to https://lambda.{region}.amazonaws.com/{path}")
+        began = call.host.clock.now()
+        asked = lambda_.stream(call.host, arn, payload, caller=caller, request_id=call.host.ids.uuid(), region=region)
+        running = await within(self.seconds, asked)
+        call.received(200, began)
+        return running
+
+    def _name(self, call: Call) -> tuple[str, str]:
+        """The function's ARN and region."""
+        arn = self._arn(call)
+        parts = arn.split(":")
+        if len(parts) < 7 or parts[2] != "lambda":
+            raise misconfigured("Invalid lambda function")
+        if not self._posts:
+            raise misconfigured("Unable to transform request")
+        return arn, parts[3]
 
     async def _caller(self, call: Call) -> lambda_.Source | Principal:
         live, endpoint = call.live, call.endpoint

@@ -4,9 +4,10 @@ from haar.services.apigateway.dataplane.answers import misconfigured
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Run
 from haar.services.apigateway.dataplane.endpoints import Http, HttpProxy
-from haar.services.apigateway.dataplane.functions import FUNCTION, LambdaCustom, LambdaProxy
+from haar.services.apigateway.dataplane.functions import FUNCTION, STREAMED, LambdaCustom, LambdaProxy
 from haar.services.apigateway.dataplane.mock import Mock
 from haar.services.apigateway.dataplane.services import AwsService
+from haar.services.apigateway.dataplane.streams import HttpStream, LambdaStream
 from haar.services.apigateway.records import Doc, Draft
 from haar.wire.http import Response
 
@@ -30,7 +31,9 @@ def compile_integration(method: Doc, draft: Draft) -> Run:
     if kind == "HTTP":
         return Http(integration)
     if kind == "HTTP_PROXY":
-        return HttpProxy(integration)
+        return HttpStream(integration) if integration.get("responseTransferMode") == "STREAM" else HttpProxy(integration)
+    if kind == "AWS_PROXY" and STREAMED.fullmatch(uri):
+        return LambdaStream(integration)
     if FUNCTION.fullmatch(uri):
         return LambdaProxy(integration) if kind == "AWS_PROXY" else LambdaCustom(integration)
     if kind == "AWS":
