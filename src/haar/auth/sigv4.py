@@ -84,6 +84,11 @@ async def authenticate(request: Request, source: CredentialSource, now: float, *
     raise errors.missing_token()
 
 
+def body_digest(request: Request) -> str:
+    """The body's SHA-256, in hexadecimal digits."""
+    return request.hashed or sha256(request.body).hexdigest()
+
+
 def claimed_scope(request: Request) -> tuple[str, str] | None:
     """(region, signing name) as the request claims them, unchecked: for routing, before its signature is verified."""
     header = request.headers.get("authorization", "")
@@ -122,7 +127,7 @@ async def _by_header(request: Request, header: str, source: CredentialSource, no
     if credential.expires is not None and credential.expires <= now:
         raise errors.expired_token()
     claimed = headers.get("x-amz-content-sha256")
-    body_hash = claimed or sha256(request.body).hexdigest()
+    body_hash = claimed or body_digest(request)
     query = canonical_query(split_query(request.query)) if request.query else ""
     _verify(request, scope, credential, date, signature, query, body_hash)
     if claimed is not None:
@@ -156,7 +161,7 @@ def _check_body(request: Request, scope: Scope, credential: Credential, date: st
             )
         request.body = decoded.body
         request.headers.update(decoded.trailers)
-    elif claimed != UNSIGNED and not hmac.compare_digest(claimed.encode("utf-8", "replace"), sha256(request.body).hexdigest().encode()):
+    elif claimed != UNSIGNED and not hmac.compare_digest(claimed.encode("utf-8", "replace"), body_digest(request).encode()):
         if scope.service in S3_LIKE:
             raise ServiceError(
                 "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.", 400
@@ -276,7 +281,7 @@ async def _by_query(request: Request, source: CredentialSource, now: float, serv
         raise errors.expired_token()
     claimed = given.get("X-Amz-Content-Sha256") or request.headers.get("x-amz-content-sha256") or (UNSIGNED if is_s3 else None)
     query = canonical_query([pair for pair in pairs if pair[0] != b"X-Amz-Signature"])
-    body_hash = claimed or sha256(request.body).hexdigest()
+    body_hash = claimed or body_digest(request)
     _verify(request, scope, credential, date, given["X-Amz-Signature"], query, body_hash)
     if claimed is not None:
         _check_body(request, scope, credential, date, given["X-Amz-Signature"], claimed)

@@ -1,9 +1,12 @@
 """The way of a request: every call of every AWS API operation goes through `Gateway.call`, and nothing goes round it."""
 
+import asyncio
 import logging
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from inspect import isawaitable
 from typing import Any
 
@@ -21,6 +24,7 @@ from haar.store.errors import StoreError
 from haar.wire.codec import Codec
 from haar.wire.errors import CommonError, ServiceError
 from haar.wire.http import Request, Response
+from haar.wire.large import LARGE_BODY, parse_large
 
 log = logging.getLogger("haar.gateway")
 
@@ -79,6 +83,8 @@ class Gateway:
         if target is None or request.path != "/" or request.method != "POST":
             await into_task()
             for route in self.router.candidates(request):
+                if type(request.body) is bytearray:
+                    request.body = bytes(request.body)
                 if (answered := await route.serve(self.host, request, self.ids.uuid())) is not None:
                     return answered
             if request.path == HEALTH:
@@ -110,9 +116,14 @@ class Gateway:
                 raise not_built(service, operation)
             early = service.malformed_first and len(request.body) <= MAX_PARSED_UNSIGNED
             input = _parsed(codec, operation, request) if early else None
+            large = operation in service.large and len(request.body) > LARGE_BODY
+            if large:
+                request.hashed = await asyncio.to_thread(lambda: sha256(request.body).hexdigest())
+            elif type(request.body) is bytearray:
+                request.body = bytes(request.body)
             caller = known or await authenticate(request, self._credentials, self._now(), service=service.signing_name)
             if input is None:
-                input = _parsed(codec, operation, request)
+                input = await self._parse_large(codec, operation, request) if large else _parsed(codec, operation, request)
             (service.check or codec.validate)(operation, input)
             context = Context(
                 self.host,
@@ -145,6 +156,14 @@ class Gateway:
             log.exception("request %s (%s %s)", request_id, service.name, operation)
             failure = CommonError("InternalFailure", "The request processing has failed because of an unknown error, exception or failure.")
             return codec.serialise_error(failure, request_id, operation)
+
+    async def _parse_large(self, codec: Codec, operation: str, request: Request) -> dict[str, Any]:
+        whole = opened(request)
+
+        def parse(body: bytes) -> dict[str, Any]:
+            return codec.parse(operation, replace(whole, body=body))
+
+        return await parse_large(whole.body, parse, self.host.ids.bytes)
 
 
 def _parsed(codec: Codec, operation: str, request: Request) -> dict[str, Any]:

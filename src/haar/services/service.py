@@ -148,6 +148,7 @@ class Service:
         long_ids: bool = False,
         only_region: str = "",
         malformed_first: bool = False,
+        large: frozenset[str] = frozenset(),
     ) -> None:
         """`name` is botocore's (`dynamodb`), `prefix` that of its actions (`dynamodb:`), `opaque` the shapes that the codec leaves as
         JSON has them, and `check` replaces the codec's constraint validation where the service's own differs.
@@ -155,6 +156,7 @@ class Service:
         `eager` operations are run without a task until they first wait: before that they may not use asyncio.timeout or the current task.
         `long_ids`: its request ids are DynamoDB's 52 characters, not UUIDs.
         `malformed_first`: says of a request that it is malformed before it says that it is not signed.
+        `large`: operations whose bodies may be packages: JSON that is read in slices, long blobs being bytearrays.
         `only_region`: where a global service is, whatever region its callers sign for.
         """
         self.name = name
@@ -166,6 +168,7 @@ class Service:
         self.long_ids = long_ids
         self.only_region = only_region
         self.malformed_first = malformed_first
+        self.large = large
         self.operations: dict[str, Operation] = {}
         self.routes: list[Route] = []
         self.background: list[Background] = []

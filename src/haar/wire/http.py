@@ -28,6 +28,7 @@ class Request:
     headers: dict[str, str]
     """The same by lower-case name; repeated ones joined with a comma."""
     body: bytes = b""
+    """A bytearray when it is of more than the server's WHOLE_BODY."""
     client: str = "127.0.0.1"
     """The caller's IP address."""
     secure: bool = False
@@ -35,6 +36,8 @@ class Request:
     environment: str | None = None
     """The execution environment whose socket it came in on; None from outside."""
     certificate: ClientCertificate | None = None
+    hashed: str = ""
+    """The body's SHA-256 in hexadecimal digits, where it has been computed already."""
 
     @classmethod
     def of(cls, method: str, path: str = "/", query: str = "", headers: dict[str, str] | None = None, body: bytes = b"") -> "Request":

@@ -3,7 +3,7 @@
 from haar.services.lambda_.checks import check
 from haar.services.service import Service
 
-service = Service("lambda", check=check)
+service = Service("lambda", check=check, large=frozenset(("CreateFunction", "UpdateFunctionCode", "PublishLayerVersion")))
 
 from haar.services.lambda_ import (  # noqa: E402
     aliases,  # noqa: F401 - they register their operations

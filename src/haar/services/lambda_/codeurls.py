@@ -3,9 +3,10 @@
 import base64
 import hashlib
 import hmac
+from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlencode
 
-from haar.services.lambda_.packages import fetch, key_of
+from haar.services.lambda_.packages import MissingPackage, key_of, pieces
 from haar.services.service import Context, Host
 from haar.wire.http import Request, Response
 
@@ -44,11 +45,21 @@ class CodeRoute:
             return _refusal(403, "AccessDenied", "Access Denied", request_id)
         if int(expires) < host.clock.now():
             return _refusal(403, "AccessDenied", "Request has expired", request_id)
-        data = await fetch(host.store, _base64(digest))
-        if data is None:
+        package = pieces(host.store, _base64(digest))
+        try:
+            first = await anext(package)
+        except MissingPackage:
             return _refusal(404, "NoSuchKey", "The specified key does not exist.", request_id)
         headers = [("Content-Type", "application/zip"), ("ETag", f'"{digest}"'), ("x-amz-request-id", request_id)]
-        return Response(200, headers, data)
+        if request.method == "HEAD":
+            return Response(200, headers)
+        return Response(200, headers, _joined(first, package))
+
+
+async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 def _base64(digest: str) -> str:

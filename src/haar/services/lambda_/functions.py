@@ -52,7 +52,8 @@ def package_of(code: Input) -> bytes:
         raise refused("S3: send the package as ZipFile")
     if code.get("ZipFile") is None:
         raise invalid("Please provide a source for function code.")
-    return bytes(code["ZipFile"])
+    package: bytes = code["ZipFile"]
+    return package
 
 
 async def check_role(context: Context, name: FunctionName, role: str) -> None:

@@ -58,7 +58,7 @@ async def publish_layer_version(context: Context, input: Input) -> Output:
         raise refused("S3: send the layer as ZipFile")
     if content.get("ZipFile") is None:
         raise invalid("Please provide a source for layer content.")
-    package = await packages.keep(context.host, bytes(content["ZipFile"]))
+    package = await packages.keep(context.host, content["ZipFile"])
     now = context.now()
 
     async def write(tx: Transaction) -> LayerVersion:

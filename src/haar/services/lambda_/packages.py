@@ -5,8 +5,8 @@ import base64
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import IO, Any, NamedTuple, cast
 
 from haar.services.lambda_.errors import invalid
 from haar.services.service import Host
@@ -20,7 +20,7 @@ GARBAGE = "lambda.codegarbage"
 MAX_ZIPPED = 52_428_800
 MAX_UNZIPPED = 262_144_000
 CHUNK = 262_144
-CHUNKS_A_TRANSACTION = 4
+CHUNKS_A_TRANSACTION = 2
 GRACE_SECONDS = 900.0
 """How long a package stays after its last holder: environments may be starting with it, and a download URL is valid for 600 s."""
 SWEEP_SECONDS = 60.0
@@ -38,6 +38,40 @@ def key_of(sha256: str) -> bytes:
     return base64.b64decode(sha256)
 
 
+class MissingPackage(LookupError):
+    """Nobody holds it any more."""
+
+
+class _Reading(io.RawIOBase):
+    """A package as a file, without a copy of it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+        self._at = 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        start = (0, self._at, len(self._data))[whence]
+        if start + offset < 0:
+            raise OSError("before the beginning")
+        self._at = start + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._data[self._at : self._at + len(buffer)]
+        buffer[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+
 def check_zip(data: bytes) -> int:
     """Its size when unpacked. Raises what AWS answers for a package that it would not take."""
     if not data:
@@ -45,7 +79,7 @@ def check_zip(data: bytes) -> int:
     if len(data) > MAX_ZIPPED:
         raise ServiceError("RequestEntityTooLargeException", f"Zipped size must be smaller than {MAX_ZIPPED} bytes", 413)
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        with zipfile.ZipFile(cast(IO[bytes], _Reading(data))) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeDecodeError):
         raise invalid("Could not unzip uploaded file. Please check your file, then try to upload again.") from None
@@ -57,10 +91,17 @@ def check_zip(data: bytes) -> int:
     return unpacked
 
 
-async def keep(host: Host, data: bytes) -> Package:
-    """Checks a package and stores it; it stays for a while, and for as long as a version holds it (`hold`)."""
+async def examine(data: bytes) -> Package:
+    """What a package is. Raises what AWS answers for one that it would not take."""
     unpacked = await asyncio.to_thread(check_zip, data)
     digest = await asyncio.to_thread(lambda: hashlib.sha256(data).digest())
+    return Package(base64.b64encode(digest).decode(), len(data), unpacked)
+
+
+async def keep(host: Host, data: bytes) -> Package:
+    """Checks a package and stores it; it stays for a while, and for as long as a version holds it (`hold`)."""
+    package = await examine(data)
+    digest = key_of(package.sha256)
     count = -(-len(data) // CHUNK)
 
     async def claim(tx: Transaction) -> bool:
@@ -70,32 +111,42 @@ async def keep(host: Host, data: bytes) -> Package:
     if not await host.store.transact(claim):
         for at in range(0, count, CHUNKS_A_TRANSACTION):
             await host.store.transact(_write(digest, data, range(at, min(at + CHUNKS_A_TRANSACTION, count)), count))
-    return Package(base64.b64encode(digest).decode(), len(data), unpacked)
+    return package
 
 
 def _write(digest: bytes, data: bytes, chunks: Sequence[int], count: int):  # type: ignore[no-untyped-def]
     async def write(tx: Transaction) -> None:
         for chunk in chunks:
-            tx.put(CODE, digest, b"c" + chunk.to_bytes(4, "big"), data[chunk * CHUNK : (chunk + 1) * CHUNK])
+            tx.put(CODE, digest, b"c" + chunk.to_bytes(4, "big"), bytes(data[chunk * CHUNK : (chunk + 1) * CHUNK]))
         if chunks[-1] == count - 1:
             tx.put(CODE, digest, b"end", count.to_bytes(4, "big"))
 
     return write
 
 
-async def fetch(reader: Reader, sha256: str) -> bytes | None:
-    """The package, or None when it is not there. Read in slices that let others in."""
+async def pieces(reader: Reader, sha256: str) -> AsyncIterator[bytes]:
+    """The package in slices that let others in. Raises MissingPackage, at the first or at a later one."""
     digest = key_of(sha256)
     end = await reader.get(CODE, digest, b"end")
     if end is None:
-        return None
-    chunks: list[bytes] = []
-    count = int.from_bytes(end, "big")
-    for at in range(0, count, CHUNKS_A_TRANSACTION):
-        first, behind = (b"c" + chunk.to_bytes(4, "big") for chunk in (at, at + CHUNKS_A_TRANSACTION))
-        chunks += [value for _, value in await reader.range(CODE, digest, first, behind)]
+        raise MissingPackage
+    for at in range(int.from_bytes(end, "big")):
+        piece = await reader.get(CODE, digest, b"c" + at.to_bytes(4, "big"))
+        if piece is None:
+            raise MissingPackage
+        yield piece
         await asyncio.sleep(0)
-    return b"".join(chunks) if len(chunks) == count else None
+
+
+async def fetch(reader: Reader, sha256: str) -> bytes | None:
+    """The package (a bytearray), or None when it is not there."""
+    package = bytearray()
+    try:
+        async for piece in pieces(reader, sha256):
+            package += piece
+    except MissingPackage:
+        return None
+    return package
 
 
 def hold(tx: Transaction, sha256: str, holder: str) -> None:
