@@ -85,6 +85,36 @@ def test_what_updates_make_counts_for_the_size_of_a_transaction(table, dynamodb)
     assert things.get_item(Key={"id": S("0")})["Item"]["b"] == S("b")
 
 
+NAMES = (
+    "Map keys must satisfy constraint: [Member must have length less than or equal to 255, "
+    "Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]"
+)
+
+
+def test_names_that_no_table_can_have(dynamodb):
+    code, message = refusal(dynamodb.batch_write_item, RequestItems={"a;": [{"DeleteRequest": {"Key": KEY}}]})
+    assert code == "ValidationException" and message.endswith(f"' at 'requestItems' failed to satisfy constraint: {NAMES}")
+    assert refusal(dynamodb.batch_get_item, RequestItems={"a": {"Keys": [KEY]}})[1].endswith(NAMES)
+    short = "failed to satisfy constraint: Member must have length greater than or equal to 3"
+    found = refusal(dynamodb.transact_get_items, TransactItems=[{"Get": {"TableName": "a", "Key": KEY}}])[1]
+    assert found == f"1 validation error detected: Value 'a' at 'transactItems.1.member.get.tableName' {short}"
+    found = refusal(dynamodb.transact_write_items, TransactItems=[{"Delete": {"TableName": "bc", "Key": KEY}}])[1]
+    assert found == f"1 validation error detected: Value 'bc' at 'transactItems.1.member.delete.tableName' {short}"
+
+
+def test_far_too_many_are_refused_soon(table, dynamodb):
+    things = table("id:S")
+    many = [{"id": S(str(at))} for at in range(20_000)]
+    for work, given in (
+        (dynamodb.batch_get_item, {"RequestItems": {things.name: {"Keys": many}}}),
+        (dynamodb.batch_write_item, {"RequestItems": {things.name: [{"DeleteRequest": {"Key": key}} for key in many]}}),
+        (dynamodb.transact_write_items, {"TransactItems": [{"Delete": {"TableName": things.name, "Key": key}} for key in many]}),
+    ):
+        code, message = refusal(work, **given)
+        assert code == "ValidationException" and "Member must have length less than or equal to" in message
+        assert len(message) < 200_000, "not all that is too much has to be told"
+
+
 @pytest.fixture
 async def busy(host: Host, monkeypatch: pytest.MonkeyPatch) -> Context:
     """A call on the table `things` while other writers keep every transaction from committing."""

@@ -109,6 +109,8 @@ SYNTAX = "Syntax error; "
         ("attribute_type(a, :bad)", "Invalid attribute type name found; type: Q, valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}"),
         ("a = a", "The first operand must be distinct from the remaining operands for this operator or function; operator: =, first operand: [a]"),
         ("m.n = m.n", "The first operand must be distinct from the remaining operands for this operator or function; operator: =, first operand: [m, n]"),
+        ("a IN (b, a)", "The first operand must be distinct from the remaining operands for this operator or function; operator: IN, first operand: [a]"),
+        ("a BETWEEN a AND :one", "The first operand must be distinct from the remaining operands for this operator or function; operator: BETWEEN, first operand: [a]"),
         ("a BETWEEN :nine AND :one", "The BETWEEN operator requires upper bound to be greater than or equal to lower bound; lower bound operand: AttributeValue: {N:9}, upper bound operand: AttributeValue: {N:1}"),
         ("a BETWEEN :one AND :h", "The BETWEEN operator requires same data type for lower and upper bounds; lower bound operand: AttributeValue: {N:1}, upper bound operand: AttributeValue: {S:he}"),
         ("#u = :one", "An expression attribute name used in the document path is not defined; attribute name: #u"),

@@ -97,6 +97,20 @@ def test_what_cannot_be_read(value, message):
     assert (refused.value.code, refused.value.message) == ("Serialization", message)
 
 
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        ({"SS": ["a", None]}, "An string set may not have a null string as a member"),
+        ({"NS": [None, "1"]}, "An number set may not have a null number as a member"),
+        ({"BS": [None]}, "Binary sets may not contain null or empty values"),
+    ],
+)
+def test_sets_have_no_nulls(value, message):
+    with pytest.raises(ServiceError) as refused:
+        values.check(value)
+    assert (refused.value.code, refused.value.message) == ("ValidationException", f"One or more parameter values were invalid: {message}")
+
+
 def test_nulls_and_unknown_members_count_as_not_sent():
     value = {"S": "x", "N": None, "Future": 1}
     assert values.check(value) == 1 and value == {"S": "x"}

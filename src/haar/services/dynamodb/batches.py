@@ -33,7 +33,7 @@ class Planned(NamedTuple):
 
 
 async def _get_demands(ctx: Context, input: Input) -> Sequence[Demand]:
-    await gradually(ctx.operation, input, batch_get(input))
+    await gradually(ctx, input, batch_get(input))
     demands = []
     for given, request in input["RequestItems"].items():
         name = table_name(ctx, given)
@@ -51,7 +51,7 @@ async def _get_demands(ctx: Context, input: Input) -> Sequence[Demand]:
 
 
 async def _write_demands(ctx: Context, input: Input) -> Sequence[Demand]:
-    await gradually(ctx.operation, input, batch_write(input))
+    await gradually(ctx, input, batch_write(input))
     demands = []
     for given, requests in input["RequestItems"].items():
         name = table_name(ctx, given)

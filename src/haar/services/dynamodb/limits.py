@@ -17,8 +17,11 @@ TOKEN_SECONDS = 600.0
 """How long a ClientRequestToken of TransactWriteItems is remembered."""
 
 SLICE_REQUESTS = 25
+"""Parts of a batch or transaction that are checked at once; then others are let in."""
 SLICE_BYTES = 256 * KB
-"""Parts of a batch or transaction that are checked, or written, at once; then others are let in."""
+"""The same of what a batch reads and writes."""
+CHECKED_AT_ONCE = 64 * KB
+"""Larger batches and transactions are checked in a helper thread."""
 
 PARTITION_KEY_BYTES = 2048
 SORT_KEY_BYTES = 1024

@@ -38,7 +38,8 @@ NEEDED = {
 
 
 @lru_cache(maxsize=KNOWN_NAMES)
-def _is_name(text: str) -> bool:
+def is_name(text: str) -> bool:
+    """Whether a table or index can be called so."""
     return TABLE_NAME.fullmatch(text) is not None
 
 
@@ -47,8 +48,8 @@ def _are_short(texts: Iterable[str]) -> bool:
 
 
 _HOLDS: dict[str, Callable[[Any], bool]] = {
-    "TableName": _is_name,
-    "IndexName": _is_name,
+    "TableName": is_name,
+    "IndexName": is_name,
     "Key": _are_short,
     "Item": _are_short,
     "ExclusiveStartKey": _are_short,

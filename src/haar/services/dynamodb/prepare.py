@@ -4,22 +4,23 @@ What is compiled on the way is kept with the input under `PREPARED`, so that it 
 """
 
 import asyncio
-import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from haar.services.dynamodb import errors, legacy, shapes, values, wording
+from haar.services.dynamodb import errors, legacy, names, shapes, values, wording
 from haar.services.dynamodb.expressions import projections
 from haar.services.dynamodb.expressions.conditions import Compiled
 from haar.services.dynamodb.expressions.keyconditions import KeyCondition, key_conditions
 from haar.services.dynamodb.expressions.scope import Parameters, Scope
 from haar.services.dynamodb.expressions.updates import Compiled as Update
-from haar.services.dynamodb.limits import BATCH_GET_KEYS, BATCH_WRITE_REQUESTS, ITEM_BYTES, SLICE_BYTES, SLICE_REQUESTS
+from haar.services.dynamodb.limits import BATCH_GET_KEYS, BATCH_WRITE_REQUESTS, CHECKED_AT_ONCE, ITEM_BYTES, SLICE_REQUESTS
 from haar.services.dynamodb.plain import is_plain
 from haar.services.dynamodb.values import Item, Value
+from haar.services.service import Context
 from haar.wire import load
 from haar.wire.errors import CommonError, ServiceError
 
@@ -27,9 +28,6 @@ PREPARED = "_"
 CALLED = "_called"
 """Under this, the table's ARN when the request calls it by that."""
 OPAQUE = frozenset({"AttributeValue"})
-TABLE_NAME = re.compile(r"[a-zA-Z0-9_.-]+", re.ASCII)
-NAME_LENGTHS = (3, 255)
-BY_ARN = 1024
 SHORT_WORDS = "TableName must be at least 3 characters long and at most 255 characters long"
 ENVELOPED = frozenset(("PutItem", "UpdateItem", "DeleteItem"))
 OLDER = frozenset(("BatchWriteItem", "TransactWriteItems", "TransactGetItems", "Scan"))
@@ -41,6 +39,8 @@ BARE = (
     values.TOO_DEEP,
 )
 """How messages begin that are told as they are everywhere."""
+MOST_TOLD = 256
+"""Elements of a list that are checked and told where fewer may be."""
 CONTROL_PLANE = frozenset(("CreateTable", "UpdateTable", "DeleteTable", "DescribeTable"))
 
 Input = dict[str, Any]
@@ -110,34 +110,43 @@ def _check_constraints(operation: str, input: Input) -> None:
     if name is None:
         if operation in CONTROL_PLANE:
             raise errors.validation("The parameter 'TableName' is required but was not present in the request")
-    elif not (NAME_LENGTHS[0] <= len(name) <= NAME_LENGTHS[1] and TABLE_NAME.fullmatch(name)) and not name.startswith("arn:"):
-        if operation in CONTROL_PLANE and not NAME_LENGTHS[0] <= len(name) <= NAME_LENGTHS[1]:
+    elif not names.is_table(name):
+        if operation in CONTROL_PLANE and not names.LENGTHS[0] <= len(name) <= names.LENGTHS[1]:
             raise errors.validation(SHORT_WORDS)
-        problems = _name_problem("tableName", name)
+        problems = names.problems("tableName", name)
     if operation == "CreateTable":
         # The model no longer says so, since a table can also be made from another one's.
         missing = [member for member in ("AttributeDefinitions", "KeySchema") if input.get(member) is None]
         problems += [f"Value null at '{m[0].lower()}{m[1:]}' failed to satisfy constraint: Member must not be null" for m in missing]
+    told = _shortened(input)
     try:
-        load("dynamodb", OPAQUE).validate(operation, input)
+        load("dynamodb", OPAQUE).validate(operation, told)
     except CommonError as error:
         if error.code != "Validation":
             raise
         found = wording.problems_of(error)
         problems += [each for each in found if not problems or "at 'tableName'" not in each]
+    problems += names.inner_problems(operation, told)
     if problems:
         raise errors.validation(wording.joined(problems))
 
 
-def _name_problem(member: str, name: str) -> list[str]:
-    problems = []
-    if not TABLE_NAME.fullmatch(name):
-        problems.append("Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+")
-    if len(name) < NAME_LENGTHS[0]:
-        problems.append("Member must have length greater than or equal to 3")
-    if len(name) > NAME_LENGTHS[1]:
-        problems.append("Member must have length less than or equal to 255")
-    return [f"Value '{name}' at '{member}' failed to satisfy constraint: {each}" for each in problems]
+def _shortened(input: Input) -> Input:
+    """The request with as much of far too long lists as is enough to refuse them: what is refused is also told."""
+    actions, requests = input.get("TransactItems"), input.get("RequestItems")
+    if actions is not None and len(actions) > MOST_TOLD:
+        return {**input, "TransactItems": actions[:MOST_TOLD]}
+    if requests is None or (len(requests) <= MOST_TOLD and all(_listed(each) <= MOST_TOLD for each in requests.values())):
+        return input
+    few = {
+        name: request[:MOST_TOLD] if type(request) is list else {**request, "Keys": request.get("Keys", [])[:MOST_TOLD]}
+        for name, request in list(requests.items())[:MOST_TOLD]
+    }
+    return {**input, "RequestItems": few}
+
+
+def _listed(request: Any) -> int:
+    return len(request if type(request) is list else request.get("Keys", ()))
 
 
 def put(input: Input, older: bool = False) -> Prepared:
@@ -333,29 +342,33 @@ def _check_select(input: Input, prepared: Prepared) -> None:
         raise errors.invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
 
 
-async def gradually(operation: str, input: Input, work: Iterator[int]) -> None:
-    """Does the checks of a batch or transaction, which answer the bytes that they have looked at, and lets others in between slices."""
-    done, size = 0, 0
+async def gradually(ctx: Context, input: Input, work: Iterator[None]) -> None:
+    """Does the checks of a batch or transaction, and lets others in between slices; a helper thread does those of large requests."""
+    large = "content-encoding" in ctx.headers or int(ctx.headers.get("content-length", "0")) > CHECKED_AT_ONCE
     try:
-        for bytes_ in work:
-            done += 1
-            size += bytes_
-            if done >= SLICE_REQUESTS or size >= SLICE_BYTES:
-                done, size = 0, 0
+        if large:
+            await asyncio.to_thread(deque, work, 0)
+            return
+        for done, _ in enumerate(work, 1):
+            if done % SLICE_REQUESTS == 0:
                 await asyncio.sleep(0)
     except ServiceError as error:
-        shapes.check_readable(input)
-        raise _worded(operation, error) from None
+        if large:
+            await asyncio.to_thread(shapes.check_readable, input)
+        else:
+            shapes.check_readable(input)
+        raise _worded(ctx.operation, error) from None
 
 
-def batch_get(input: Input) -> Iterator[int]:
+def batch_get(input: Input) -> Iterator[None]:
     """Checks each table's part, and keeps what is prepared with it."""
     total = 0
     for request in input["RequestItems"].values():
         _OF_READS.check(request)
         prepared = request[PREPARED] = Prepared()
         for key in request["Keys"]:
-            yield values.check_item(key)
+            values.check_item(key)
+            yield
         if len({orjson.dumps(key, option=orjson.OPT_SORT_KEYS) for key in request["Keys"]}) != len(request["Keys"]):
             raise errors.validation("Provided list of item keys contains duplicates")
         total += len(request["Keys"])
@@ -364,14 +377,14 @@ def batch_get(input: Input) -> Iterator[int]:
         raise errors.validation("Too many items requested for the BatchGetItem call")
 
 
-def batch_write(input: Input) -> Iterator[int]:
+def batch_write(input: Input) -> Iterator[None]:
     """The same for writes."""
     total = 0
     for requests in input["RequestItems"].values():
         total += len(requests)
         for request in requests:
             _batch_request(request)
-            yield request[PREPARED].size
+            yield
     if total > BATCH_WRITE_REQUESTS:
         raise errors.validation("Too many items requested for the BatchWriteItem call")
 
@@ -396,21 +409,21 @@ def _batch_request(request: Input) -> None:
 ACTIONS: dict[str, Callable[[Input, bool], Prepared]] = {"Put": put, "Update": update, "Delete": delete, "ConditionCheck": delete}
 
 
-def transact_write(input: Input) -> Iterator[int]:
+def transact_write(input: Input) -> Iterator[None]:
     """Checks each action, and keeps what is prepared with it."""
     for given in input["TransactItems"]:
         actions = [name for name in ACTIONS if given.get(name) is not None]
         if len(actions) != 1:
             raise errors.validation("TransactItems can only contain one of Check, Put, Update or Delete")
         action = given[actions[0]]
-        action[PREPARED] = prepared = ACTIONS[actions[0]](action, True)
-        yield prepared.size
+        action[PREPARED] = ACTIONS[actions[0]](action, True)
+        yield
 
 
-def transact_get(input: Input) -> Iterator[int]:
+def transact_get(input: Input) -> Iterator[None]:
     for given in input["TransactItems"]:
         given["Get"][PREPARED] = get(given["Get"])
-        yield 0
+        yield
 
 
 _PREPARE: dict[str, Callable[[Input], Prepared | None]] = {

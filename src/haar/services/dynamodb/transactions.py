@@ -49,7 +49,7 @@ class Token(msgspec.Struct, array_like=True):
 
 
 async def _write_demands(ctx: Context, input: Input) -> Sequence[Demand]:
-    await gradually(ctx.operation, input, transact_write(input))
+    await gradually(ctx, input, transact_write(input))
     groups: dict[tuple[str, str], list[Input]] = {}
     for given in input["TransactItems"]:
         kind = next(name for name in ACTIONS if given.get(name) is not None)
@@ -59,7 +59,7 @@ async def _write_demands(ctx: Context, input: Input) -> Sequence[Demand]:
 
 
 async def _get_demands(ctx: Context, input: Input) -> Sequence[Demand]:
-    await gradually(ctx.operation, input, transact_get(input))
+    await gradually(ctx, input, transact_get(input))
     groups: dict[tuple[str, str], list[Input]] = {}
     for given in input["TransactItems"]:
         get = given["Get"]
