@@ -1,5 +1,7 @@
 """What surrounds tables: their statuses, what is refused because haar has it not, and what there is none of."""
 
+import re
+
 import pytest
 from tests.services.dynamodb.conftest import eventually, refusal, schema
 
@@ -112,3 +114,34 @@ def test_streams_of_a_table_that_never_was(client):
     streams = client("dynamodbstreams")
     missing = ("ResourceNotFoundException", "Requested resource not found: Table: nowhere not found")
     assert refusal(streams.list_streams, TableName="nowhere") == missing
+
+
+def test_an_index_whose_throughput_changes(dynamodb, name):
+    definitions = [{"AttributeName": each, "AttributeType": "S"} for each in ("id", "x")]
+    indexes = [index("one", ProvisionedThroughput=UNITS)]
+    made = {"KeySchema": schema("id"), "AttributeDefinitions": definitions, "GlobalSecondaryIndexes": indexes}
+    dynamodb.create_table(TableName=name, ProvisionedThroughput=UNITS, **made)
+    more = {"Update": {"IndexName": "one", "ProvisionedThroughput": {"ReadCapacityUnits": 9, "WriteCapacityUnits": 2}}}
+    answer = dynamodb.update_table(TableName=name, GlobalSecondaryIndexUpdates=[more])["TableDescription"]
+    (shown,) = answer["GlobalSecondaryIndexes"]
+    assert (shown["IndexStatus"], shown["ProvisionedThroughput"]["ReadCapacityUnits"]) == ("UPDATING", 2)
+    (shown,) = dynamodb.describe_table(TableName=name)["Table"]["GlobalSecondaryIndexes"]
+    assert (shown["IndexStatus"], shown["ProvisionedThroughput"]["ReadCapacityUnits"]) == ("ACTIVE", 9)
+    dynamodb.delete_table(TableName=name)
+
+
+def test_encryption_with_the_accounts_key(dynamodb, name):
+    keys = {"KeySchema": schema("id"), "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}
+    make = lambda **more: dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", SSESpecification=more, **keys)
+    assert refusal(make, Enabled=True, SSEType="AES256")[0] == "ValidationException"
+    shown = make(Enabled=True)["TableDescription"]["SSEDescription"]
+    assert (shown["Status"], shown["SSEType"]) == ("ENABLED", "KMS")
+    assert re.fullmatch(r"arn:aws:kms:us-east-1:\d{12}:key/[0-9a-f-]{36}", shown["KMSMasterKeyArn"])
+    dynamodb.delete_table(TableName=name)
+
+
+@pytest.mark.parametrize("below", ["/index/one", "/stream/2020-01-01T00:00:00.000", "/"])
+def test_only_tables_have_tags(table, dynamodb, below):
+    arn = table("id:S").arn + below
+    code, message = refusal(dynamodb.tag_resource, ResourceArn=arn, Tags=[{"Key": "a", "Value": "b"}])
+    assert (code, message) == ("ValidationException", f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")

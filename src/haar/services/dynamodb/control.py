@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 from haar.services.dynamodb import backups, errors, policies, records, replicas, schema, streams
 from haar.services.dynamodb.access import on_table
@@ -17,6 +18,7 @@ from haar.services.service import Context, Demand, Input, Output
 from haar.store.contract import Transaction
 
 EMPTY = Count()
+OWN_KEY = "alias/aws/dynamodb"
 
 
 async def _create_demands(ctx: Context, input: Input) -> Sequence[Demand]:
@@ -103,7 +105,11 @@ def set_encryption(ctx: Context, record: TableRecord, given: dict[str, Any] | No
             raise errors.invalid("KMSMasterKeyId can be specified only when SSE is enabled")
         record.sse = None
         return
-    key = given.get("KMSMasterKeyId") or "alias/aws/dynamodb"
+    if given.get("SSEType", "KMS") != "KMS":
+        raise errors.invalid(f"SSEType {given['SSEType']} is not supported")
+    # An account's own key for DynamoDB has a name, and an id that never changes.
+    named = given.get("KMSMasterKeyId") or OWN_KEY
+    key = named if named != OWN_KEY else str(uuid5(NAMESPACE_URL, f"{ctx.region}:{ctx.account}:{OWN_KEY}"))
     arn = key if key.startswith("arn:") else f"arn:aws:kms:{ctx.region}:{ctx.account}:{key if key.startswith('alias/') else f'key/{key}'}"
     record.sse = {"SSEType": "KMS", "KMSMasterKeyArn": arn}
 

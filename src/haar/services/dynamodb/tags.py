@@ -17,13 +17,14 @@ PAGE = 10
 
 
 def table_of(ctx: Context, arn: str) -> str:
-    """The name of the table that an ARN (of it or of something of its) names. Raises ValidationException or AccessDeniedException."""
+    """The name of the table that the ARN names. Raises ValidationException or AccessDeniedException."""
     parts = arn.split(":", 5)
-    if len(parts) != 6 or parts[:3] != ["arn", "aws", "dynamodb"] or not parts[5].startswith("table/"):
+    named = parts[-1].split("/")
+    if len(parts) != 6 or parts[:3] != ["arn", "aws", "dynamodb"] or named[0] != "table" or len(named) != 2:
         raise errors.validation(f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")
     if parts[3] != ctx.region or parts[4] != ctx.account:
         raise errors.access_denied(f"User: {ctx.principal.arn} is not authorized to perform: dynamodb:{ctx.operation} on resource: {arn}")
-    return parts[5].split("/")[1]
+    return named[1]
 
 
 def on_arn(action: str) -> Callable[[Context, Input], Any]:

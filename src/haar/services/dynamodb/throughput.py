@@ -22,6 +22,10 @@ MESSAGE = (
     "The level of configured provisioned throughput for the table was exceeded. "
     "Consider increasing your provisioning level with the UpdateTable API."
 )
+INDEX_MESSAGE = (
+    "The level of configured provisioned throughput for one or more global secondary indexes of the table was exceeded. "
+    "Consider increasing your provisioning level for the under-provisioned global secondary indexes with the UpdateTable API"
+)
 
 
 class Throughput:
@@ -42,7 +46,7 @@ class Throughput:
         else:
             space, provisioned = table.space, table.record.throughput
         if self._left(space, reads, provisioned) <= 0:
-            raise ServiceError("ProvisionedThroughputExceededException", MESSAGE)
+            raise ServiceError("ProvisionedThroughputExceededException", MESSAGE if space == table.space else INDEX_MESSAGE)
 
     def admit_write(self, table: Table) -> None:
         """The same for a write, which needs a place in every global index as well."""

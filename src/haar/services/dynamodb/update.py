@@ -49,13 +49,21 @@ async def update_table(ctx: Context, input: Input) -> Output:
         tx.put(*place, records.encode(record))
         for each in work:
             put_indexing(ctx.host, tx, each)
-        # The answer shows the table on its way: new indexes, but the throughput that it still has.
-        record.throughput = before.throughput
+        _show_on_its_way(input, record, before)
         return record
 
     record = await ctx.store.transact(update)
     count = await ctx.host.get(Counts).of(record)
     return {"TableDescription": describe(record, ctx.account, count, ctx.now(), "UPDATING")}
+
+
+def _show_on_its_way(input: Input, record: TableRecord, before: TableRecord) -> None:
+    """The answer shows new indexes, but the throughput that the table and its indexes still have."""
+    record.throughput = before.throughput
+    updated = {each["Update"]["IndexName"] for each in input.get("GlobalSecondaryIndexUpdates") or () if each.get("Update") is not None}
+    for index in record.indexes:
+        if index.name in updated:
+            index.status, index.throughput = "UPDATING", _find(before, index.name).throughput
 
 
 def _check(input: Input) -> None:
