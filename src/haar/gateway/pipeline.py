@@ -83,8 +83,7 @@ class Gateway:
         if target is None or request.path != "/" or request.method != "POST":
             await into_task()
             for route in self.router.candidates(request):
-                if type(request.body) is bytearray:
-                    request.body = bytes(request.body)
+                request.body = bytes(request.body)  # the same object, unless it is a large one
                 if (answered := await route.serve(self.host, request, self.ids.uuid())) is not None:
                     return answered
             if request.path == HEALTH:
@@ -119,7 +118,7 @@ class Gateway:
             large = operation in service.large and len(request.body) > LARGE_BODY
             if large:
                 request.hashed = await asyncio.to_thread(lambda: sha256(request.body).hexdigest())
-            elif type(request.body) is bytearray:
+            else:
                 request.body = bytes(request.body)
             caller = known or await authenticate(request, self._credentials, self._now(), service=service.signing_name)
             if input is None:

@@ -373,7 +373,7 @@ class Connection(asyncio.Protocol):
             headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
         body: bytes = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         if self._gathered is not None:
-            body, self._gathered = self._gathered, None
+            body, self._gathered = cast(bytes, self._gathered), None
         request = Request(self.parser.get_method().decode(), path, query, pairs, headers, body, self.client, self.secure, self.environment)
         keep = self.parser.should_keep_alive() and not self.parser.should_upgrade()
         old = self.parser.get_http_version() == "1.0"

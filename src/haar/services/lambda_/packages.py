@@ -146,7 +146,7 @@ async def fetch(reader: Reader, sha256: str) -> bytes | None:
             package += piece
     except MissingPackage:
         return None
-    return package
+    return cast(bytes, package)
 
 
 def hold(tx: Transaction, sha256: str, holder: str) -> None:
