@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from haar.services.apigateway.public import describe_certificate
 from haar.services.apigatewayv2.dataplane.answers import failed
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.lambda_.public import is_text
@@ -40,6 +41,8 @@ def context_v2(call: Call) -> dict[str, Any]:
     context: dict[str, Any] = {"accountId": stage.account, "apiId": stage.api_id}
     if call.authorizer is not None:
         context["authorizer"] = call.authorizer
+    if request.certificate is not None:
+        context["authentication"] = {"clientCert": describe_certificate(request.certificate.der)}
     return context | {
         "domainName": call.domain,
         "domainPrefix": call.domain.partition(".")[0],
@@ -109,6 +112,7 @@ def _context_v1(call: Call) -> dict[str, Any]:
             "user": who.id if who else None,
             "userAgent": request.headers.get("user-agent", ""),
             "userArn": who.arn if who else None,
+            **({"clientCert": describe_certificate(request.certificate.der)} if request.certificate is not None else {}),
         },
         "path": call.raw_path,
         "protocol": "HTTP/1.1",
