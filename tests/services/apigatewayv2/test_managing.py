@@ -285,3 +285,61 @@ def test_custom_domain_names(api: HttpApi, echo: str, name: str) -> None:
     assert refused(gateway.get_api_mapping, **where)[0] == "NotFoundException"
     gateway.delete_domain_name(DomainName=domain)
     assert refused(gateway.get_domain_name, DomainName=domain)[0] == "NotFoundException"
+
+
+def test_routes_keys_of_websocket_apis(client: Callable[..., Any], name: str) -> None:
+    gateway = client("apigatewayv2")
+    api = gateway.create_api(Name=name, ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action")["ApiId"]
+    assert refused(gateway.create_route, ApiId=api, RouteKey="$other")[1] == "The provided route key is not formatted properly"
+    assert refused(gateway.create_route, ApiId=api, RouteKey="")[1] == "Route key is required"
+    made = gateway.create_route(ApiId=api, RouteKey="$connect")
+    made.pop("ResponseMetadata")
+    assert made == {"ApiKeyRequired": False, "AuthorizationType": "NONE", "RouteId": made["RouteId"], "RouteKey": "$connect"}
+    gateway.delete_api(ApiId=api)
+
+
+def test_a_mock_integration(client: Callable[..., Any], name: str) -> None:
+    gateway = client("apigatewayv2")
+    api = gateway.create_api(Name=name, ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action")["ApiId"]
+    templates = {"application/json": '{"statusCode":200}'}
+    made = gateway.create_integration(ApiId=api, IntegrationType="MOCK", RequestTemplates=templates)
+    made.pop("ResponseMetadata")
+    assert made == {
+        "ConnectionType": "INTERNET",
+        "IntegrationId": made["IntegrationId"],
+        "IntegrationResponseSelectionExpression": "${integration.response.statuscode}",
+        "IntegrationType": "MOCK",
+        "PassthroughBehavior": "WHEN_NO_MATCH",
+        "PayloadFormatVersion": "1.0",
+        "RequestTemplates": templates,
+        "TimeoutInMillis": 29000,
+    }
+    gateway.delete_api(ApiId=api)
+
+
+def test_model_templates(client: Callable[..., Any], name: str) -> None:
+    gateway = client("apigatewayv2")
+    api = gateway.create_api(Name=name, ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action")["ApiId"]
+    schema = '{"type": "object", "properties": {"text": {"type": "string"}}}'
+    model = gateway.create_model(ApiId=api, Name="Said", ContentType="application/json", Schema=schema)["ModelId"]
+    assert gateway.get_model_template(ApiId=api, ModelId=model)["Value"].startswith("#set($inputRoot = $input.path('$'))")
+    assert refused(gateway.create_model, ApiId=api, Name="not-good", Schema=schema)[1] == "Model name must be alphanumeric: not-good"
+    gateway.delete_api(ApiId=api)
+
+
+def test_vpc_links(client: Callable[..., Any], name: str) -> None:
+    gateway = client("apigatewayv2")
+    made = gateway.create_vpc_link(Name=name, SubnetIds=["subnet-1", "subnet-2"], SecurityGroupIds=["sg-1"], Tags={"a": "b"})
+    assert made["ResponseMetadata"]["HTTPStatusCode"] == 201
+    assert (made["VpcLinkStatus"], made["VpcLinkStatusMessage"]) == ("PENDING", "VPC link is provisioning ENIs")
+    link = made["VpcLinkId"]
+    found = gateway.get_vpc_link(VpcLinkId=link)
+    assert (found["VpcLinkStatus"], found["VpcLinkVersion"], found["Tags"]) == ("AVAILABLE", "V2", {"a": "b"})
+    assert gateway.update_vpc_link(VpcLinkId=link, Name="other")["Name"] == "other"
+    assert link in [one["VpcLinkId"] for one in gateway.get_vpc_links()["Items"]]
+    arn = f"arn:aws:apigateway:us-east-1::/vpclinks/{link}"
+    gateway.tag_resource(ResourceArn=arn, Tags={"c": "d"})
+    assert gateway.get_tags(ResourceArn=arn)["Tags"] == {"a": "b", "c": "d"}
+    assert gateway.delete_vpc_link(VpcLinkId=link)["ResponseMetadata"]["HTTPStatusCode"] == 202
+    assert refused(gateway.get_vpc_link, VpcLinkId=link)[0] == "NotFoundException"
+    assert refused(gateway.create_vpc_link, Name=name, SubnetIds=[])[2] == 400

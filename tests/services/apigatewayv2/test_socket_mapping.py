@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import REGION
+from .conftest import REGION, refused
 from .sockets import Client, Refused
 from .test_websocket import SocketApi, function, make_sockets
 
@@ -246,6 +246,9 @@ def test_logs(make_sockets: Sockets, name: str) -> None:
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
     policy = "arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
     iam.attach_role_policy(RoleName=name, PolicyArn=policy)
+    rest.update_account(patchOperations=[{"op": "remove", "path": "/cloudwatchRoleArn"}])
+    leveled = {"ApiId": api.id, "StageName": "v0", "DefaultRouteSettings": {"LoggingLevel": "INFO"}}
+    assert refused(api.gateway.create_stage, **leveled)[1] == "CloudWatch Logs role ARN must be set in account settings to enable logging"
     rest.update_account(patchOperations=[{"op": "replace", "path": "/cloudwatchRoleArn", "value": role["Role"]["Arn"]}])
     logs.create_log_group(logGroupName=name)
     answer = {"IntegrationResponseKey": "$default", "ResponseTemplates": {"$default": "taken"}}
@@ -267,6 +270,7 @@ def test_logs(make_sockets: Sockets, name: str) -> None:
     execution = lines(logs, f"/aws/apigateway/{api.id}/v1", "to API")
     assert any("WebSocket Request Route: [$connect]" in line for line in execution)
     assert any("Successfully completed execution" in line for line in execution)
+    rest.update_account(patchOperations=[{"op": "remove", "path": "/cloudwatchRoleArn"}])
     for group in (name, f"/aws/apigateway/{api.id}/v1"):
         logs.delete_log_group(logGroupName=group)
     iam.detach_role_policy(RoleName=name, PolicyArn=policy)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from haar.services.addresses import Addresses
-from haar.services.apigateway.public import put_doc
+from haar.services.apigateway.public import check_tags, put_doc
 from haar.services.apigatewayv2 import errors
 from haar.services.apigatewayv2.demands import on, pass_role
 from haar.services.apigatewayv2.face import service
@@ -79,6 +79,7 @@ def _check_cors(cors: Doc) -> None:
 
 def new_api(ctx: Context, input: Input) -> Doc:
     protocol = input["ProtocolType"]
+    check_tags(input.get("Tags") or {})
     api: Doc = {
         "ApiId": ctx.host.ids.text(10),
         "ApiKeySelectionExpression": KEY,

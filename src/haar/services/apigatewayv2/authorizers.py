@@ -135,10 +135,10 @@ async def delete_authorizer(ctx: Context, input: Input) -> Output:
     authorizer_id = input["AuthorizerId"]
 
     def edit(draft: Draft) -> None:
-        find(draft, authorizer_id)
+        name = find(draft, authorizer_id)["Name"]
         users = [route["RouteKey"] for route in draft.routes.values() if route.get("AuthorizerId") == authorizer_id]
         if users:
-            raise errors.conflict(f"Cannot delete authorizer '{authorizer_id}', is referenced by route: {users[0]}")
+            raise errors.conflict(f"Cannot delete authorizer '{name}', is referenced in route: {users[0]}")
         del draft.authorizers[authorizer_id]
 
     await change(ctx, input["ApiId"], edit)

@@ -76,11 +76,9 @@ def _http(integration: Doc, kind: str) -> Doc:
 def _websocket(integration: Doc, kind: str) -> Doc:
     uri = integration.get("IntegrationUri", "")
     integration = {"IntegrationResponseSelectionExpression": "${integration.response.statuscode}"} | integration
-    if kind != "MOCK":
-        integration = {"PayloadFormatVersion": "1.0"} | integration
-        if integration["PayloadFormatVersion"] != "1.0":
-            raise errors.bad_request("Invalid payloadFormatVersion. Valid values: [1.0]")
-    integration = {"PassthroughBehavior": "WHEN_NO_MATCH"} | integration
+    integration = {"PassthroughBehavior": "WHEN_NO_MATCH", "PayloadFormatVersion": "1.0"} | integration
+    if integration["PayloadFormatVersion"] != "1.0":
+        raise errors.bad_request("Invalid payloadFormatVersion. Valid values: [1.0]")
     if kind in ("HTTP", "HTTP_PROXY"):
         if not re.match(r"https?://[^\s/]+", _VARIABLE.sub("x", uri)):
             raise errors.bad_request("Invalid HTTP endpoint specified for URI")

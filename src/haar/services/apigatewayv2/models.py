@@ -1,6 +1,8 @@
 """Models of WebSocket APIs."""
 
-from haar.services.apigateway.public import check_schema
+import orjson
+
+from haar.services.apigateway.public import check_schema, sample
 from haar.services.apigatewayv2 import errors
 from haar.services.apigatewayv2.demands import on
 from haar.services.apigatewayv2.face import service
@@ -16,6 +18,8 @@ ID_LETTERS = 6
 def _check(draft: Draft, model: Doc) -> None:
     if draft.api["ProtocolType"] != "WEBSOCKET":
         raise errors.bad_request("Models are not supported for HTTP protocol type")
+    if not (model["Name"].isalnum() and model["Name"].isascii()):
+        raise errors.bad_request("Model name must be alphanumeric: " + model["Name"])
     check_schema(model.get("Schema"), model["ContentType"])
     for other in draft.models.values():
         if other["Name"] == model["Name"] and other["ModelId"] != model["ModelId"]:
@@ -51,6 +55,12 @@ async def get_model(ctx: Context, input: Input) -> Output:
 async def get_models(ctx: Context, input: Input) -> Output:
     draft = await read_draft(ctx, input["ApiId"])
     return page(sorted(draft.models.values(), key=of("ModelId")), input, of("ModelId"))
+
+
+@service.operation("GetModelTemplate", on("GET", MODEL + "/template"))
+async def get_model_template(ctx: Context, input: Input) -> Output:
+    model = _find(await read_draft(ctx, input["ApiId"]), input["ModelId"])
+    return {"Value": sample(orjson.loads(model["Schema"]))}
 
 
 @service.operation("UpdateModel", on("PATCH", MODEL))

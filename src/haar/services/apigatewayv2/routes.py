@@ -11,6 +11,8 @@ from haar.services.service import Context, Input, Output
 
 MAX_ROUTES = 300
 ID_LETTERS = 7
+SOCKET_KEYS = ("$connect", "$disconnect", "$default")
+"""Keys of WebSocket APIs that begin with a dollar."""
 METHODS = ("ANY", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 MEMBERS = (
     "ApiKeyRequired", "AuthorizationScopes", "AuthorizationType", "AuthorizerId", "ModelSelectionExpression", "OperationName",
@@ -22,7 +24,11 @@ _VARIABLE = re.compile(r"\{[^{}+]+(\+?)\}")
 
 def check_key(draft: Draft, key: str) -> None:
     """Raises BadRequestException for a key that no request could have."""
+    if not key:
+        raise errors.bad_request("Route key is required")
     if draft.api["ProtocolType"] == "WEBSOCKET":
+        if key.startswith("$") and key not in SOCKET_KEYS:
+            raise errors.bad_request("The provided route key is not formatted properly")
         return
     if key == "$default":
         return
@@ -64,8 +70,8 @@ def check(draft: Draft, route: Doc) -> None:
     kind, authorizer = route["AuthorizationType"], draft.authorizers.get(route.get("AuthorizerId", ""))
     wanted = {"JWT": "JWT", "CUSTOM": "REQUEST"}.get(kind)
     if wanted is not None and (authorizer is None or authorizer["AuthorizerType"] != wanted):
-        needs = f"Setting the authorization type to {kind} requires a valid {wanted} authorizer."
-        raise errors.bad_request(f"Invalid authorizer ID specified. {needs}")
+        needs = "JWT requires a valid JWT authorizer." if kind == "JWT" else "CUSTOM or COGNITO_USER_POOLS requires a valid authorizer."
+        raise errors.bad_request(f"Invalid authorizer ID specified. Setting the authorization type to {needs}")
     socket = draft.api["ProtocolType"] == "WEBSOCKET"
     if socket and kind != "NONE" and route["RouteKey"] != "$connect":
         raise errors.bad_request("Currently, authorization is restricted to the $connect route only")

@@ -2,7 +2,7 @@
 
 import re
 
-from haar.services.apigateway.public import docs, get_doc, put_doc
+from haar.services.apigateway.public import ACCOUNT, docs, get_doc, put_doc
 from haar.services.apigatewayv2 import errors
 from haar.services.apigatewayv2.demands import on
 from haar.services.apigatewayv2.face import service
@@ -53,6 +53,16 @@ def _check(draft: Draft, stage: Doc) -> None:
                 raise errors.bad_request("Execution logs are not supported on protocolType HTTP")
 
 
+async def _check_logging(ctx: Context, reader: Reader, draft: Draft, stage: Doc) -> None:
+    """A WebSocket API's logs are written as the role that the account's settings name: without one there are none."""
+    if draft.api["ProtocolType"] != "WEBSOCKET":
+        return
+    settings = (stage["DefaultRouteSettings"], *stage["RouteSettings"].values())
+    logs = "AccessLogSettings" in stage or any(one.get("LoggingLevel", "OFF") != "OFF" for one in settings)
+    if logs and not ((await get_doc(reader, ACCOUNT, ctx.region, "account")) or {}).get("cloudwatchRoleArn"):
+        raise errors.bad_request("CloudWatch Logs role ARN must be set in account settings to enable logging")
+
+
 async def _check_deployment(reader: Reader, api_id: str, deployment_id: str) -> None:
     if await get_doc(reader, LIVE, api_id, f"deployment/{deployment_id}") is None:
         raise errors.bad_request(f"Invalid deployment ID specified in request: {deployment_id}")
@@ -73,6 +83,7 @@ async def create_stage(ctx: Context, input: Input) -> Output:
             )
         stage = new_stage(draft.api, name, new.now, given(input, *MEMBERS, "Tags"))
         _check(draft, stage)
+        await _check_logging(ctx, tx, draft, stage)
         if stage.get("AutoDeploy"):
             if "DeploymentId" in stage:
                 raise errors.bad_request("Deployment ID cannot be set on a stage with AutoDeploy enabled")
@@ -120,6 +131,7 @@ async def update_stage(ctx: Context, input: Input) -> Output:
                 changes[member] = old[member] | changes[member]
         stage = old | changes | {"LastUpdatedDate": new.now}
         _check(draft, stage)
+        await _check_logging(ctx, tx, draft, stage)
         if stage.get("AutoDeploy"):
             if "DeploymentId" in changes:
                 raise errors.bad_request("Deployment ID cannot be set on a stage with AutoDeploy enabled")

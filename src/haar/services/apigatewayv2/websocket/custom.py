@@ -31,11 +31,16 @@ class Outgoing:
         self._parameters = Parameters(integration.get("RequestParameters", {}), "integration.request.")
         self._handling = integration.get("ContentHandlingStrategy")
 
-    async def body(self, call: Call) -> bytes:
-        """Raises Refused when no template is for the message and it may not go through, or when one fails."""
+    async def made(self, call: Call) -> bytes | None:
+        """What the message's template prints; None without one. Raises Refused when none is and it may not go through, or one fails."""
         made = await self._templates.apply(call, message_of(call))
+        return None if made is None else converted(made.encode("utf-8", "surrogatepass"), self._handling)
+
+    async def body(self, call: Call) -> bytes:
+        """What is sent: by template, or the message itself."""
+        made = await self.made(call)
         if made is not None:
-            return converted(made.encode("utf-8", "surrogatepass"), self._handling)
+            return made
         if self._handling == "CONVERT_TO_TEXT":
             return message_of(call).encode()
         return converted(bytes_of(call), self._handling)
@@ -152,9 +157,9 @@ class Mock:
         self._outgoing, self._incoming = Outgoing(integration), incoming
 
     async def __call__(self, call: Call) -> Response:
-        if not self._templates:
+        body = await self._outgoing.made(call) if self._templates else None
+        if body is None:
             return await self._incoming.apply(call, Response(200))
-        body = await self._outgoing.body(call)
         try:
             status = int(orjson.loads(body)["statusCode"])
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
