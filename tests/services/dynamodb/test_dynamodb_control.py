@@ -49,7 +49,7 @@ def test_one_index_is_made_or_taken_away_at_a_time(table):
 def test_a_table_that_becomes_provisioned_says_what_its_indexes_have(table):
     items = table("id:S", indexes={"one": ("x:S",)})
     provision = lambda **more: items.update_table(BillingMode="PROVISIONED", ProvisionedThroughput=UNITS, **more)
-    assert refusal(provision) == ("ValidationException", INVALID + "ProvisionedThroughput must be specified for index: one")
+    assert refusal(provision) == ("ValidationException", INVALID + "ProvisionedThroughput is not specified for index: one")
     provision(GlobalSecondaryIndexUpdates=[{"Update": {"IndexName": "one", "ProvisionedThroughput": UNITS}}])
     assert items.index("one")["ProvisionedThroughput"]["ReadCapacityUnits"] == 2
     message = refusal(provision)[1]

@@ -227,7 +227,7 @@ def global_index(index: dict[str, Any], defined: dict[str, str], billing: str, t
     if billing == "PAY_PER_REQUEST" and throughput is not None:
         raise errors.invalid(f"ProvisionedThroughput should not be specified for index: {name} when BillingMode is PAY_PER_REQUEST")
     if billing == "PROVISIONED" and throughput is None:
-        raise errors.invalid(f"ProvisionedThroughput must be specified for index: {name}")
+        raise errors.invalid(f"ProvisionedThroughput is not specified for index: {name}")
     if throughput is not None:
         check_units(throughput)
     on_demand = ceilings(index.get("OnDemandThroughput"), f"index: {name}", billing, create=True)

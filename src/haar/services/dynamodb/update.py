@@ -178,7 +178,7 @@ def _check_provisioned(input: Input, record: TableRecord) -> None:
     given = {each["IndexName"] for each in updates if each.get("ProvisionedThroughput") is not None}
     for index in record.indexes:
         if not index.local and index.name not in given:
-            raise errors.invalid(f"ProvisionedThroughput must be specified for index: {index.name}")
+            raise errors.invalid(f"ProvisionedThroughput is not specified for index: {index.name}")
 
 
 def _unchanged(what: str, old: Throughput) -> str:
