@@ -31,6 +31,8 @@ log = logging.getLogger("haar.gateway")
 HEALTH = "/_haar/health"
 MAX_PARSED_UNSIGNED = 1 << 20
 """Bytes of a body that are parsed before it is known who sent it."""
+CHECKED_AT_ONCE = 64 * 1024
+"""Bytes of a body that a service checks in its own way in the loop; a helper thread checks more."""
 LONG_TAIL = "VV4KQNSO5AEMVJF66Q9ASUAAJG"
 
 
@@ -116,14 +118,19 @@ class Gateway:
             early = service.malformed_first and len(request.body) <= MAX_PARSED_UNSIGNED
             input = _parsed(codec, operation, request) if early else None
             large = operation in service.large and len(request.body) > LARGE_BODY
-            if large:
+            if len(request.body) > LARGE_BODY:
                 request.hashed = await asyncio.to_thread(lambda: sha256(request.body).hexdigest())
-            else:
+            if not large:
                 request.body = bytes(request.body)
             caller = known or await authenticate(request, self._credentials, self._now(), service=service.signing_name)
             if input is None:
                 input = await self._parse_large(codec, operation, request) if large else _parsed(codec, operation, request)
-            (service.check or codec.validate)(operation, input)
+            if service.check is None:
+                codec.validate(operation, input)
+            elif len(request.body) > CHECKED_AT_ONCE or "content-encoding" in request.headers:
+                await asyncio.to_thread(service.check, operation, input)
+            else:
+                service.check(operation, input)
             context = Context(
                 self.host,
                 caller.principal,

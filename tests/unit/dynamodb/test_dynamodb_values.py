@@ -120,3 +120,12 @@ def test_binaries_are_sized_by_their_bytes():
     for length in range(5):
         value = {"B": b64encode(b"x" * length).decode()}
         assert values.check(value) == values.value_size(value) == length
+
+
+@pytest.mark.parametrize("kind", ["SS", "NS", "BS", "L"])
+def test_more_elements_than_bytes_are_refused_unread(kind):
+    unreadable = [None] * 409_601
+    with pytest.raises(ServiceError, match="Item size has exceeded the maximum allowed size"):
+        values.check({kind: unreadable})
+    with pytest.raises(ServiceError, match="Item size has exceeded the maximum allowed size"):
+        values.check({"M": {str(at): None for at in range(409_601)}})

@@ -167,7 +167,7 @@ def _check_return_values(input: Input) -> None:
 
 def _check_size(size: int) -> None:
     if size > ITEM_BYTES:
-        raise errors.validation("Item size has exceeded the maximum allowed size")
+        raise errors.validation(values.TOO_LARGE)
 
 
 def delete(input: Input, older: bool = False) -> Prepared:
@@ -195,7 +195,7 @@ def update(input: Input, older: bool = False) -> Prepared:
     scope = Scope(input, older)
     compiled = scope.update(text)
     prepared.update, prepared.values = compiled, scope.values
-    prepared.nested = tuple(str(path[0]) for path in compiled.paths if len(path) > 1)
+    prepared.nested = compiled.nested
     _condition(input, prepared, scope)
     scope.finish()
     return prepared

@@ -7,12 +7,12 @@ Python's `==` says so, and what is stored needs no further look.
 import binascii
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from decimal import Decimal
 from typing import Any
 
 from haar.services.dynamodb import errors, numbers
-from haar.services.dynamodb.limits import ATTRIBUTE_NAME_BYTES, NESTING
+from haar.services.dynamodb.limits import ATTRIBUTE_NAME_BYTES, ITEM_BYTES, NESTING
 
 Value = dict[str, Any]
 """One attribute value: `{"S": "x"}`, `{"N": "1"}`, `{"B": base64}`, `{"SS": [...]}`, `{"M": {...}}`, `{"L": [...]}`, `{"BOOL": true}`."""
@@ -20,6 +20,7 @@ Item = dict[str, Value]
 
 TYPES = frozenset(("S", "N", "B", "SS", "NS", "BS", "M", "L", "BOOL", "NULL"))
 SETS = frozenset(("SS", "NS", "BS"))
+TOO_LARGE = "Item size has exceeded the maximum allowed size"
 TOO_DEEP = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
 EMPTY = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 SEVERAL = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
@@ -157,7 +158,14 @@ def _listed(values: Any) -> list[Any]:
         raise errors.serialization(
             "Start of structure or map found where not expected" if type(values) is dict else "Unexpected field type"
         )
+    _check_count(values)
     return values
+
+
+def _check_count(content: Sized) -> None:
+    """Refuses what has more elements than an item can have bytes without looking at them."""
+    if len(content) > ITEM_BYTES:
+        raise errors.validation(TOO_LARGE)
 
 
 def _strings(value: Value, texts: Any, depth: int) -> int:
@@ -200,14 +208,15 @@ def _binaries(value: Value, texts: Any, depth: int) -> int:
 
 
 def _list(value: Value, values: Any, depth: int) -> int:
-    if depth >= NESTING and _listed(values):
+    if _listed(values) and depth >= NESTING:
         raise errors.validation(TOO_DEEP)
-    return 3 + sum(1 + check(each, depth + 1) for each in _listed(values))
+    return 3 + sum(1 + check(each, depth + 1) for each in values)
 
 
 def _map(value: Value, values: Any, depth: int) -> int:
     if type(values) is not dict:
         raise errors.serialization(_found(values) if type(values) is list else "Unexpected field type")
+    _check_count(values)
     if depth >= NESTING and values:
         raise errors.validation(TOO_DEEP)
     return 3 + sum(1 + len(utf8(name)) + check(each, depth + 1) for name, each in values.items())
