@@ -143,7 +143,7 @@ class Gateway:
                 request.headers,
             )
             demands = built.demands(context, input)
-            if isawaitable(demands):
+            if type(demands) is not tuple and isawaitable(demands):
                 demands = await demands
             for demand in demands:
                 await authorise(context, demand)

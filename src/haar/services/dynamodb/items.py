@@ -160,7 +160,12 @@ def update_write(table: Table, input: Input) -> Write:
 
 
 def _sizes(item: Item, names: tuple[str, ...]) -> int:
-    return sum(len(name.encode()) + value_size(item[name]) for name in names if name in item)
+    size = 0
+    for name in names:
+        value = item.get(name)
+        if value is not None:
+            size += len(name.encode()) + value_size(value)
+    return size
 
 
 def _sized(image: Image) -> Image:

@@ -14,6 +14,8 @@ NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re
 PLAIN_INTEGER = re.compile(r"-?[1-9][0-9]{0,37}|0", re.ASCII)
 LONGEST = 1000
 """Characters of a number's text that are looked at; no number that can be stored needs as many."""
+SHORT = 36
+"""Characters of integers whose sum certainly has no more digits than a number may have."""
 EXPONENT_DIGITS = 6
 """Longer exponents are beyond the range whatever the digits are."""
 
@@ -62,6 +64,8 @@ def canonical(number: Decimal) -> str:
 
 
 def add(left: str, right: str) -> str:
+    if len(left) <= SHORT and len(right) <= SHORT and PLAIN_INTEGER.fullmatch(left) and PLAIN_INTEGER.fullmatch(right):
+        return str(int(left) + int(right))
     return canonical(_EXACT.add(Decimal(left), Decimal(right)))
 
 

@@ -1,7 +1,7 @@
 """Update expressions: SET, REMOVE, ADD and DELETE, parsed once, checked against the request's values, applied to items."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -10,6 +10,7 @@ import orjson
 from haar.services.dynamodb import errors, numbers
 from haar.services.dynamodb.expressions import operators, paths
 from haar.services.dynamodb.expressions.conditions import FUNCTIONS as CONDITION_FUNCTIONS
+from haar.services.dynamodb.expressions.conditions import SOUND_TYPES
 from haar.services.dynamodb.expressions.lexer import Lexer
 from haar.services.dynamodb.expressions.paths import Path
 from haar.services.dynamodb.limits import CACHED_EXPRESSIONS, EXPRESSION_NESTING, EXPRESSION_OPERATORS
@@ -45,6 +46,8 @@ class Action:
 
 @dataclass(slots=True)
 class Compiled:
+    """What can be known of an update without a request's values is worked out once: the same text comes again and again."""
+
     actions: tuple[Action, ...]
     names: frozenset[str]
     values: frozenset[str]
@@ -52,28 +55,35 @@ class Compiled:
     wrong_paths: str | None
     sets: list[tuple[Path, Operand]]
     others: list[Action]
+    paths: tuple[Path, ...] = field(init=False)
+    written: tuple[Path, ...] = field(init=False)
+    """The paths that are not removed: positions behind them in a list name something else afterwards."""
+    removed: list[Path] = field(init=False)
+    only_removes: bool = field(init=False)
+    """Whether it can but take something away: then it makes no item where there is none."""
+    heads: tuple[str, ...] = field(init=False)
+    """The attributes that are changed."""
+    nested: tuple[str, ...] = field(init=False)
+    """Those of them that it looks into."""
+    sound: set[tuple[str, ...]] = field(default_factory=set)
+    """Types of the values (in the order of `values`) that were found to fit: types alone decide that."""
 
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        return tuple(action.path for action in self.actions)
-
-    @property
-    def written(self) -> tuple[Path, ...]:
-        """The paths that are not removed: positions behind them in a list name something else afterwards."""
-        return tuple(action.path for action in self.actions if action.section != "REMOVE")
-
-    @property
-    def only_removes(self) -> bool:
-        """Whether it can but take something away: then it makes no item where there is none."""
-        return all(action.section in ("REMOVE", "DELETE") for action in self.actions)
-
-    @property
-    def heads(self) -> tuple[str, ...]:
-        """The attributes that are changed."""
-        return tuple(dict.fromkeys(str(action.path[0]) for action in self.actions))
+    def __post_init__(self) -> None:
+        self.paths = tuple(action.path for action in self.actions)
+        self.written = tuple(action.path for action in self.actions if action.section != "REMOVE")
+        self.removed = [action.path for action in self.others if action.section == "REMOVE"]
+        self.only_removes = all(action.section in ("REMOVE", "DELETE") for action in self.actions)
+        self.heads = tuple(dict.fromkeys(str(path[0]) for path in self.paths))
+        self.nested = tuple(str(path[0]) for path in self.paths if len(path) > 1)
 
     def check(self, values: Values) -> None:
         """Raises ValidationException when the values do not fit, whatever the item will be."""
+        try:
+            kinds = tuple([next(iter(values[name])) for name in self.values])
+        except KeyError:
+            kinds = ()
+        if kinds and kinds in self.sound:
+            return
         wrong = self.wrong_name
         if wrong is None:
             undefined = next((name for action in self.actions for name in _value_names(action.operand) if name not in values), None)
@@ -82,6 +92,8 @@ class Compiled:
         wrong = wrong or self.wrong_paths or self._wrong_operand(values) or self._wrong_call(values)
         if wrong is not None:
             raise errors.validation(f"Invalid UpdateExpression: {wrong}")
+        if len(self.sound) < SOUND_TYPES:
+            self.sound.add(kinds)
 
     def _wrong_operand(self, values: Values) -> str | None:
         for action in self.others:
@@ -115,9 +127,11 @@ class Compiled:
                 changed.put(action.path, _added(changed.get(action.path), values[action.operand]))
             elif action.section == "DELETE":
                 _take_away(changed, action.path, values[action.operand])
-        for path, value in sorted(appended, key=lambda each: each[0][-1]):
-            changed.append(path, value)
-        changed.remove([action.path for action in self.others if action.section == "REMOVE"])
+        if appended:
+            for path, value in sorted(appended, key=lambda each: each[0][-1]):
+                changed.append(path, value)
+        if self.removed:
+            changed.remove(self.removed)
         if self.sets:
             changed.check_nesting()
         return changed.item
