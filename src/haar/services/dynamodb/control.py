@@ -102,11 +102,11 @@ def set_encryption(ctx: Context, record: TableRecord, given: dict[str, Any] | No
         return
     if not given.get("Enabled"):
         if given.get("KMSMasterKeyId"):
-            raise errors.invalid("KMSMasterKeyId can be specified only when SSE is enabled")
+            raise errors.in_our_words(errors.INVALID + "KMSMasterKeyId can be specified only when SSE is enabled")
         record.sse = None
         return
     if given.get("SSEType", "KMS") != "KMS":
-        raise errors.invalid(f"SSEType {given['SSEType']} is not supported")
+        raise errors.in_our_words(f"{errors.INVALID}SSEType {given['SSEType']} is not supported")
     # An account's own key for DynamoDB has a name, and an id that never changes.
     named = given.get("KMSMasterKeyId") or OWN_KEY
     key = named if named != OWN_KEY else str(uuid5(NAMESPACE_URL, f"{ctx.region}:{ctx.account}:{OWN_KEY}"))

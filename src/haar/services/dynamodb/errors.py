@@ -11,9 +11,17 @@ def validation(message: str) -> ServiceError:
     return ServiceError("ValidationException", message)
 
 
+INVALID = "One or more parameter values were invalid: "
+
+
 def invalid(message: str) -> ServiceError:
     """A value that breaks a rule of the data model."""
-    return ServiceError("ValidationException", "One or more parameter values were invalid: " + message)
+    return ServiceError("ValidationException", INVALID + message)
+
+
+def in_our_words(message: str) -> ServiceError:
+    """What AWS refuses, too; how it says so is not known."""
+    return validation(message)
 
 
 def serialization(message: str) -> ServiceError:

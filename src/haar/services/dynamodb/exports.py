@@ -1,4 +1,7 @@
-"""Exports to S3 and imports from it: none can be made here, and so there are none to list or describe."""
+"""Exports to S3 and imports from it: none can be made here, and so there are none to list or describe.
+
+The codes of the errors are AWS's; their wording is not known.
+"""
 
 from collections.abc import Callable, Sequence
 

@@ -41,6 +41,7 @@ def _on_global_table(action: str) -> Callable[[Context, Input], Sequence[Demand]
 
 
 async def _no_such_table(ctx: Context, input: Input) -> Output:
+    # AWS's code; its wording is not known.
     raise ServiceError("GlobalTableNotFoundException", f"Global table with name: '{input['GlobalTableName']}' does not exist.")
 
 

@@ -150,12 +150,12 @@ def _check_index_keys(schema: Schema, defined: dict[str, str]) -> None:
     if kinds[0] != "HASH":
         raise errors.validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type")
     if sorted(kinds) != kinds:
-        raise errors.validation("Invalid KeySchema: All HASH key elements must precede RANGE key elements")
+        raise errors.in_our_words("Invalid KeySchema: All HASH key elements must precede RANGE key elements")
     for kind in ("HASH", "RANGE"):
         if kinds.count(kind) > INDEX_KEY_ATTRIBUTES:
-            raise errors.validation(f"Invalid KeySchema: An index can have at most {INDEX_KEY_ATTRIBUTES} {kind} key elements")
+            raise errors.in_our_words(f"Invalid KeySchema: An index can have at most {INDEX_KEY_ATTRIBUTES} {kind} key elements")
     if len({name for name, _ in schema}) != len(schema):
-        raise errors.validation("Invalid KeySchema: KeySchema elements must have distinct attribute names")
+        raise errors.in_our_words("Invalid KeySchema: KeySchema elements must have distinct attribute names")
 
 
 def check_used(defined: dict[str, str], schemas: Sequence[Schema], indexed: bool) -> None:
@@ -180,7 +180,7 @@ def _projection(given: dict[str, Any]) -> tuple[str, list[str]]:
     if attributes is None and kind == "INCLUDE":
         raise errors.invalid("ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
     if len(attributes or ()) > PROJECTED_ATTRIBUTES_PER_INDEX:
-        raise errors.invalid("The number of projected attributes of an index exceeds the limit of 20")
+        raise errors.in_our_words(errors.INVALID + "The number of projected attributes of an index exceeds the limit of 20")
     return kind, list(attributes or [])
 
 
@@ -263,7 +263,9 @@ def units(throughput: dict[str, Any] | None) -> Throughput:
 def check_projected(indexes: Sequence[IndexRecord]) -> None:
     total = sum(len(index.non_key) for index in indexes)
     if total > PROJECTED_ATTRIBUTES:
-        raise errors.invalid(f"The total number of projected attributes of all indexes exceeds the limit of {PROJECTED_ATTRIBUTES}")
+        raise errors.in_our_words(
+            f"{errors.INVALID}The total number of projected attributes of all indexes exceeds the limit of {PROJECTED_ATTRIBUTES}"
+        )
 
 
 def tags(given: Sequence[dict[str, str]] | None) -> dict[str, str]:
@@ -272,10 +274,10 @@ def tags(given: Sequence[dict[str, str]] | None) -> dict[str, str]:
     for tag in given or ():
         key = tag["Key"]
         if key in found:
-            raise errors.invalid(f"Duplicate tag key: {key}")
+            raise errors.in_our_words(f"{errors.INVALID}Duplicate tag key: {key}")
         if key.lower().startswith("aws:"):
-            raise errors.validation("Tag keys starting with aws: are reserved for system use")
+            raise errors.in_our_words("Tag keys starting with aws: are reserved for system use")
         found[key] = tag["Value"]
     if len(found) > TAGS:
-        raise errors.validation(f"One or more parameter values were invalid: Too many tags: {len(found)}, maximum: {TAGS}")
+        raise errors.in_our_words(f"{errors.INVALID}Too many tags: {len(found)}, maximum: {TAGS}")
     return found

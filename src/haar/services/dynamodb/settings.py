@@ -128,7 +128,7 @@ def _page_start(token: str | None) -> int:
     if token is None:
         return 0
     if not token.isdecimal():
-        raise errors.validation("Invalid NextToken")
+        raise errors.in_our_words("Invalid NextToken")
     return int(token)
 
 
@@ -169,7 +169,7 @@ async def disable_kinesis_streaming_destination(ctx: Context, input: Input) -> O
 async def update_kinesis_streaming_destination(ctx: Context, input: Input) -> Output:
     precision = (input.get("UpdateKinesisStreamingConfiguration") or {}).get("ApproximateCreationDateTimePrecision")
     if precision is None:
-        raise errors.validation("Precision must be specified")
+        raise errors.in_our_words("Precision must be specified")
 
     def change(record: TableRecord) -> Destination:
         before = _enabled(record, input["StreamArn"], "update", "UPDATE")

@@ -83,7 +83,7 @@ async def list_tags_of_resource(ctx: Context, input: Input) -> Output:
     if table is None:
         raise errors.arn_not_found(arn)
     if input.get("NextToken"):
-        raise errors.validation("Invalid NextToken")
+        raise errors.in_our_words("Invalid NextToken")
     return {"Tags": [{"Key": key, "Value": value} for key, value in sorted(table.record.tags.items())]}
 
 

@@ -117,7 +117,7 @@ def _change(ctx: Context, input: Input, record: TableRecord) -> list[Indexing]:
     defined = record.attributes | given
     for name, kind in record.attributes.items():
         if defined[name] != kind:
-            raise errors.invalid(f"Attribute type of key {name} cannot be changed")
+            raise errors.in_our_words(f"{errors.INVALID}Attribute type of key {name} cannot be changed")
     work = []
     for each in updates:
         if each.get("Create") is not None:

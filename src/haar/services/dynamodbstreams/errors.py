@@ -7,6 +7,11 @@ def validation(message: str) -> ServiceError:
     return ServiceError("ValidationException", message)
 
 
+def in_our_words(message: str) -> ServiceError:
+    """What AWS refuses, too; how it says so is not known."""
+    return validation(message)
+
+
 def no_stream(arn: str) -> ServiceError:
     return ServiceError("ResourceNotFoundException", f"Requested resource not found: Stream: {arn} not found")
 

@@ -50,11 +50,11 @@ def read_iterator(iterator: str) -> tuple[str, Place]:
 async def get_shard_iterator(ctx: Context, input: Input) -> Output:
     arn, kind, given = input["StreamArn"], input["ShardIteratorType"], input.get("SequenceNumber")
     if kind in NUMBERED and given is None:
-        raise errors.validation(f"SequenceNumber must be specified when ShardIteratorType is {kind}")
+        raise errors.in_our_words(f"SequenceNumber must be specified when ShardIteratorType is {kind}")
     if kind not in NUMBERED and given is not None:
-        raise errors.validation(f"SequenceNumber must not be specified when ShardIteratorType is {kind}")
+        raise errors.in_our_words(f"SequenceNumber must not be specified when ShardIteratorType is {kind}")
     if kind != "AT_TIMESTAMP" and input.get("Timestamp") is not None:
-        raise errors.validation(f"Timestamp must not be specified when ShardIteratorType is {kind}")
+        raise errors.in_our_words(f"Timestamp must not be specified when ShardIteratorType is {kind}")
     stream = await find(ctx, arn)
     ids = public.shard_ids(stream)
     if input["ShardId"] not in ids:
@@ -73,10 +73,10 @@ async def get_shard_iterator(ctx: Context, input: Input) -> Output:
 async def _at(ctx: Context, stream: public.StreamInfo, shard: int, given: Any) -> public.Position:
     """The position of a moment; a moment before the oldest record is the trim horizon's."""
     if given is None:
-        raise errors.validation("Timestamp must be specified when ShardIteratorType is AT_TIMESTAMP")
+        raise errors.in_our_words("Timestamp must be specified when ShardIteratorType is AT_TIMESTAMP")
     moment = given.timestamp() if isinstance(given, datetime) else float(given)
     if moment > ctx.now():
-        raise errors.validation("Timestamp must not be in the future")
+        raise errors.in_our_words("Timestamp must not be in the future")
     position = await public.position_at(ctx.host, stream, shard, moment)
     try:
         await public.read_stream(ctx.host, ctx.region, stream, shard, position, 1)

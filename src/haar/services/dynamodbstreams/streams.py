@@ -88,7 +88,7 @@ async def describe_stream(ctx: Context, input: Input) -> Output:
     if (filter := input.get("ShardFilter")) is not None:
         # A stream's shards are never split, so none has children.
         if filter.get("Type") is None or filter.get("ShardId") is None:
-            raise errors.validation("ShardFilter must have both a Type and a ShardId")
+            raise errors.in_our_words("ShardFilter must have both a Type and a ShardId")
         if filter["ShardId"] not in ids:
             raise errors.no_shard(filter["ShardId"])
         start = len(ids)
