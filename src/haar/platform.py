@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import secrets
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +28,7 @@ from haar.services.service import Background, Host
 from haar.store.contract import Store, Transaction
 from haar.store.sqlite import SQLiteStore
 from haar.tls import Authority
+from haar.wire import load
 
 log = logging.getLogger("haar.platform")
 
@@ -35,6 +37,8 @@ GRACE_SECONDS = 1.5
 """What requests under way get when the platform stops; functions get as much again."""
 WILDCARDS: Mapping[str, str] = MappingProxyType({"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"})  # noqa: S104 - what is not offered
 """What clients on this machine use when the platform listens on all addresses."""
+HOSTS_OF_APIS = frozenset(("execute-api", "lambda-url", "ddb"))
+"""Words of host names at AWS that are deployed APIs, function URLs, and DynamoDB by account."""
 RESTART_SECONDS = 1.0
 """The wait before background work that failed is started again."""
 
@@ -66,11 +70,13 @@ class Platform:
             gateway = Gateway(host, built)
             host.call = ServiceCalls(gateway)
             server = Server(gateway.handle, clock)
-            manager = Manager(config, LambdaSurroundings(host, server.attach), clock, ids)
+            secure = Securely(host, server)
+            words = frozenset(load(service.name).endpoint for service in built) | HOSTS_OF_APIS
+            manager = Manager(config, LambdaSurroundings(host, server.attach, secure.attach, words), clock, ids)
             host.executor = manager
             await manager.start()
             port = await server.listen(config.host, config.port)
-            https = await listen_securely(host, server) if config.https_port >= 0 else 0
+            https = await secure.listener().listen(config.host, config.https_port) if config.https_port >= 0 else 0
         except BaseException:
             await store.close()
             raise
@@ -118,16 +124,27 @@ class Platform:
         await self.host.store.close()
 
 
-async def listen_securely(host: Host, server: Server) -> int:
-    """The HTTPS port, with the local authority's certificates and those that the settings give."""
-    config = host.config
-    authority = Authority.ensure(config.data, host.clock)
+class Securely:
+    """HTTPS, with the local authority's certificates and those that the settings give: on its port, and inside environments."""
 
-    async def trusted(name: str) -> str | None:
-        return await truststore(host, name)
+    def __init__(self, host: Host, server: Server) -> None:
+        """Raises ConfigError when a given certificate cannot be used."""
+        config = host.config
+        self._server = server
 
-    contexts = Contexts(authority, host.clock, trusted, config.tls_certificate, config.tls_key)
-    return await SecureListener(server, contexts).listen(config.host, config.https_port)
+        async def trusted(name: str) -> str | None:
+            return await truststore(host, name)
+
+        self._contexts = Contexts(Authority.ensure(config.data, host.clock), host.clock, trusted, config.tls_certificate, config.tls_key)
+
+    def listener(self) -> SecureListener:
+        return SecureListener(self._server, self._contexts)
+
+    def attach(self, listening: socket.socket) -> SecureListener:
+        """Serves an execution environment on its own listening socket."""
+        listener = self.listener()
+        listener.attach(listening)
+        return listener
 
 
 async def open_store(config: Config) -> Store:

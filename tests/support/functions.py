@@ -73,6 +73,12 @@ class Noting:
             await self.log_gate.wait()
         self.events.setdefault(spec.name, []).extend((stream, when, message) for when, message in events)
 
+    def listen_securely(self, listening: socket.socket) -> Listener:
+        return Echo(listening, "securely", self.seen)
+
+    def serves(self, name: str) -> bool:
+        return "dynamodb" in name
+
     def listen(self, listening: socket.socket, environment: str) -> Listener:
         return Echo(listening, environment, self.seen)
 

@@ -159,6 +159,13 @@ class SecureListener:
         self._server.watch(self)
         return int(self._sockets[0].getsockname()[1])
 
+    def attach(self, listening: socket.socket) -> None:
+        """Listens on a socket that somebody else has made."""
+        listening.setblocking(False)
+        self._sockets.append(listening)
+        self._keep(asyncio.get_running_loop().create_task(self._accept(listening)))
+        self._server.watch(self)
+
     def close(self) -> None:
         """Takes no more connections; those whose handshake is under way are dropped."""
         self._server.forget(self)

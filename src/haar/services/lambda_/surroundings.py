@@ -23,9 +23,18 @@ SESSION_SECONDS = 3600 * 12
 class LambdaSurroundings:
     """Code, credentials and logs of functions; `serve` is how the gateway serves AWS's API on an environment's socket."""
 
-    def __init__(self, host: Host, serve: Callable[[socket.socket, str], Listener]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        serve: Callable[[socket.socket, str], Listener],
+        serve_securely: Callable[[socket.socket], Listener],
+        endpoints: frozenset[str],
+    ) -> None:
         self._host = host
         self._serve = serve
+        self._serve_securely = serve_securely
+        self._endpoints = endpoints
+        """The words by which host names of AWS are those of services that are here."""
 
     async def fetch_code(self, code_sha256: str) -> bytes:
         """Raises ServiceError when the package is not there (its function was changed or deleted long ago)."""
@@ -80,6 +89,12 @@ class LambdaSurroundings:
         if known is None:
             known = await decide(self._host, principal, Demand(action, resource), {})
         return known.allowed
+
+    def listen_securely(self, listening: socket.socket) -> Listener:
+        return self._serve_securely(listening)
+
+    def serves(self, name: str) -> bool:
+        return not self._endpoints.isdisjoint(name.split("."))
 
     def listen(self, listening: socket.socket, environment: str) -> Listener:
         return self._serve(listening, environment)

@@ -1,0 +1,73 @@
+"""Which certificates environments trust: the host's, and the local authority's, whose certificates haar shows for AWS's host names."""
+
+from pathlib import Path
+
+from haar.execution.imagetree import HOST, has
+
+BUNDLE = "etc/ssl/certs/ca-certificates.crt"
+BUNDLES = (
+    BUNDLE, "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "etc/pki/tls/certs/ca-bundle.crt", "etc/ssl/cert.pem",
+    "etc/ssl/ca-bundle.pem",
+)  # fmt: skip
+"""Where distributions have theirs."""
+MAX_BYTES = 8 << 20
+AUTHORITY = "etc/ssl/haar.pem"
+INSIDE_IMAGE = f"/{HOST}/trust"
+
+
+class Trust:
+    """Files below `directory`: what environments see at `/etc/ssl`, and bundles of images with the authority added."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._images: dict[Path, tuple[str, Path] | None] = {}
+
+    def prepare(self, authority: Path) -> None:
+        self._directory.mkdir(parents=True)
+        own = authority.read_bytes()
+        found = next((path for path in (Path("/") / name for name in BUNDLES) if path.is_file()), None)
+        self.authority.write_bytes(own)
+        self.bundle.write_bytes((found.read_bytes() if found is not None else b"") + b"\n" + own)
+
+    @property
+    def bundle(self) -> Path:
+        return self._directory / "bundle.pem"
+
+    @property
+    def authority(self) -> Path:
+        return self._directory / "authority.pem"
+
+    def variables(self, image: Path | None = None) -> dict[str, str]:
+        """Tells the libraries that bring certificates of their own."""
+        if image is None:
+            bundle, authority = f"/{BUNDLE}", f"/{AUTHORITY}"
+            return {"SSL_CERT_FILE": bundle, **_told(bundle, authority)}
+        authority = f"{INSIDE_IMAGE}/authority.pem"
+        if (found := self.of_image(image)) is not None:
+            return _told(found[0], authority)
+        bundle = f"{INSIDE_IMAGE}/bundle.pem"
+        return {"SSL_CERT_FILE": bundle, **_told(bundle, authority)}
+
+    def mounts(self, image: Path | None = None) -> list[tuple[str, ...]]:
+        """bubblewrap's options for them."""
+        if image is None:
+            return [("--ro-bind", str(self.bundle), f"/{BUNDLE}"), ("--ro-bind", str(self.authority), f"/{AUTHORITY}")]
+        mounted: list[tuple[str, ...]] = [("--ro-bind", str(path), f"{INSIDE_IMAGE}/{path.name}") for path in (self.bundle, self.authority)]
+        if (found := self.of_image(image)) is not None:
+            mounted.append(("--ro-bind", str(found[1]), found[0]))
+        return mounted
+
+    def of_image(self, image: Path) -> tuple[str, Path] | None:
+        """The image's own bundle: its name inside, and the same with the authority added."""
+        if image not in self._images:
+            name = next((name for name in BUNDLES if has(image, name) and (image / name).stat().st_size <= MAX_BYTES), None)
+            made = None
+            if name is not None:
+                made = self._directory / f"{image.parent.parent.name}.pem"
+                made.write_bytes((image / name).read_bytes() + b"\n" + self.authority.read_bytes())
+            self._images[image] = None if name is None or made is None else (f"/{name}", made)
+        return self._images[image]
+
+
+def _told(bundle: str, authority: str) -> dict[str, str]:
+    return {"AWS_CA_BUNDLE": bundle, "REQUESTS_CA_BUNDLE": bundle, "NODE_EXTRA_CA_CERTS": authority}
