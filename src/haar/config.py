@@ -51,6 +51,12 @@ class Config:
     """Whether provisioned tables refuse what is beyond their capacity."""
     idle_seconds: float = 600.0
     """How long an execution environment stays after its last invocation."""
+    socket_idle_seconds: float = 600.0
+    """How long a WebSocket connection may be silent."""
+    socket_seconds: float = 7200.0
+    """How long a WebSocket connection may be open."""
+    record_hours: float = 24.0
+    """How long the last invocations are kept with their events, for `haar replay`; 0 keeps none."""
 
 
 def load(flags: Mapping[str, Any], environ: Mapping[str, str] | None = None, file: Path = Path("haar.toml")) -> Config:

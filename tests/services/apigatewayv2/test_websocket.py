@@ -180,6 +180,7 @@ def test_connections(api: SocketApi) -> None:
     assert client.next()[0] == 1000
     for call, more in ((manager.post_to_connection, {"Data": b"x"}), (manager.get_connection, {}), (manager.delete_connection, {})):
         assert refused(call, ConnectionId=connection, **more)[::2] == ("GoneException", 410)
+        assert refused(call, ConnectionId="nothing", **more) == ("BadRequestException", "Invalid connectionId: nothing", 400)
 
 
 FROM_INSIDE = """
@@ -334,6 +335,15 @@ def test_signed_handshakes(make_sockets: Callable[..., SocketApi], function: str
     client = api.connect(headers=dict(signed.headers))
     client.send("x")
     assert client.json()["requestContext"]["eventType"] == "MESSAGE"
+
+
+@pytest.mark.parametrize("setting", ["HAAR_SOCKET_IDLE_SECONDS", "HAAR_SOCKET_SECONDS"])
+def test_connections_do_not_last_for_ever(fresh_platform: Callable[..., RunningPlatform], setting: str) -> None:
+    platform = fresh_platform(environment={setting: "0.5"})
+    api = SocketApi(platform)
+    api.route("$connect", None)
+    api.deploy()
+    assert api.connect().next() == (1001, "Going away")
 
 
 def test_a_stopping_platform_says_so(fresh_platform: Callable[..., RunningPlatform]) -> None:

@@ -28,14 +28,14 @@ def _on(method: str) -> Demands:
 
 @service.operation("PostToConnection", _on("POST"))
 async def post_to_connection(ctx: Context, input: Input) -> Output:
-    return run("PostToConnection", _live(ctx, input), input["Data"])
+    return run("PostToConnection", input["ConnectionId"], _live(ctx, input), input["Data"])
 
 
 @service.operation("GetConnection", _on("GET"))
 async def get_connection(ctx: Context, input: Input) -> Output:
-    return run("GetConnection", _live(ctx, input), b"")
+    return run("GetConnection", input["ConnectionId"], _live(ctx, input), b"")
 
 
 @service.operation("DeleteConnection", _on("DELETE"))
 async def delete_connection(ctx: Context, input: Input) -> Output:
-    return run("DeleteConnection", _live(ctx, input), b"")
+    return run("DeleteConnection", input["ConnectionId"], _live(ctx, input), b"")

@@ -13,18 +13,18 @@ RESERVED = frozenset(
         "access-control-allow-credentials", "access-control-allow-headers", "access-control-allow-methods", "access-control-allow-origin",
         "access-control-expose-headers", "access-control-max-age", "access-control-request-headers", "access-control-request-method",
         "authorization", "connection", "content-encoding", "content-length", "content-location", "forwarded", "keep-alive", "origin",
-        "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding", "upgrade", "x-forwarded-for",
+        "proxy-authenticate", "proxy-authorization", "te", "trailer", "trailers", "transfer-encoding", "upgrade", "x-forwarded-for",
         "x-forwarded-host", "x-forwarded-proto", "via",
     )
 )  # fmt: skip
-"""Headers that no mapping may touch, besides `x-amz-…` and `x-amzn-…`."""
+"""Headers that no mapping may touch, besides `apigw-…`, `x-amz-…` and `x-amzn-…`."""
 _REQUEST = re.compile(r"(?:(append|overwrite|remove):(header|querystring)\.(.+)|overwrite:path)")
 _RESPONSE = re.compile(r"(?:(append|overwrite|remove):header\.(.+)|overwrite:statuscode)")
 
 
 def reserved(header: str) -> bool:
     lower = header.lower()
-    return lower in RESERVED or lower.startswith(("x-amz-", "x-amzn-"))
+    return lower in RESERVED or lower.startswith(("apigw-", "x-amz-", "x-amzn-"))
 
 
 def check_request(parameters: Doc) -> None:

@@ -54,6 +54,12 @@ class Call:
     """The execution log of a WebSocket API."""
     integration_ms: int | None = None
     """How long the integration took."""
+    integration_status: int | None = None
+    """What the integration answered: of a function, what its response says."""
+    service_status: int | None = None
+    """What the service itself answered: of a function, Lambda."""
+    endpoint_request_id: str | None = None
+    """The request's id at the function."""
     error: str = ""
     """Why the request was refused, or why its integration failed: for the access log."""
 

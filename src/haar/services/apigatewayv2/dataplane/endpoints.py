@@ -27,9 +27,10 @@ class HttpProxy:
 
     async def __call__(self, call: Call) -> Response:
         url = _PARAMETER.sub(lambda match: quote(call.path_parameters.get(match[1], ""), safe=_PATH_SAFE), self._uri(call))
-        headers, query = [pair for pair in call.pairs if pair[0].lower() != "host"], call.request.query
+        headers, query = [pair for pair in call.pairs if pair[0].lower() not in ("host", "via")], call.request.query
         if self._request:
             url, headers, query = self._mapped(call, url)
+        headers.append(("Via", "HTTP/1.1 AmazonAPIGateway"))
         headers.append(("Forwarded", f"for={call.request.client};host={call.domain};proto={'https' if call.request.secure else 'http'}"))
         if query:
             url += ("&" if "?" in url else "?") + query
@@ -42,11 +43,12 @@ class HttpProxy:
             if str(error).startswith("Invalid endpoint"):
                 raise failed(str(error)) from None
             raise unavailable(str(error)) from None
+        call.integration_status = call.service_status = status
         kept = [pair for pair in answered if pair[0].lower() not in _DROPPED]
         return self._response.apply(call, Response(status, kept, body))
 
     def _mapped(self, call: Call, url: str) -> tuple[str, list[tuple[str, str]], str]:
-        headers = {name: value for name, value in call.headers.items() if name not in ("host", "content-length")}
+        headers = {name: value for name, value in call.headers.items() if name not in ("host", "content-length", "via")}
         if call.cookies:
             headers["cookie"] = "; ".join(call.cookies)
         query = {name: list(values) for name, values in call.query.items()}

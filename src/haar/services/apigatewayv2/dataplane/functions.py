@@ -27,7 +27,10 @@ async def invoke(call: Call, arn: str, payload: bytes, *, source: str, role: str
         caller: lambda_.Source | Principal = lambda_.Source(rest.SERVICE, call.stage.arn(source), call.stage.account)
         if role is not None:
             caller = await rest.role_caller(host, role)
-        work = lambda_.invoke(host, arn, payload, caller=caller, request_id=host.ids.uuid(), region=parts[3])
+        request_id = host.ids.uuid()
+        if not source.startswith("authorizers/"):
+            call.endpoint_request_id = request_id
+        work = lambda_.invoke(host, arn, payload, caller=caller, request_id=request_id, region=parts[3])
         return await rest.within(seconds, work)
     except rest.Refused as refused:
         raise translated(refused) from None
@@ -64,6 +67,9 @@ class Function:
             role=self._role(call) if self._role else None,
             seconds=self._seconds,
         )
+        call.service_status = 200
         if result.error is not None:
             raise failed(f"The Lambda function failed: {result.payload[:1024].decode('utf-8', 'replace')}")
-        return self._response.apply(call, response_of(result.payload, self._version))
+        response = response_of(result.payload, self._version)
+        call.integration_status = response.status
+        return self._response.apply(call, response)

@@ -91,6 +91,7 @@ class Incoming:
 
     async def apply(self, call: Call, answer: Response) -> Response:
         """Raises Refused (500) when there are responses and none is for the answer."""
+        call.integration_status = call.service_status = answer.status
         if not self._answers and self._default is None:
             return answer
         subject = evaluate(self._expression, call, answer) or ""

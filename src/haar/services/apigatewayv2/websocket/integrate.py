@@ -33,9 +33,12 @@ class Function:
         role = self._role(call) if self._role else None
         source = f"{call.stage.name}/{call.endpoint.source}"
         result = await invoke(call, self._arn(call), payload, source=source, role=role, seconds=self._seconds)
+        call.service_status = 200
         if result.error is not None:
             raise failed(f"The Lambda function failed: {result.payload[:1024].decode('utf-8', 'replace')}")
-        return _answer(result.payload)
+        answer = _answer(result.payload)
+        call.integration_status = answer.status
+        return answer
 
 
 def _answer(payload: bytes) -> Response:

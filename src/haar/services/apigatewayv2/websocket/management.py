@@ -1,5 +1,6 @@
 """`@connections`: sending to, asking about and ending connections (apigatewaymanagementapi), at the API's own address."""
 
+import re
 from datetime import UTC, datetime
 
 from haar.services.apigateway import public as rest
@@ -14,6 +15,7 @@ from haar.wire.http import Request, Response
 
 MODEL = "apigatewaymanagementapi"
 NORMAL = 1000
+ID = re.compile(r"[A-Za-z0-9_\-]{14,}=?=?")
 _OPERATIONS = {"POST": "PostToConnection", "GET": "GetConnection", "DELETE": "DeleteConnection"}
 
 
@@ -32,7 +34,7 @@ async def serve(host: Host, request: Request, stage: Stage, connection_id: str) 
         live = host.get(Connections).find(connection_id)
         if live is not None and (live.api_id, live.stage) != (stage.api_id, stage.name):
             live = None
-        return codec.serialise(operation, run(operation, live, request.body), request_id)
+        return codec.serialise(operation, run(operation, connection_id, live, request.body), request_id)
     except ServiceError as error:
         return codec.serialise_error(error, request_id, operation or "PostToConnection")
 
@@ -49,8 +51,11 @@ async def _authorise(host: Host, request: Request, stage: Stage, connection_id: 
         raise forbidden(f"User: {principal.arn} is not authorized to perform: execute-api:ManageConnections on resource: {resource}")
 
 
-def run(operation: str, live: Live | None, data: bytes) -> Output:
-    """The operation on a connection. Raises GoneException, PayloadTooLargeException, LimitExceededException."""
+def run(operation: str, connection_id: str, live: Live | None, data: bytes) -> Output:
+    """The operation on a connection. Raises GoneException, PayloadTooLargeException, LimitExceededException; BadRequestException for an
+    id that no connection could have."""
+    if not ID.fullmatch(connection_id):
+        raise ServiceError("BadRequestException", f"Invalid connectionId: {connection_id}", 400)
     if operation == "PostToConnection" and len(data) > MAX_MESSAGE:
         raise ServiceError("PayloadTooLargeException", "Message too long", 413)
     if live is None:

@@ -58,7 +58,8 @@ def _forbidden() -> Response:
 
 async def _connect(host: Host, request: Request, address: Address, stage: Stage, key: str) -> Response:
     domain = address.domain or f"{stage.api_id}.execute-api.{stage.region}.localhost"
-    session = Session(_connection_id(host), request.client, request.headers.get("user-agent", ""), host.clock.now)
+    limits = (host.config.socket_idle_seconds, host.config.socket_seconds)
+    session = Session(_connection_id(host), request.client, request.headers.get("user-agent", ""), host.clock.now, limits)
     headers = [("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Accept", generate_accept_token(key.encode()).decode())]
     route = stage.compiled.sockets.get("$connect")
     if route is not None:

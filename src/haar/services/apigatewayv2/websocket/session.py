@@ -21,8 +21,6 @@ MAX_IN_FLIGHT = 32
 """Messages of one connection that are being answered; beyond it, reading stops."""
 MAX_UNSENT = 1024 * 1024
 """Bytes that wait for a client that does not read."""
-IDLE_SECONDS = 600.0
-LONGEST_SECONDS = 7200.0
 GOING_AWAY, TOO_BIG, ABNORMAL, NO_STATUS = 1001, 1009, 1006, 1005
 
 log = logging.getLogger("haar.apigatewayv2")
@@ -38,7 +36,8 @@ class Full(Exception):
 class Session:
     """Made before the handshake is answered: `$connect` has its id already."""
 
-    def __init__(self, id: str, source_ip: str, user_agent: str, now: Callable[[], float]) -> None:
+    def __init__(self, id: str, source_ip: str, user_agent: str, now: Callable[[], float], limits: tuple[float, float]) -> None:
+        """`limits` are the seconds that it may be silent, and open."""
         self.id, self.source_ip, self.user_agent = id, source_ip, user_agent
         self.authorizer: dict[str, Any] | None = None
         self.usage_key: str | None = None
@@ -48,6 +47,7 @@ class Session:
         self.on_message: OnMessage | None = None
         self.on_end: OnEnd | None = None
         self._now = now
+        self._idle, self._longest = limits
         self._frames = Connection(ConnectionType.SERVER)
         self._channel: Channel | None = None
         self._parts: list[str | bytes] = []
@@ -181,8 +181,8 @@ class Session:
         """Ends a connection that is idle or has been open too long; looks again when that could be."""
         now = self._now()
         idle, age = now - self.last_active, now - self.connected_at
-        if idle >= IDLE_SECONDS or age >= LONGEST_SECONDS:
+        if idle >= self._idle or age >= self._longest:
             self.close(GOING_AWAY, "Going away")
             return
-        wait = min(IDLE_SECONDS - idle, LONGEST_SECONDS - age)
+        wait = min(self._idle - idle, self._longest - age)
         self._timer = asyncio.get_running_loop().call_later(max(wait, 0.1), self._watch)
