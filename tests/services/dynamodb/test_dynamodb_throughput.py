@@ -48,3 +48,25 @@ def test_conditions_that_fail_cost_as_well(slow):
     condition = {"Item": {"id": S("1")}, "ConditionExpression": "attribute_not_exists(id)"}
     assert refusal(slow.put_item, TableName="slow", **condition)[0] == "ConditionalCheckFailedException"
     assert refusal(slow.put_item, TableName="slow", **condition)[0] == "ProvisionedThroughputExceededException"
+
+
+def test_who_is_throttled_is_told_why(slow):
+    def reasons(work, **parameters):
+        with pytest.raises(slow.exceptions.ClientError) as error:
+            work(**parameters)
+        return error.value.response
+
+    put = lambda name, **item: {"Put": {"TableName": name, "Item": {"id": S("1"), **item}}}
+    slow.transact_write_items(TransactItems=[put("slow", x=S("x" * 190_000)), put("quick")])
+    arn = slow.describe_table(TableName="slow")["Table"]["TableArn"]
+    throttled = reasons(slow.put_item, TableName="slow", Item={"id": S("1")})
+    assert throttled["ThrottlingReasons"] == [{"reason": "TableWriteProvisionedThroughputExceeded", "resource": arn}]
+    cancelled = reasons(slow.transact_write_items, TransactItems=[put("quick"), put("slow")])
+    assert cancelled["Error"]["Code"] == "TransactionCanceledException"
+    assert cancelled["Error"]["Message"].endswith("[None, ProvisionedThroughputExceeded]")
+    assert cancelled["CancellationReasons"][1] == {"Code": "ProvisionedThroughputExceeded", "Message": throttled["Error"]["Message"]}
+    get = {"Get": {"TableName": "slow", "Key": {"id": S("1")}}}
+    for _ in range(4):
+        slow.transact_get_items(TransactItems=[get])
+    cancelled = reasons(slow.transact_get_items, TransactItems=[get])
+    assert [each["Code"] for each in cancelled["CancellationReasons"]] == ["ProvisionedThroughputExceeded"]

@@ -41,12 +41,13 @@ class Throughput:
         """Raises ProvisionedThroughputExceededException when nothing is left for one more read or write."""
         if not self.enforced or table.record.billing != "PROVISIONED":
             return
+        kind, space, provisioned, arn, message = "Table", table.space, table.record.throughput, table.arn, MESSAGE
         if index is not None and not table.index[index].local:
-            space, provisioned = table.index[index].space, table.index[index].record.throughput
-        else:
-            space, provisioned = table.space, table.record.throughput
+            found = table.index[index]
+            kind, space, provisioned, arn, message = "Index", found.space, found.record.throughput, table.index_arn(index), INDEX_MESSAGE
         if self._left(space, reads, provisioned) <= 0:
-            raise ServiceError("ProvisionedThroughputExceededException", MESSAGE if space == table.space else INDEX_MESSAGE)
+            why = {"reason": f"{kind}{'Read' if reads else 'Write'}ProvisionedThroughputExceeded", "resource": arn}
+            raise ServiceError("ProvisionedThroughputExceededException", message, ThrottlingReasons=[why])
 
     def admit_write(self, table: Table) -> None:
         """The same for a write, which needs a place in every global index as well."""

@@ -202,7 +202,8 @@ def reason(error: ServiceError) -> dict[str, Any]:
     code = _REASONS.get(error.code)
     if code is None or (error.message or "").startswith(EMPTY_KEY):
         raise error
-    return {"Code": code, "Message": error.message, **error.fields}
+    item = {"Item": error.fields["Item"]} if "Item" in error.fields else {}
+    return {"Code": code, "Message": error.message, **item}
 
 
 def cancelled(reasons: list[dict[str, Any]]) -> ServiceError:
