@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from haar import __version__
-from haar.cli import backup, cert, demo, doctor, env, invoke, logs, runtimes, start
+from haar.cli import backup, cert, demo, dev, doctor, env, invoke, logs, replay, runtimes, start, usage
 from haar.cli.say import say
 
 app = typer.Typer(
@@ -21,8 +21,11 @@ demo.add_to(app)
 doctor.add_to(app)
 backup.add_to(app)
 cert.add_to(app)
+dev.add_to(app)
 invoke.add_to(app)
 logs.add_to(app)
+replay.add_to(app)
+usage.add_to(app)
 runtimes.add_to(app)
 
 

@@ -30,3 +30,27 @@ def answering(described: dict[str, Any]) -> Iterator[None]:
         raise complain(f"{error.response['Error']['Code']}: {error.response['Error']['Message']}") from None
     except EndpointConnectionError as error:
         raise complain(f"{described['endpoint']} does not answer ({error}); start the platform first: haar start") from None
+
+
+def ask(described: dict[str, Any], path: str) -> Any:
+    """What haar's own API answers a signed GET; complains of errors."""
+    import json
+    import urllib.error
+    import urllib.request
+
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+
+    signed = AWSRequest("GET", described["endpoint"] + path)
+    keys = Credentials(described["access_key_id"], described["secret_access_key"])
+    SigV4Auth(keys, "lambda", described["region"]).add_auth(signed)
+    request = urllib.request.Request(described["endpoint"] + path, headers=dict(signed.headers.items()))  # noqa: S310 - our own http URL
+    try:
+        with urllib.request.urlopen(request, timeout=READ_SECONDS) as answer:  # noqa: S310
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        told = json.load(error)
+        raise complain(f"{told.get('code', error.code)}: {told.get('message', '')}") from None
+    except urllib.error.URLError as error:
+        raise complain(f"{described['endpoint']} does not answer ({error.reason}); start the platform first: haar start") from None

@@ -37,24 +37,34 @@ def logs(
         raise complain(f"--since {since}: a number and one of s, m, h, d (10m)")
     start = int((time.time() - int(found[1]) * UNITS[found[2]]) * 1000)
     with answering(described):
-        group = _group(described, name)
-        source = client(described, "logs")
-        seen: dict[str, None] = {}
+        follower = Follower(client(described, "logs"), _group(described, name), start)
         try:
-            while True:
-                for event in _events(source, group, start):
-                    if event["eventId"] not in seen:
-                        seen[event["eventId"]] = None
-                        moment = datetime.fromtimestamp(event["timestamp"] / 1000).astimezone()
-                        say(f"{moment:%Y-%m-%d %H:%M:%S}.{event['timestamp'] % 1000:03d}  {event['message'].rstrip()}")
-                        start = max(start, event["timestamp"] - LATE_MS)
-                if not follow:
-                    return
-                while len(seen) > REMEMBERED:
-                    del seen[next(iter(seen))]
+            follower.show()
+            while follow:
                 time.sleep(POLL_SECONDS)
+                follower.show()
         except KeyboardInterrupt:
             return
+
+
+class Follower:
+    """Prints the events of a log group, each once."""
+
+    def __init__(self, source: Any, group: str, start: int) -> None:
+        """`start` is the time from which on events are shown, in milliseconds since the epoch."""
+        self._source, self._group, self._start = source, group, start
+        self._seen: dict[str, None] = {}
+
+    def show(self) -> None:
+        """Prints what has come since the last time."""
+        for event in _events(self._source, self._group, self._start):
+            if event["eventId"] not in self._seen:
+                self._seen[event["eventId"]] = None
+                moment = datetime.fromtimestamp(event["timestamp"] / 1000).astimezone()
+                say(f"{moment:%Y-%m-%d %H:%M:%S}.{event['timestamp'] % 1000:03d}  {event['message'].rstrip()}")
+                self._start = max(self._start, event["timestamp"] - LATE_MS)
+        while len(self._seen) > REMEMBERED:
+            del self._seen[next(iter(self._seen))]
 
 
 def _group(described: dict[str, Any], name: str) -> str:

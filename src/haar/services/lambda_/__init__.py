@@ -12,17 +12,22 @@ from haar.services.lambda_ import (  # noqa: E402
     concurrency,  # noqa: F401
     configuration,  # noqa: F401
     containerimages,
+    development,
     eventconfigs,  # noqa: F401
     functions,  # noqa: F401
+    insights,
     invocations,  # noqa: F401
     layerpermissions,  # noqa: F401
     layers,  # noqa: F401
+    ledger,
     management,  # noqa: F401
     mappings,  # noqa: F401
     packages,
     permissions,  # noqa: F401
     pollers,
     provisioned,
+    recordings,
+    snapstart,
     streaming,  # noqa: F401
     tags,  # noqa: F401
     urlroute,
@@ -30,5 +35,6 @@ from haar.services.lambda_ import (  # noqa: E402
     versions,  # noqa: F401
 )
 
-service.routes += [codeurls.CodeRoute(), urlroute.FunctionUrlRoute()]
-service.background += [asynchronous.run, containerimages.run, packages.sweep, pollers.run, provisioned.run]
+service.routes += [codeurls.CodeRoute(), insights.InsightsRoute(), urlroute.FunctionUrlRoute()]
+service.background += [asynchronous.run, containerimages.run, packages.sweep, pollers.run, provisioned.run, snapstart.run]
+service.background += [development.run, ledger.run, recordings.run]

@@ -3,10 +3,13 @@
 import base64
 import random
 
-from haar.execution.contract import FunctionSpec, InvocationResult, Sink, Throttled, Unavailable
+from haar.execution.contract import FunctionSpec, InvocationResult, NotRestored, Sink, Throttled, Unavailable
+from haar.services.lambda_.development import Development
 from haar.services.lambda_.directory import Target
-from haar.services.lambda_.errors import conflict, invalid, recursive, throttled, unavailable
+from haar.services.lambda_.errors import conflict, invalid, recursive, snap_start_failed, snap_start_timed_out, throttled, unavailable
+from haar.services.lambda_.ledger import Ledger
 from haar.services.lambda_.lineage import MAX_LOOPS, carry
+from haar.services.lambda_.recordings import Recordings
 from haar.services.service import Host
 
 RESERVED = "ReservedFunctionConcurrentInvocationLimitExceeded"
@@ -47,13 +50,20 @@ async def execute(
     trace_id, before = carry(trace_id, target.name.arn, fresh_trace(host))
     if before >= MAX_LOOPS and target.loops != "Allow":
         raise recursive()
+    if (development := host.get(Development)).mounted:
+        spec = await development.current(spec)
     more = {} if sink is None else {"sink": sink}
     try:
-        return await host.executor.invoke(
+        result = await host.executor.invoke(
             spec, payload or b"{}", request_id=request_id, invoked_arn=target.arn, client_context=client_context, trace_id=trace_id, **more
         )
+        host.get(Ledger).note(spec, result)
+        host.get(Recordings).note(spec, request_id, payload, result)
+        return result
     except Throttled as error:
         raise throttled(error.reason) from None
+    except NotRestored as error:
+        raise snap_start_timed_out() if error.timed_out else snap_start_failed() from None
     except Unavailable as error:
         raise unavailable(str(error)) from None
 

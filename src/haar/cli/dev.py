@@ -1,0 +1,205 @@
+"""`haar dev`: a function whose code is a directory; what is saved is what the next invocation runs."""
+
+import io
+import json
+import os
+import re
+import signal
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from haar.cli.clients import answering, client
+from haar.cli.env import describe
+from haar.cli.logs import Follower
+from haar.cli.say import complain, say
+from haar.config import load
+
+ROLE = "haar-dev"
+POLICY = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+}
+TIMEOUT = 30
+MEMORY = 512
+TAKE_UP_SECONDS = 10.0
+POLL_SECONDS = 0.3
+MAX_PACKAGE = 50_000_000
+"""Bytes of a directory that is also deployed, so that the function stays when `haar dev` ends."""
+NAMES = ("app", "lambda_function", "index", "handler", "main", "lambda")
+PYTHON = re.compile(r"^(?:async\s+)?def\s+(lambda_handler|handler|main)\s*\(", re.MULTILINE)
+NODE = re.compile(r"(?:exports\.|export\s+(?:const|let|var|async\s+function|function)\s+)(lambda_?[hH]andler|handler)\b")
+RUNTIMES = {"py": "python3.12", "mjs": "nodejs22.x", "js": "nodejs22.x", "cjs": "nodejs22.x"}
+
+
+class Guess(NamedTuple):
+    runtime: str
+    handler: str
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("dev")(dev)
+
+
+def dev(
+    directory: Annotated[Path, typer.Argument(help="The directory with the code, laid out as a package.", exists=True, file_okay=False)],
+    name: Annotated[str, typer.Option(help="The function's name.  [default: the directory's]", show_default=False)] = "",
+    handler: Annotated[str, typer.Option(help="FILE.FUNCTION.  [default: guessed]", show_default=False)] = "",
+    runtime: Annotated[str, typer.Option(help="python3.12, nodejs22.x, provided.al2023 …  [default: guessed]", show_default=False)] = "",
+    role: Annotated[str, typer.Option(help=f"The execution role's ARN.  [default: {ROLE}, made when missing]", show_default=False)] = "",
+    timeout: Annotated[int | None, typer.Option(help=f"Seconds.  [default: {TIMEOUT} for a new function]", show_default=False)] = None,
+    memory: Annotated[int | None, typer.Option(help=f"MB.  [default: {MEMORY} for a new function]", show_default=False)] = None,
+    env: Annotated[list[str] | None, typer.Option(help="A variable of its environment: NAME=VALUE. May be repeated.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The platform's data directory.  [default: data]")] = None,
+) -> None:
+    """Runs a function from DIRECTORY: save a file, and the next invocation runs it. Shows its logs until Ctrl-C.
+
+    Makes the function when it is not there. What the directory holds at the end stays its code.
+
+    \b
+    haar dev examples/hello
+    haar invoke hello '{"name": "you"}'      # in another terminal, or through its API
+    """
+    described = describe(data)
+    source = directory.resolve()
+    name = name or re.sub(r"[^a-zA-Z0-9-_]", "-", source.name)
+    settings: dict[str, Any] = {"Timeout": timeout, "MemorySize": memory, "Role": role or None, "Environment": _variables(env)}
+    with answering(described):
+        functions = client(described, "lambda")
+        guess = Guess(runtime, handler) if runtime and handler else guessed(source, runtime, handler)
+        settings |= {"Runtime": guess.runtime, "Handler": guess.handler}
+        arn = _deploy(described, functions, name, source, {key: value for key, value in settings.items() if value is not None})
+        with _mounted(load({"data": data}).data.resolve(), arn, source), _terminated():
+            say(f"{name} runs {source} ({guess.runtime}, {guess.handler})")
+            say(f"Next, in another terminal: haar invoke {name} '{{}}'; Ctrl-C ends this\n")
+            group = functions.get_function_configuration(FunctionName=arn)["LoggingConfig"]["LogGroup"]
+            follower = Follower(client(described, "logs"), group, int(time.time() * 1000))
+            try:
+                while True:
+                    follower.show()
+                    time.sleep(POLL_SECONDS)
+            except KeyboardInterrupt:
+                follower.show()
+        package = _package(source)
+        if package is not None:
+            functions.update_function_code(FunctionName=arn, ZipFile=package)
+        say(f"\n{name} keeps the code as it is now" if package else f"\n{source} is too large to stay {name}'s code")
+
+
+def _variables(given: list[str] | None) -> dict[str, Any] | None:
+    if not given:
+        return None
+    pairs = [each.partition("=") for each in given]
+    if wrong := [name for name, equals, _ in pairs if not equals or not name]:
+        raise complain(f"--env {wrong[0]}: NAME=VALUE")
+    return {"Variables": {name: value for name, _, value in pairs}}
+
+
+def guessed(directory: Path, runtime: str, handler: str) -> Guess:
+    """The runtime and the handler by the files that are there; complains when they do not tell."""
+    if (directory / "bootstrap").is_file() and not runtime.startswith(("python", "nodejs")):
+        return Guess(runtime or "provided.al2023", handler or "bootstrap")
+    if handler and not runtime:
+        file = handler.rpartition(".")[0]
+        found = [suffix for suffix in RUNTIMES if (directory / f"{file}.{suffix}").is_file()]
+        if found:
+            return Guess(RUNTIMES[found[0]], handler)
+    suffixes = [suffix for suffix in RUNTIMES if not runtime or runtime.startswith(RUNTIMES[suffix][:6])]
+    files = [directory / f"{name}.{suffix}" for name in NAMES for suffix in suffixes]
+    files += [path for suffix in suffixes for path in sorted(directory.glob(f"*.{suffix}")) if path not in files]
+    for path in files:
+        if path.is_file() and (function := _handler(path)):
+            return Guess(runtime or RUNTIMES[path.suffix[1:]], handler or f"{path.stem}.{function}")
+    raise complain(
+        f"{directory} does not tell what its handler is: no file there has a function named handler or lambda_handler. "
+        "Name it: --handler FILE.FUNCTION --runtime RUNTIME (haar runtimes lists them)"
+    )
+
+
+def _handler(path: Path) -> str:
+    text = path.read_text(errors="replace")
+    found = (PYTHON if path.suffix == ".py" else NODE).search(text)
+    return found[1] if found else ""
+
+
+def _deploy(described: dict[str, Any], functions: Any, name: str, source: Path, settings: dict[str, Any]) -> str:
+    """Makes the function, or gives it the settings that were asked for; its ARN."""
+    try:
+        functions.get_function_configuration(FunctionName=name)
+    except functions.exceptions.ResourceNotFoundException:
+        settings = {"Timeout": TIMEOUT, "MemorySize": MEMORY, "Role": _role(described)} | settings
+        made = functions.create_function(FunctionName=name, Code={"ZipFile": _package(source) or _package(None)}, **settings)
+        functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        return str(made["FunctionArn"])
+    return str(functions.update_function_configuration(FunctionName=name, **settings)["FunctionArn"])
+
+
+def _role(described: dict[str, Any]) -> str:
+    """The role for functions that name none: it may write logs."""
+    iam = client(described, "iam")
+    try:
+        return str(iam.get_role(RoleName=ROLE)["Role"]["Arn"])
+    except iam.exceptions.NoSuchEntityException:
+        arn = str(iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"])
+        iam.attach_role_policy(RoleName=ROLE, PolicyArn=POLICY)
+        say(f"made the role {arn}: it may write logs; give it what the function needs, or name another: --role ARN")
+        return arn
+
+
+def _package(source: Path | None) -> bytes | None:
+    """The directory as a zip archive; None when it is too large for one."""
+    from haar.services.lambda_.development import files
+
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        if source is None:
+            archive.writestr("README", "The code is a directory: haar dev")
+            return buffer.getvalue()
+        for path, _ in files(source):
+            if (source / path).is_file():
+                archive.write(source / path, path)
+            if buffer.tell() > MAX_PACKAGE:
+                return None
+    return buffer.getvalue()
+
+
+@contextmanager
+def _mounted(data: Path, arn: str, source: Path) -> Iterator[None]:
+    """Has the platform run the function from the directory, for as long as this lasts."""
+    place = data / "dev"
+    place.mkdir(mode=0o700, exist_ok=True)
+    file = place / (re.sub(r"[^a-zA-Z0-9-_]", "_", arn) + ".json")
+    live = file.with_suffix(".live")
+    live.unlink(missing_ok=True)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as written:
+        json.dump({"arn": arn, "directory": str(source), "pid": os.getpid()}, written)
+    try:
+        end = time.monotonic() + TAKE_UP_SECONDS
+        while not live.exists():
+            if time.monotonic() > end:
+                raise complain(f"the platform does not take up {file}: does it run on this machine, on this data directory?")
+            time.sleep(POLL_SECONDS / 3)
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+        live.unlink(missing_ok=True)
+
+
+@contextmanager
+def _terminated() -> Iterator[None]:
+    """SIGTERM ends it as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
