@@ -8,21 +8,27 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from haar.clock import Ids
 from haar.config import Config
 from haar.execution import cgroups, egress, processes, runtimes
-from haar.execution.contract import Unavailable
+from haar.execution.contract import Listener, Surroundings, Unavailable
 from haar.execution.doors import Doors
 from haar.execution.images import Image
 from haar.execution.imagetree import HOST
+from haar.execution.names import NameServer
 from haar.execution.package import Tree, link_tree
 from haar.execution.python_packages import prepare_python
-from haar.execution.runtimes import Runtime
+from haar.execution.runtimes import Runtime, java
 from haar.execution.sandbox import Bubblewrap, Mounts, python_command
 from haar.execution.spawner import Child, Exit, Spawner
+from haar.tls import Authority
 
+RUNTIME_DIRECTORIES = MappingProxyType({"node": runtimes.NODE, "ruby": runtimes.RUBY, "java": runtimes.JAVA})
 HAND_OVER_SECONDS = 20.0
+HANDED_OVER = 4
+"""Sockets for the Runtime API, AWS's API, the same by TLS, and host names."""
 SLOTS = 1000
 FILES = 1024
 FILE_BYTES = 16 << 30
@@ -47,22 +53,37 @@ class Box:
     """Listens for the runtime, inside."""
     platform: socket.socket
     """Listens for calls of AWS's API, inside."""
+    secure: socket.socket | None
+    """Listens for those to AWS's own host names, by TLS."""
+    names: socket.socket | None
+    """Is asked where those hosts are (UDP)."""
     group: cgroups.Group | None
     directory: Path
     """The box's own, for code that is put in later."""
     variables: dict[str, str] = field(default_factory=dict)
     """What only the box knows: addresses and paths."""
+    defaults: dict[str, str] = field(default_factory=dict)
+    """Variables that the function may have otherwise."""
     network: Child | None = None
     """What connects it to the internet, if anything does."""
     _halted: list[int] = field(default_factory=list)
 
     def assign(self, variables: Mapping[str, str], *, supervised: bool = False) -> None:
         """Tells the runtime its function; the runtime starts. When `supervised`, the socket stays open for what watches over it."""
-        text = "\0".join(f"{name}={value}" for name, value in {**variables, **self.variables}.items()).encode("utf-8", "surrogateescape")
+        told = {**self.defaults, **variables, **self.variables}
+        text = "\0".join(f"{name}={value}" for name, value in told.items()).encode("utf-8", "surrogateescape")
         self.hand.setblocking(True)  # a few kilobytes into an empty socket
         self.hand.sendall(len(text).to_bytes(4, "big") + text)
         if not supervised:
             self.hand.close()
+
+    def restore(self, image: int, variables: Mapping[str, str]) -> None:
+        """Has the process that waits become the one of an image, and then tells that one its variables."""
+        first = b"_HAAR_SNAPSHOT=restore"
+        self.hand.setblocking(True)
+        self.hand.sendall(len(first).to_bytes(4, "big") + first)
+        socket.send_fds(self.hand, [b"I"], [image])
+        self.assign(variables)
 
     def freeze(self) -> None:
         if self.group is None or not self.group.freeze():
@@ -114,6 +135,7 @@ class Inner:
     argv: list[str]
     env: dict[str, str]
     variables: dict[str, str]
+    defaults: dict[str, str] = field(default_factory=dict)
     sockets: list[socket.socket] = field(default_factory=list)
     """Made by haar itself, where nothing is isolated; from inside otherwise."""
     files: list[bytes] = field(default_factory=list)
@@ -125,6 +147,7 @@ class Boxes:
 
     def __init__(self, config: Config, directory: Path, spawner: Spawner, hierarchy: cgroups.Hierarchy | None, ids: Ids) -> None:
         self._directory = directory
+        self._data = config.data.resolve()
         self._cache = config.data.resolve() / "cache" / "runtimes"
         self._python = self._cache
         self._spawner = spawner
@@ -139,8 +162,8 @@ class Boxes:
 
     async def prepare(self) -> None:
         self._python = await asyncio.to_thread(prepare_python, self._cache)
-        if self._bubblewrap is not None:
-            await asyncio.to_thread(self._bubblewrap.prepare)
+        if (bubblewrap := self._bubblewrap) is not None:
+            await asyncio.to_thread(lambda: bubblewrap.prepare(Authority.ensure(self._data).path))
         else:
             link = self._cache.parent / "code" / "node_modules"  # where an `import` from a package ends its search
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +199,12 @@ class Boxes:
             self._slots.add(slot)
             shutil.rmtree(directory, ignore_errors=True)
             raise
-        return Box(id, wanted.runtime.kind, slot, child, reading, ours, sockets[0], sockets[1], group, directory, inner.variables, network)
+        runtime_api, platform = sockets[:2]
+        secure, names = sockets[2:] or (None, None)
+        kind, variables, defaults = wanted.runtime.kind, inner.variables, inner.defaults
+        return Box(
+            id, kind, slot, child, reading, ours, runtime_api, platform, secure, names, group, directory, variables, defaults, network
+        )  # fmt: skip
 
     async def _spawn(self, id: str, inner: Inner, group: cgroups.Group | None, output: int, hand: socket.socket) -> Child:
         files = []
@@ -219,7 +247,8 @@ class Boxes:
                 "LAMBDA_TASK_ROOT": "/var/task",
                 "LAMBDA_RUNTIME_DIR": "/var/runtime",
             }
-            return Inner(argv, {}, variables, files=[options, self._bubblewrap.filter])
+            trusted = self._bubblewrap.trust.variables(image.root if image is not None else None)
+            return Inner(argv, {}, variables, trusted, files=[options, self._bubblewrap.filter])
         if wanted.image is not None:
             raise Unavailable("container images need the sandbox: start haar without --sandbox none")
         sockets = [_loopback(), _loopback()]
@@ -236,10 +265,10 @@ class Boxes:
             "PYTHONPATH": str(mounts.runtime),
             "NODE_PATH": f"{mounts.opt or '/opt'}/nodejs/node_modules:{mounts.runtime}/node_modules",
         }
-        return Inner(python_command(kind, 0, command, str(runtimes.START)), outer, variables, sockets)
+        return Inner(python_command(kind, 0, command, str(runtimes.START)), outer, variables, {}, sockets)
 
     def _mounts(self, wanted: Wanted, directory: Path) -> Mounts:
-        runtime = runtimes.NODE if wanted.runtime.kind == "node" else self._python
+        runtime = RUNTIME_DIRECTORIES.get(wanted.runtime.kind, self._python)
         if wanted.image is not None:
             return Mounts(directory, runtime, image=wanted.image.root)
         if wanted.code is not None:
@@ -259,6 +288,13 @@ class Boxes:
         """Ways to what listens in a box."""
         return Doors(self._spawner, box.child, isolated=self.isolated)
 
+    def connect(self, box: Box, surroundings: Surroundings) -> list[Listener]:
+        """Has the platform serve what the box's sockets are for, but for the Runtime API."""
+        listeners = [surroundings.listen(box.platform, box.id)]
+        if box.secure is not None and box.names is not None:
+            listeners += [surroundings.listen_securely(box.secure), NameServer(box.names, surroundings.serves, egress=self._egress)]
+        return listeners
+
     def kill(self, box: Box) -> None:
         """Ends what is in a box."""
         self._spawner.kill(box.child)
@@ -271,8 +307,9 @@ class Boxes:
         exit = await box.child.ended
         if box.group is not None:
             box.group.close()
-        for kept in (box.hand, box.runtime_api, box.platform):
-            kept.close()
+        for kept in (box.hand, box.runtime_api, box.platform, box.secure, box.names):
+            if kept is not None:
+                kept.close()
         self._slots.add(box.slot)
         await asyncio.to_thread(shutil.rmtree, box.directory, ignore_errors=True)
         return exit
@@ -282,11 +319,15 @@ def runtime_command(runtime: Runtime, directory: str, memory_mb: int) -> list[st
     if runtime.kind == "node":
         heap = [f"--max-old-space-size={memory_mb * 9 // 10}", f"--max-semi-space-size={max(1, memory_mb * 5 // 100)}"]
         return [str(runtimes.node()), *heap, f"{directory}/bootstrap.mjs"]
+    if runtime.kind == "ruby":
+        return [str(runtimes.ruby()), f"{directory}/bootstrap.rb"]
+    if runtime.kind == "java":
+        return java.command(java.homes()[int(runtime.version)], memory_mb)
     return []
 
 
 async def _handed_over(hand: socket.socket, child: Child, output: int) -> list[socket.socket]:
-    """The two listening sockets from inside."""
+    """The listening sockets from inside."""
     loop = asyncio.get_running_loop()
     hand.setblocking(False)
     ready = asyncio.Event()
@@ -301,8 +342,8 @@ async def _handed_over(hand: socket.socket, child: Child, output: int) -> list[s
         loop.remove_reader(hand.fileno())
     numbers: list[int] = []
     with contextlib.suppress(BlockingIOError):  # nothing has come: the sandbox has ended
-        _, numbers, _, _ = socket.recv_fds(hand, 16, 2)
-    if len(numbers) != 2:
+        _, numbers, _, _ = socket.recv_fds(hand, 16, HANDED_OVER)
+    if len(numbers) != HANDED_OVER:
         os.set_blocking(output, False)
         try:
             said = os.read(output, 2000).decode("utf-8", "replace").strip()

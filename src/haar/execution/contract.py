@@ -46,6 +46,8 @@ class FunctionSpec:
     command: tuple[str, ...] = ()
     working_directory: str = ""
     """These three instead of what the image says, where they are set."""
+    snap_start: bool = False
+    """Whether it is initialised once and its environments are restored from a snapshot of that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,22 @@ class Throttled(Exception):
     def __init__(self, reason: Literal["ReservedFunctionConcurrentInvocationLimitExceeded", "ConcurrentInvocationLimitExceeded"]) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class NotInitialised(Exception):
+    """A function of which a snapshot was to be made has failed before: the kind of the fault, and what it said."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class NotRestored(Exception):
+    """A function's own hook has failed after its snapshot was restored, or took too long."""
+
+    def __init__(self, *, timed_out: bool) -> None:
+        super().__init__("timed out" if timed_out else "failed")
+        self.timed_out = timed_out
 
 
 class Unavailable(Exception):
@@ -104,6 +122,14 @@ class Surroundings(Protocol):
 
     def listen(self, listening: socket.socket, environment: str) -> Listener:
         """Serves AWS's API to the environment on its own listening socket (from inside: AWS_ENDPOINT_URL)."""
+        ...
+
+    def listen_securely(self, listening: socket.socket) -> Listener:
+        """Serves the same by TLS, with a certificate of the local authority for whichever host is asked for."""
+        ...
+
+    def serves(self, name: str) -> bool:
+        """Whether the platform has the service that AWS has at this host name."""
         ...
 
 
@@ -146,10 +172,14 @@ class Executor(Protocol):
         trace_id: str | None = None,
         sink: Sink | None = None,
     ) -> InvocationResult:
-        """Runs one invocation in a free environment of this spec, or in a new one. Raises Throttled, Unavailable.
+        """Runs one invocation in a free environment of this spec, or in a new one. Raises Throttled, NotRestored, Unavailable.
 
         With a `sink`, what the function streams goes there and the result's payload is empty; the result is the stream's end.
         """
+        ...
+
+    async def snapshot(self, spec: FunctionSpec) -> None:
+        """Initialises a version with SnapStart and keeps a snapshot of it. Raises NotInitialised, Throttled, Unavailable."""
         ...
 
     def provision(self, wanted: Mapping[FunctionSpec, int]) -> None:

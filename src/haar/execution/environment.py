@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 from haar.clock import Clock, Ids
@@ -16,6 +17,7 @@ from haar.execution.output import LogWriter, Pump
 from haar.execution.report import TIMED_OUT, Done, Figures, Phase, Reporter, Status
 from haar.execution.runtime_api import PREFIX, Connection, Event, Posted
 from haar.execution.runtimes import Runtime
+from haar.execution.snapshots import Restored, Taken
 from haar.execution.spawner import Exit
 
 INIT_SECONDS = 10.0
@@ -25,6 +27,8 @@ BURST_SECONDS = 1.0
 """How long an invocation may use what the host has before it is held to its share of a core."""
 FREEZE_SECONDS = 0.05
 """How long after an invocation its environment is frozen; one that is asked again at once is spared it."""
+CREDENTIALS = "/2021-03-23/credentials"
+"""Where SDKs in an environment with SnapStart ask for the role's."""
 RENEW_SECONDS = 900.0
 """An environment whose credentials are this near to their end is replaced."""
 
@@ -94,7 +98,7 @@ class Environment:
         self.reporter = Reporter(spec, runtime, writer, clock)
         self._companions: Companions | None = self._accompanied(extensions) if extensions else None
         self._server: asyncio.Server | None = None
-        self._listener: Listener | None = None
+        self._listeners: list[Listener] = []
         self._waiting: Connection | None = None
         self._ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._fault: Fault | None = None
@@ -104,6 +108,9 @@ class Environment:
         self._carried: float | None = None
         """When the initialisation began, where it is part of the first invocation."""
         self._init_ms: float | None = None
+        self._restore_ms: float | None = None
+        self._keys: SessionKeys | None = None
+        self._writing: asyncio.Task[None] | None = None
         self._answer: Answer | None = None
         self._event: Event | None = None
         self._result: asyncio.Future[InvocationResult] | None = None
@@ -116,22 +123,36 @@ class Environment:
         self._ending: asyncio.Task[None] | None = None
         self._watching = asyncio.ensure_future(self._watch_end())
 
-    async def initialise(self, variables: dict[str, str], keys: SessionKeys, limit: float, phase: Phase = "init") -> bool:
-        """Starts extensions and runtime and waits until they ask for work; False when one failed (the next `invoke` says how)."""
+    async def initialise(
+        self, variables: dict[str, str], keys: SessionKeys, limit: float, phase: Phase = "init", snapshot: Taken | Restored | None = None
+    ) -> bool:
+        """Starts extensions and runtime and waits until they ask for work; False when one failed (the next `invoke` says how).
+
+        With a snapshot, that is all: it is written, or the environment becomes what it shows (the phase is `restore`).
+        """
         loop = asyncio.get_running_loop()
+        self._keys = keys
         self.expires = keys.expires
         self._began = time.perf_counter()
         self._phase = phase
         self._carried = self._began if phase == "invoke" else None
         self.reporter.initialization = variables["AWS_LAMBDA_INITIALIZATION_TYPE"]
         self.writer.begin()
-        self.reporter.init_start(phase)
+        if phase == "restore":
+            self.reporter.restore_start()
+        else:
+            self.reporter.init_start(phase)
         if phase == "init":
             self._note()
         self._server = await loop.create_server(lambda: Connection(self), sock=self.box.runtime_api)
-        self._listener = self._surroundings.listen(self.box.platform, self.box.id)
+        self._listeners = self._boxes.connect(self.box, self._surroundings)
         self._timer = loop.call_later(WATCH_SECONDS, self._tick, self._began + limit)
-        if self._companions is None:
+        if isinstance(snapshot, Restored):
+            self.box.restore(snapshot.descriptor, variables)
+        elif snapshot is not None:
+            self.box.assign({**variables, "_HAAR_SNAPSHOT": "take"}, supervised=True)
+            self._writing = asyncio.ensure_future(self._written(snapshot))
+        elif self._companions is None:
             self.box.assign(variables)
         else:
             self.box.assign({**variables, "_HAAR_EXTENSIONS": "1"}, supervised=True)
@@ -142,13 +163,23 @@ class Environment:
         kind = self._fault.kind if self._fault is not None else ""
         if kind:
             self._pump.drain()
-            if not self._runtime_ready:
+            if not self._runtime_ready and phase != "restore":
                 self.reporter.init_runtime_done(phase, kind)
         if self._companions is not None:
             self._companions.initialised()
-        self.reporter.init_report(took, phase, kind)
+        if phase == "restore":
+            self.reporter.restore_report(took, kind)
+        else:
+            self.reporter.init_report(took, phase, kind)
         self._init_ms = took if phase == "init" and not kind else None
+        self._restore_ms = took if phase == "restore" and not kind else None
         return not kind
+
+    async def _written(self, snapshot: Taken) -> None:
+        """The snapshot is all that this environment was started for."""
+        await snapshot.receive(self.box.hand)
+        if not self._ready.done() and not self.box.child.ended.done():
+            self._come_up()
 
     def _note(self) -> None:
         if not self._boxes.isolated:
@@ -192,7 +223,7 @@ class Environment:
     def retire(self) -> None:
         """Ends the environment: at once, or after the invocation that it runs or was started for."""
         self.retiring = True
-        if self.state in ("idle", "finishing"):
+        if self.state in ("idle", "finishing") and self._event is None:
             self.end()
 
     def release(self) -> None:
@@ -219,6 +250,12 @@ class Environment:
             self._changed(self)
 
     @property
+    def fault(self) -> tuple[str, str]:
+        """The kind of what it failed for, and what was said; empty when it did not."""
+        fault = self._fault
+        return ("", "") if fault is None else (fault.kind, fault.message or fault.body.decode("utf-8", "replace"))
+
+    @property
     def failed_to_start(self) -> bool:
         """Whether it could not be initialised, and another try may help."""
         return self._fault is not None and self._fault.kind != ABORTED
@@ -232,7 +269,7 @@ class Environment:
     # What the Runtime API reports.
 
     def next(self, connection: Connection) -> None:
-        if self.state == "busy" and self._delivered and self._answer is None:
+        if self.state == "busy" and self._delivered:
             connection.too_early()
             return
         self._waiting = connection
@@ -285,6 +322,11 @@ class Environment:
             self._fail(Fault(kind, bytes(posted.body)))
 
     def other(self, connection: Connection, posted: Posted) -> bool:
+        if posted.path == CREDENTIALS and posted.method == "GET" and (keys := self._keys) is not None:
+            until = datetime.fromtimestamp(keys.expires, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            told = {"AccessKeyId": keys.access_key_id, "SecretAccessKey": keys.secret, "Token": keys.token, "Expiration": until}
+            connection.answer(200, json.dumps(told).encode())
+            return True
         if self._companions is None:
             self._companions = self._accompanied()
             if self._ready.done():
@@ -335,7 +377,7 @@ class Environment:
             self._waiting = None
 
     def _runs(self, request_id: str) -> bool:
-        return self.state == "busy" and self._answer is None and self._event is not None and self._event.request_id == request_id
+        return self.state == "busy" and self._event is not None and self._event.request_id == request_id
 
     def _fail(self, fault: Fault) -> None:
         self._fault = fault
@@ -378,7 +420,7 @@ class Environment:
         """Something that an environment cannot be without has ended."""
         if not self._ready.done():
             self._fail(fault)
-        elif self.state == "busy" and self._event is not None:
+        elif self.state != "ended" and self._event is not None:
             request_id = self._event.request_id
             self.reporter.fault(request_id, fault.message, fault.kind)
             self._conclude(fault.payload(request_id), fault.kind, "error")
@@ -405,6 +447,8 @@ class Environment:
             return
         timer = asyncio.get_running_loop().call_later(EARLY_SECONDS, self._answer_early)
         self._answer = Answer(payload, kind, status, (time.perf_counter() - self._began) * 1000, timer)
+        self.state = "finishing"
+        self._changed(self)
 
     def _answer_early(self) -> None:
         """The caller need not wait for the extensions."""
@@ -423,7 +467,7 @@ class Environment:
     def _figures(self, duration: float, kind: str | None, status: Status) -> Figures:
         used = self.box.child.ended.result().peak_bytes if self.box.child.ended.done() else self.box.peak_bytes()
         peak = self.spec.memory_mb if self._memory_exceeded else max(1, min(self.spec.memory_mb, -(-used >> 20)))
-        return Figures(duration, self._init_ms, peak, status, kind or "")
+        return Figures(duration, self._init_ms, peak, status, kind or "", self._restore_ms)
 
     def _outcome(self, payload: bytes, figures: Figures) -> InvocationResult:
         return InvocationResult(
@@ -448,11 +492,11 @@ class Environment:
         if self._companions is not None:
             self._companions.drain()
         event = self._event
-        if answer is None:
+        if answer is None and self.reporter.detailed:
             done = Done(duration, duration, len(payload), self._clock.now() - duration / 1000)
             self.reporter.runtime_done(event.request_id, done, status, kind or "", event.trace_id)
         figures = self._figures(duration, kind, status)
-        self._init_ms = None
+        self._init_ms = self._restore_ms = None
         self.reporter.end(event.request_id, figures, event.trace_id)
         self._settle()
         if not self._result.done():
@@ -507,8 +551,8 @@ class Environment:
             await self._companions.shut_down(reason, limit)
         if self._server is not None:
             self._server.close()
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         await self._boxes.end(self.box)
         self._pump.close()
         if self._companions is not None:

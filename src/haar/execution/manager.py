@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import functools
 import json
+import logging
+import os
 import resource
 import shutil
 from collections import Counter
@@ -15,25 +17,44 @@ from haar.clock import Clock, Ids
 from haar.config import Config
 from haar.execution import cgroups, probe, runtimes
 from haar.execution.box import Box, Boxes, Wanted
-from haar.execution.contract import FunctionSpec, InvocationResult, SessionKeys, Sink, Surroundings, Throttled, Unavailable
+from haar.execution.contract import (
+    FunctionSpec,
+    InvocationResult,
+    NotInitialised,
+    NotRestored,
+    SessionKeys,
+    Sink,
+    Surroundings,
+    Throttled,
+    Unavailable,
+)
 from haar.execution.environment import INIT_SECONDS, RENEW_SECONDS, Environment
 from haar.execution.extensions import names_in
 from haar.execution.images import BadImage, Images
 from haar.execution.output import LogWriter, stream_name
 from haar.execution.package import BadPackage, Packages
 from haar.execution.provisioned import Provisioned
-from haar.execution.report import Phase
+from haar.execution.report import TIMED_OUT, Phase
 from haar.execution.runtime_api import Event
+from haar.execution.snapshots import Restored, Snapshots, Taken
 from haar.execution.spawner import Spawner
 from haar.execution.standby import Standby
-from haar.execution.variables import variables
+from haar.execution.variables import restored, snapped, variables
 
 ACCOUNT_CONCURRENCY = 1000
 SWEEP_SECONDS = 1.0
 FINISHING_SECONDS = 0.02
 """How long a call waits for an environment that has answered and not yet asked for more, before another is started."""
 STOP_SECONDS = 1.4
+SNAPSHOT_SECONDS = 130.0
+"""How long an initialisation for SnapStart may take, or as long as the function's timeout if that is more."""
+RESTORE_SECONDS = 10.0
 FILES = 65_536
+
+
+AFTER_RESTORE = "Runtime.AfterRestoreError"
+
+log = logging.getLogger("haar.execution")
 
 
 @dataclass(slots=True)
@@ -88,6 +109,9 @@ class Manager:
         self._boxes: Boxes | None = None
         self._standby: Standby | None = None
         self._refused: str | None = None
+        self._snapshots = Snapshots(config.data.resolve() / "cache" / "snapshots", self._take_snapshot)
+        self._snapped = Pool()
+        """Environments that are only there until their snapshot is."""
         self._provisioned = Provisioned(self._present, self._start_ready)
         self._provisioner: asyncio.Task[None] | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -98,6 +122,7 @@ class Manager:
         """Makes ready. Where functions cannot run, `invoke` says why; the platform starts all the same."""
         await asyncio.to_thread(clean_directories, self._directory.parent)
         await asyncio.to_thread(self._packages.trim)
+        await asyncio.to_thread(self._snapshots.trim)
         await asyncio.to_thread(self.images.trim)
         if self._config.sandbox == "bubblewrap":
             self._refused = await probe.refusal()
@@ -135,7 +160,7 @@ class Manager:
             self._provisioner.cancel()
         if self._standby is not None:
             await self._standby.stop()
-        environments = [environment for pool in self._pools.values() for environment in pool.all]
+        environments = [environment for pool in [*self._pools.values(), self._snapped] for environment in pool.all]
         for environment in environments:
             environment.end(limit=STOP_SECONDS - 0.2)
         with contextlib.suppress(TimeoutError):
@@ -191,6 +216,35 @@ class Manager:
             if spec.arn == arn:
                 for environment in list(pool.all):
                     environment.retire()
+
+    async def snapshot(self, spec: FunctionSpec) -> None:
+        if self._boxes is None or self._stopping:
+            raise Unavailable(self._refused or "haar is not running functions now")
+        if self._boxes.isolated:
+            await self._snapshots.take(spec)
+
+    async def _take_snapshot(self, spec: FunctionSpec, taken: Taken) -> None:
+        try:
+            wanted, keys = await asyncio.gather(self._wanted(spec), self._surroundings.credentials(spec))
+        except (runtimes.UnknownRuntime, BadPackage, BadImage) as error:
+            raise NotInitialised("Runtime.Unknown", str(error)) from None
+        if wanted.runtime.kind != "python" or names_in(wanted.opt):
+            return taken.refuse("only a Python process without external extensions can be written down")
+        self._reserve(spec.memory_mb)
+        try:
+            limit = max(SNAPSHOT_SECONDS, spec.timeout)
+            environment = await self._start(spec, self._snapped, wanted, keys, limit, snapshot=taken)
+        except (Unavailable, OSError) as error:
+            self._used_mb -= spec.memory_mb
+            raise error if isinstance(error, Unavailable) else Unavailable(f"a function cannot be started: {error}") from error
+        kind, message = environment.fault
+        environment.end()
+        await environment.ended()
+        if kind:
+            raise NotInitialised(kind, message)
+        if taken.refusal:
+            log.warning("%s:%s: environments are initialised, not restored: %s", spec.arn, spec.version, taken.refusal)
+        return None
 
     def provision(self, wanted: Mapping[FunctionSpec, int]) -> None:
         self._provisioned.want(wanted)
@@ -260,6 +314,8 @@ class Manager:
             return self._fault(spec, "Runtime.InvalidPackage", str(error))
         except BadImage as error:
             return self._fault(spec, "Runtime.InvalidImage", f"The image {spec.image} {error}")
+        if spec.snap_start and (environment := await self._restore(spec, pool, wanted, keys)) is not None:
+            return environment
         self._reserve(spec.memory_mb)
         pool.starting += 1
         try:
@@ -276,6 +332,38 @@ class Manager:
             self._forget(spec, pool)
         return environment
 
+    async def _restore(self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys) -> Environment | None:
+        """An environment of the function's snapshot; None where it cannot be had. Raises NotRestored."""
+        assert self._boxes is not None
+        if not self._boxes.isolated:
+            return None
+        try:
+            snapshot = await self._snapshots.open(spec)
+        except NotInitialised:
+            return None  # what is wrong is said where it is initialised
+        if snapshot is None:
+            return None
+        self._reserve(spec.memory_mb)
+        pool.starting += 1
+        try:
+            environment = await self._start(spec, pool, wanted, keys, RESTORE_SECONDS, snapshot=snapshot)
+        except BaseException:
+            self._used_mb -= spec.memory_mb
+            raise
+        finally:
+            os.close(snapshot.descriptor)
+            pool.starting -= 1
+            self._forget(spec, pool)
+        kind, message = environment.fault
+        if not environment.failed_to_start:
+            return environment
+        environment.end("failure")
+        if kind in (AFTER_RESTORE, TIMED_OUT):
+            raise NotRestored(timed_out=kind == TIMED_OUT)
+        log.warning("%s:%s: the snapshot is made anew: %s", spec.arn, spec.version, message)
+        self._snapshots.drop(spec)
+        return None
+
     async def _wanted(self, spec: FunctionSpec) -> Wanted:
         """What the function runs in. Raises UnknownRuntime, BadPackage, BadImage."""
         if spec.image:
@@ -286,12 +374,13 @@ class Manager:
         return Wanted(runtime, spec.memory_mb, spec.ephemeral_mb, code, layers)
 
     async def _start(
-        self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys, limit: float, writer: LogWriter | None = None
-    ) -> Environment:
+        self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys, limit: float, writer: LogWriter | None = None,
+        snapshot: Taken | Restored | None = None,
+    ) -> Environment:  # fmt: skip
         """An environment, initialised or not; `writer` is that of the one before it, whose place it takes."""
         assert self._boxes is not None
         assert self._standby is not None
-        phase: Phase = "init" if writer is None else "invoke"
+        phase: Phase = "restore" if isinstance(snapshot, Restored) else "init" if writer is None else "invoke"
         if writer is None:
             stream = stream_name(self._clock.now(), spec.version, self._ids.bytes(16).hex())
             writer = LogWriter(spec, stream, self._surroundings, self._clock)
@@ -310,7 +399,9 @@ class Manager:
         told = variables(spec, wanted.runtime, keys, writer.stream, wanted.image.environment if wanted.image is not None else None)
         if not self._spare(environment):
             told["AWS_LAMBDA_INITIALIZATION_TYPE"] = "provisioned-concurrency"
-        await environment.initialise(told, keys, limit, phase)
+        if spec.snap_start:
+            told = snapped(told, self._ids.text(32))
+        await environment.initialise(restored(spec, told) if phase == "restore" else told, keys, limit, phase, snapshot)
         return environment
 
     def _reserve(self, memory_mb: int) -> None:
@@ -326,8 +417,8 @@ class Manager:
         self._used_mb += memory_mb
 
     def _forget(self, spec: FunctionSpec, pool: Pool) -> None:
-        if not (pool.all or pool.waiters or pool.starting):
-            self._pools.pop(spec, None)
+        if not (pool.all or pool.waiters or pool.starting) and self._pools.get(spec) is pool:
+            del self._pools[spec]
 
     def _changed(self, pool: Pool, environment: Environment) -> None:
         """An environment's state has changed: it is free, nearly free, or gone."""

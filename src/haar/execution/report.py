@@ -15,7 +15,7 @@ from haar.execution.output import LogWriter, timestamp
 from haar.execution.runtimes import Runtime
 
 Status = Literal["success", "failure", "error", "timeout"]
-Phase = Literal["init", "invoke"]
+Phase = Literal["init", "invoke", "restore"]
 LEVELS = ("DEBUG", "INFO", "WARN")
 """SystemLogLevel, the most talkative first."""
 TIMED_OUT = "Sandbox.Timedout"
@@ -30,11 +30,12 @@ class Figures:
     max_memory_mb: int
     status: Status
     error_kind: str = ""
+    restore_ms: float | None = None
 
     @property
     def billed_ms(self) -> int:
         """Whole milliseconds, initialisation included (as on AWS since August 2025)."""
-        return max(1, math.ceil(round(self.duration_ms + (self.init_ms or 0.0), 2)))
+        return max(1, math.ceil(round(self.duration_ms + (self.init_ms or 0.0) + (self.restore_ms or 0.0), 2)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +75,15 @@ class Reporter:
         self._writer = writer
         self._clock = clock
         self._json = spec.log_format == "JSON"
+        self.detailed = self._json
+        """Whether there is anyone for the events that are no lines of a text log."""
         self._least = LEVELS.index(spec.system_level) if spec.system_level in LEVELS else 1
 
     def init_start(self, phase: Phase) -> None:
         spec, runtime = self.spec, self._runtime
         record: dict[str, Any] = {"initializationType": self.initialization, "phase": phase}
         if runtime.kind != "image":  # an image's runtime is its own
-            version = f"{spec.runtime.rstrip('.x')}.haar" if runtime.kind == "provided" else f"{runtime.kind}:{runtime.version}.haar"
-            arn = f"arn:aws:lambda:{spec.region}::runtime:{hashlib.sha256(version.encode()).hexdigest()}"
+            version, arn = _runtime_version(spec, runtime)
             record |= {"runtimeVersion": version, "runtimeVersionArn": arn}
             if not self._json and phase == "init":
                 self._writer.add(f"INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n")
@@ -89,8 +91,26 @@ class Reporter:
         self.early.append(("platform.initStart", record, self._clock.now()))
         self.event("platform.initStart", record, "INFO" if "runtimeVersion" in record else "DEBUG")
 
+    def restore_start(self) -> None:
+        version, arn = _runtime_version(self.spec, self._runtime)
+        if not self._json:
+            self._writer.add(f"RESTORE_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n")
+        record = {"initializationType": self.initialization, "runtimeVersion": version, "runtimeVersionArn": arn}
+        record |= {"functionName": self.spec.name, "functionVersion": self.spec.version}
+        self.event("platform.restoreStart", record, "INFO")
+
+    def restore_report(self, took_ms: float, kind: str = "") -> None:
+        record: dict[str, Any] = {"status": _status(kind)} | _error(kind)
+        self.event("platform.restoreRuntimeDone", record, "WARN" if kind else "DEBUG")
+        if not self._json:
+            tail = f"\tStatus: {_status(kind)}" if kind else ""
+            tail += f"\tError Type: {kind}" if _error(kind) else ""
+            self._writer.add(f"RESTORE_REPORT Restore Duration: {took_ms:.2f} ms{tail}\n")
+        record = record | {"metrics": {"durationMs": round(took_ms, 3)}}
+        self.event("platform.restoreReport", record, "WARN" if kind else "INFO")
+
     def init_runtime_done(self, phase: Phase, kind: str = "") -> None:
-        if self._json or self.telemetry is not None:
+        if self.detailed:
             record = {"initializationType": self.initialization, "phase": phase, "status": _status(kind)} | _error(kind)
             self.event("platform.initRuntimeDone", record, "WARN" if kind else "DEBUG")
 
@@ -101,7 +121,7 @@ class Reporter:
             tail = f"\tPhase: {phase}\tStatus: {_status(kind)}" if kind else ""
             tail += f"\tError Type: {kind}" if _error(kind) else ""
             self._writer.add(f"INIT_REPORT Init Duration: {took_ms:.2f} ms{tail}\n")
-        if self._json or self.telemetry is not None:
+        if self.detailed:
             record: dict[str, Any] = {"initializationType": self.initialization, "phase": phase, "status": _status(kind)} | _error(kind)
             record["metrics"] = {"durationMs": round(took_ms, 3)}
             self.event("platform.initReport", record, "WARN" if kind else "DEBUG" if on_demand else "INFO")
@@ -109,12 +129,12 @@ class Reporter:
     def start(self, request_id: str, trace_id: str | None) -> None:
         if not self._json:
             self._writer.add(f"START RequestId: {request_id} Version: {self.spec.version}\n")
-        if self._json or self.telemetry is not None:
+        if self.detailed:
             record: dict[str, Any] = {"requestId": request_id, "functionArn": self.spec.arn, "version": self.spec.version}
             self.event("platform.start", record, "INFO", _tracing(trace_id))
 
     def runtime_done(self, request_id: str, done: Done, status: Status, kind: str, trace_id: str | None) -> None:
-        if not (self._json or self.telemetry is not None):
+        if not self.detailed:
             return
         answered = done.began + done.latency_ms / 1000
         record: dict[str, Any] = {
@@ -145,7 +165,7 @@ class Reporter:
         if not self._json:
             for line in _report_lines(self.spec, request_id, figures):
                 self._writer.add(line)
-        if not (self._json or self.telemetry is not None):
+        if not self.detailed:
             return
         metrics: dict[str, Any] = {
             "durationMs": round(figures.duration_ms, 3), "billedDurationMs": figures.billed_ms, "memorySizeMB": self.spec.memory_mb,
@@ -153,6 +173,8 @@ class Reporter:
         }  # fmt: skip
         if figures.init_ms is not None:
             metrics["initDurationMs"] = round(figures.init_ms, 3)
+        if figures.restore_ms is not None:
+            metrics |= {"restoreDurationMs": round(figures.restore_ms, 3), "billedRestoreDurationMs": math.ceil(figures.restore_ms)}
         status = "success" if figures.status == "failure" else figures.status
         record: dict[str, Any] = {"requestId": request_id, "metrics": metrics, "status": status}
         if status == "error":
@@ -184,6 +206,12 @@ class Reporter:
             self.telemetry.platform(kind, {**record, **more} if more else record, now)
 
 
+def _runtime_version(spec: FunctionSpec, runtime: Runtime) -> tuple[str, str]:
+    """The runtime's version and its ARN."""
+    version = f"{spec.runtime.rstrip('.x')}.haar" if runtime.kind == "provided" else f"{runtime.kind}:{runtime.version}.haar"
+    return version, f"arn:aws:lambda:{spec.region}::runtime:{hashlib.sha256(version.encode()).hexdigest()}"
+
+
 def _status(kind: str) -> str:
     return "timeout" if kind == TIMED_OUT else "error" if kind else "success"
 
@@ -203,6 +231,9 @@ def _report_lines(spec: FunctionSpec, request_id: str, figures: Figures) -> tupl
     ]  # fmt: skip
     if figures.init_ms is not None:
         parts.append(f"Init Duration: {figures.init_ms:.2f} ms")
+    if figures.restore_ms is not None:
+        parts.append(f"Restore Duration: {figures.restore_ms:.2f} ms")
+        parts.append(f"Billed Restore Duration: {math.ceil(figures.restore_ms)} ms")
     if figures.status == "timeout":
         parts.append("Status: timeout")
     elif figures.status == "error":

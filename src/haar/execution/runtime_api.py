@@ -181,7 +181,9 @@ class Connection(asyncio.Protocol):
         if posted.method == "GET" and path == "invocation/next":
             self._waiting = True
             return self._receiver.next(self)
-        if posted.method == "POST" and path == "init/error":
+        if posted.method == "GET" and path == "restore/next":
+            return self.answer(200, b"")  # where there is no snapshot, nothing is restored
+        if posted.method == "POST" and path in ("init/error", "restore/error"):
             self._receiver.init_failed(posted)
             return self.answer(202, ACCEPTED)
         what, _, rest = path.partition("/")

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from haar.execution import runtimes, seccomp
 from haar.execution.imagetree import DEVICES, HOST, devices, has
+from haar.execution.trust import AUTHORITY, BUNDLE, JAVA, Trust
 
 FIRST_UID, UIDS = 61184, 1000
 """systemd's range of ids for dynamic users: nobody else's, and within 16 bits (containers map few ids)."""
@@ -23,6 +24,8 @@ USER, GROUP = 993, 990
 """Who a function is in a user namespace of its own; AWS's sbx_user1051."""
 MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 LIBRARY_PATH = "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
+HELD = "-all,+net_bind_service,+setpcap"
+"""The first program listens on ports below 1024; then it gives these up."""
 FIRST_VARIABLES = {"LD_LIBRARY_PATH": LIBRARY_PATH, "TZ": ":UTC", "LANG": "en_US.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/bin"}
 """Before the function's own are known. None is secret: command lines can be read by others on the host."""
 PT_INTERP = 3
@@ -55,12 +58,14 @@ class Bubblewrap:
         self._setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
         self._egress = egress
         self._host = HostPrograms()
+        self.trust = Trust(directory / "trust")
         self.filter = seccomp.program()
         """The system call filter for bubblewrap, or empty on an architecture that it is not written for."""
 
-    def prepare(self) -> None:
-        """Writes the root directory that environments are built on."""
+    def prepare(self, authority: Path) -> None:
+        """Writes the root directory that environments are built on; `authority` is the certificate that they trust besides."""
         root = self._root
+        self.trust.prepare(authority)
         for name in ("usr", "proc", "tmp", "var/task", "var/runtime", "var/rapid", "opt", "etc"):
             (root / name).mkdir(parents=True, exist_ok=True)
         devices(root / "dev")
@@ -75,7 +80,7 @@ class Bubblewrap:
             (root / prefix.relative_to("/")).mkdir(parents=True, exist_ok=True)
         (root / "node_modules").symlink_to("/var/runtime/node_modules")  # where an `import` from /var/task ends its search
         (root / "var/node_modules").symlink_to("/opt/nodejs/node_modules")
-        for program in (runtimes.START, runtimes.SUPERVISE):
+        for program in (runtimes.START, runtimes.SUPERVISE, runtimes.SNAPSHOT, runtimes.RESTORE):
             shutil.copyfile(program, root / "var/rapid" / program.name)
         _write_etc(root / "etc", self._egress)
         self._host.prepare([self._setpriv, str(runtimes.python())])
@@ -90,7 +95,8 @@ class Bubblewrap:
         within = self._host.command if image else list
         if self._as_root:
             user = str(FIRST_UID + slot % UIDS)
-            setpriv = [self._setpriv, "--reuid", user, "--regid", user, "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+            setpriv = [self._setpriv, "--reuid", user, "--regid", user, "--clear-groups"]
+            setpriv += [f"--{kind}={HELD}" for kind in ("bounding-set", "inh-caps", "ambient-caps")]
             first += within(setpriv)
         return [*first, *within(program)]
 
@@ -100,16 +106,18 @@ class Bubblewrap:
         chosen += [("--die-with-parent",), ("--new-session",), ("--hostname", f"169-254-{100 + slot // 250}-{slot % 250}")]
         chosen.append(("--cap-drop", "ALL"))
         if self._as_root:
-            chosen += [("--cap-add", capability) for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP")]
+            chosen += [("--cap-add", capability) for capability in ("CAP_SETUID", "CAP_SETGID")]
         else:
             chosen += [("--unshare-user",), ("--uid", str(USER)), ("--gid", str(GROUP))]
+        chosen += [("--cap-add", "CAP_NET_BIND_SERVICE"), ("--cap-add", "CAP_SETPCAP")]
         chosen.append(("--clearenv",))
         if mounts.image is not None:
             chosen += [("--setenv", "TZ", ":UTC"), *self._image(mounts.image)]
         else:
-            chosen += [("--setenv", name, value) for name, value in FIRST_VARIABLES.items()]
+            chosen += [("--setenv", name, value) for name, value in {**FIRST_VARIABLES, **self.trust.variables()}.items()]
             chosen += [("--ro-bind", str(self._root), "/"), ("--ro-bind", "/usr", "/usr")]
             chosen += [("--ro-bind", str(prefix), str(prefix)) for prefix in self._extra]
+            chosen += self.trust.mounts()
         chosen += [("--dev-bind", f"/dev/{device}", f"/dev/{device}") for device in DEVICES]
         chosen += [("--proc", "/proc"), ("--perms", "1777"), ("--size", str(ephemeral_mb << 20)), ("--tmpfs", "/tmp")]  # noqa: S108
         if mounts.image is None:
@@ -125,7 +133,12 @@ class Bubblewrap:
         """An image's files as the root, and beside them what the first program is made of."""
         chosen = [("--ro-bind", str(image), "/"), ("--size", str(1 << 20)), ("--tmpfs", f"/{HOST}"), ("--ro-bind", "/usr", f"/{HOST}/usr")]
         chosen += [("--ro-bind", str(prefix), f"/{HOST}{prefix}") for prefix in self._extra]
-        chosen += [("--ro-bind", str(self._root / "var/rapid"), f"/{HOST}/rapid"), ("--remount-ro", f"/{HOST}"), ("--chdir", "/")]
+        chosen += [
+            ("--ro-bind", str(self._root / "var/rapid"), f"/{HOST}/rapid"),
+            *self.trust.mounts(image),
+            ("--remount-ro", f"/{HOST}"),
+            ("--chdir", "/"),
+        ]
         for name in ("hosts", "resolv.conf"):
             if has(image, f"etc/{name}"):
                 chosen.append(("--ro-bind", str(self._root / "etc" / name), f"/etc/{name}"))
@@ -178,6 +191,9 @@ def _prefixes() -> list[Path]:
     node = runtimes.node()
     if node is not None:
         found.append(node.parent.parent)
+    if (ruby := runtimes.ruby()) is not None:
+        found.append(ruby.parent.parent)
+    found += runtimes.java.homes().values()
     return list(dict.fromkeys(found))
 
 
@@ -189,13 +205,18 @@ def _write_etc(etc: Path, egress: bool) -> None:
         "passwd": own + users,
         "group": f"root:x:0:\nsbx_user1051:x:{GROUP}:\n" + groups,
         "hosts": "127.0.0.1 localhost sandbox.localdomain sandbox\n",
-        "resolv.conf": f"nameserver {DNS}\n" if egress else "nameserver 127.0.0.1\n",
+        "resolv.conf": "nameserver 127.0.0.1\n" + (f"nameserver {DNS}\n" if egress else ""),
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
         "os-release": Path("/usr/lib/os-release").read_text() if Path("/usr/lib/os-release").is_file() else "",
     }
     for name, text in files.items():
         (etc / name).write_text(text)
-    for copied in ("ld.so.cache", "ssl/openssl.cnf", "ssl/certs/ca-certificates.crt", "services", "protocols"):
+    for mounted in (BUNDLE, AUTHORITY, JAVA):
+        (etc.parent / mounted).parent.mkdir(parents=True, exist_ok=True)
+        (etc.parent / mounted).touch()
+    for settings in Path("/etc").glob("java-*"):  # Debian's virtual machines have links into it
+        shutil.copytree(settings, etc / settings.name, ignore_dangling_symlinks=True)
+    for copied in ("ld.so.cache", "ssl/openssl.cnf", "services", "protocols"):
         source = Path("/etc") / copied
         if source.is_file():
             (etc / copied).parent.mkdir(parents=True, exist_ok=True)

@@ -119,10 +119,11 @@ class Subscriber:
         self._link: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._paused = False
 
-    def add(self, kind: str, record: object, now: float) -> None:
+    def add(self, kind: str, record: object, now: float, *, always: bool = False) -> None:
         told = self.subscription
         event = json.dumps({"time": timestamp(now), "type": kind, "record": record}, separators=(",", ":")).encode()
-        if self._bytes + len(event) > KEPT_BATCHES * told.max_bytes or len(self._events) >= KEPT_BATCHES * told.max_items:
+        full = self._bytes + len(event) > KEPT_BATCHES * told.max_bytes or len(self._events) >= KEPT_BATCHES * told.max_items
+        if full and not always:
             self._drop(1, len(event), SLOW)
             return
         self._events.append(event)
@@ -186,7 +187,7 @@ class Subscriber:
                 self._dropped = [0, 0]
                 if "platform" in self.subscription.types:
                     told = {"droppedBytes": lost, "droppedRecords": records, "reason": self._reason}
-                    self.add("platform.logsDropped", told, self._clock.now())
+                    self.add("platform.logsDropped", told, self._clock.now(), always=True)
 
     def _batch(self) -> tuple[list[bytes], int]:
         size = taken = 0
@@ -277,6 +278,7 @@ class Telemetry:
         for kind, record, now in self._reporter.early:
             self._offer(subscriber, kind, record, now)
         self._reporter.telemetry = self
+        self._reporter.detailed = True
         self._reporter.subscription(api, name, subscription.types)
         return 200, "OK"
 

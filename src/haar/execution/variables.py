@@ -6,6 +6,8 @@ from haar.execution.contract import FunctionSpec, SessionKeys
 from haar.execution.runtimes import Runtime
 from haar.execution.sandbox import LIBRARY_PATH
 
+CREDENTIALS_URI = "http://127.0.0.1:9001/2021-03-23/credentials"
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 PATH = "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin"
 
 
@@ -22,6 +24,10 @@ def variables(
         defaults["NODE_PATH"] = (
             f"/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"
         )
+    if runtime.kind == "ruby":
+        version = f"{runtime.version}.0"
+        defaults["GEM_PATH"] = f"/var/task/vendor/bundle/ruby/{version}:/opt/ruby/gems/{version}"
+        defaults["RUBYLIB"] = "/var/task:/var/runtime/lib:/opt/ruby/lib"
     if runtime.kind == "python":
         defaults["PYTHONPATH"] = "/var/runtime"
     reserved = {
@@ -49,3 +55,19 @@ def variables(
     if runtime.kind != "provided":
         reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{spec.runtime}"
     return {**defaults, **dict(spec.environment), **reserved}
+
+
+def snapped(told: Mapping[str, str], token: str) -> dict[str, str]:
+    """The same for SnapStart: a process that lives on in others asks for its credentials when it needs them."""
+    found = {name: value for name, value in told.items() if name not in KEYS}
+    return found | {
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": CREDENTIALS_URI,
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN": token,
+    }
+
+
+def restored(spec: FunctionSpec, told: Mapping[str, str]) -> dict[str, str]:
+    """Those that a restored environment has of its own."""
+    own = dict(spec.environment)
+    return {name: value for name, value in told.items() if name.startswith("AWS_") and name not in own}

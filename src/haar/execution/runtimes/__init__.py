@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from haar.execution.runtimes import java
+
 HERE = Path(__file__).parent
 START = HERE / "start.py"
 SUPERVISE = HERE / "supervise.py"
+SNAPSHOT = HERE / "haar_snapshot.py"
+RESTORE = HERE / "haar_restore.py"
 NODE = HERE / "node"
 NODE_MINIMUM = 18
+RUBY = HERE / "ruby"
+JAVA = HERE / "java"
 DEFAULT = f"python{sys.version_info.major}.{sys.version_info.minor}"
 """The runtime that needs no more than haar itself does."""
+
+
+Kind = Literal["python", "node", "ruby", "java", "provided", "image"]
 
 
 class UnknownRuntime(Exception):
@@ -26,7 +35,7 @@ class UnknownRuntime(Exception):
 class Runtime:
     """An installed interpreter and what it stands for."""
 
-    kind: Literal["python", "node", "provided", "image"]
+    kind: Kind
     version: str
     """What is installed: `3.11`, `20`; empty for `provided`."""
     exact: bool
@@ -47,12 +56,16 @@ def resolve(identifier: str) -> Runtime:
     if match := re.fullmatch(r"nodejs(\d*)(?:\.x|\.\d+)?(?:-edge)?", identifier):
         installed = node_version().partition(".")[0]
         return _stand_in("node", "Node.js", match[1] or "0", installed, identifier)
+    if match := re.fullmatch(r"ruby(\d+\.\d+)", identifier):
+        return _stand_in("ruby", "Ruby", match[1], ruby_version(), identifier)
+    if match := re.fullmatch(r"java(\d+)(\.al\d+)?", identifier):
+        return _stand_in("java", "Java", match[1], str(java_version(int(match[1]))), identifier)
     if re.fullmatch(r"provided(\.al2|\.al2023)?|go1\.x", identifier):
         return Runtime("provided", "", exact=True)
-    raise UnknownRuntime(f"The runtime {identifier} is not installed here. haar runs python3.*, nodejs* and provided.*")
+    raise UnknownRuntime(f"The runtime {identifier} is not installed here. haar runs python*, nodejs*, ruby*, java* and provided*")
 
 
-def _stand_in(kind: Literal["python", "node"], language: str, asked: str, installed: str, identifier: str) -> Runtime:
+def _stand_in(kind: Kind, language: str, asked: str, installed: str, identifier: str) -> Runtime:
     if asked == installed:
         return Runtime(kind, installed, exact=True)
     note = f"{identifier} runs on {language} {installed}, the version that is installed here"
@@ -87,3 +100,30 @@ def node_version() -> str:
     if not version or int(version.partition(".")[0]) < NODE_MINIMUM:
         raise UnknownRuntime(f"{path} is Node.js {version or '?'}: version {NODE_MINIMUM} or newer is needed")
     return version
+
+
+@functools.cache
+def ruby() -> Path | None:
+    """The Ruby interpreter, or None."""
+    found = shutil.which("ruby")
+    return Path(found).resolve() if found else None
+
+
+@functools.cache
+def ruby_version() -> str:
+    """Ruby's version in two parts (`3.1`). Raises UnknownRuntime when there is none."""
+    path = ruby()
+    if path is None:
+        raise UnknownRuntime("Ruby is not installed here: apt-get install ruby, then start haar again")
+    told = subprocess.run([path, "-e", "print RUBY_VERSION"], capture_output=True, text=True, timeout=20, check=False).stdout
+    return ".".join(told.split(".")[:2])
+
+
+def java_version(asked: int) -> int:
+    """The installed major version of Java that runs what was built for `asked`. Raises UnknownRuntime when there is none."""
+    installed = java.homes()
+    if not installed:
+        raise UnknownRuntime("Java is not installed here: apt-get install default-jre-headless, then start haar again")
+    if not java.added():
+        raise UnknownRuntime("AWS's runtime client for Java is not here: haar runtimes add java")
+    return min((version for version in installed if version >= asked), default=max(installed))

@@ -14,10 +14,17 @@ import _socket
 import posix
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 HAAR = 3
 RUNTIME_API = 9001
+HTTPS, NAMES = 443, 53
+"""AWS's own host names lead here."""
 BACKLOG = 128
 PROCESSES = 1024
+START = sys.argv[0]
 RUNTIME = "/var/runtime"
 BASIC = ("json", "logging", "traceback", "decimal", "importlib")
 """What the runtime client itself imports: loaded before a function's code on AWS, too."""
@@ -31,22 +38,46 @@ SDK_STEPS = (
     "jmespath", "botocore.compat", "botocore.utils", "botocore.auth", "botocore.model", "botocore.httpchecksum", "botocore.httpsession",
     "botocore.endpoint", "botocore.client", "botocore.session", "s3transfer", "s3transfer.manager", "boto3.session", "boto3",
 )  # fmt: skip
+PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, PR_CAPBSET_DROP, CAPABILITY_VERSION_3 = 47, 4, 24, 0x20080522
+HELD = (10, 8)
+"""CAP_NET_BIND_SERVICE, CAP_SETPCAP"""
 BEFORE_START = ("LD_", "PYTHON", "MALLOC_", "GLIBC_")
 """Variables that a process reads before it can be told of them: such a function gets an interpreter of its own."""
 
 
 def hand_over(hand: "_socket.socket", port: int) -> None:
     made = []
-    for number in (RUNTIME_API, port):
+    for number in (RUNTIME_API, port, HTTPS):
         listening = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
         listening.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", number))
         listening.listen(BACKLOG)
         made.append(listening)
+    names = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
+    names.bind(("127.0.0.1", NAMES))
+    made.append(names)
+    give_up_capabilities()
     numbers = b"".join(listening.fileno().to_bytes(4, sys.byteorder) for listening in made)
     hand.sendmsg([b"L"], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, numbers)])
     for listening in made:
         listening.close()
+
+
+def give_up_capabilities() -> None:
+    """Ports below 1024 took one, and giving it up for good another: none is left, nor can be had again. No `ctypes`: it costs 5 ms."""
+    import _ctypes
+
+    library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+
+    def call(name: str, *arguments: object) -> None:
+        if _ctypes.call_function(_ctypes.dlsym(library, name), arguments) != 0:
+            posix.write(2, b"haar: capabilities cannot be given up\n")
+            posix._exit(1)
+
+    call("prctl", PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    for capability in HELD:
+        call("prctl", PR_CAPBSET_DROP, capability, 0, 0, 0)
+    call("capset", CAPABILITY_VERSION_3.to_bytes(4, sys.byteorder) + bytes(4), bytes(24))
 
 
 def receive(hand: "_socket.socket") -> "dict[str, str]":
@@ -106,7 +137,7 @@ def needs_own_interpreter(variables: "dict[str, str]") -> bool:
     return any(name.startswith(BEFORE_START) for name in variables if name not in ("LD_LIBRARY_PATH", "PYTHONPATH"))
 
 
-def become_python(variables: "dict[str, str]", early: "set[str]") -> None:
+def become_python(variables: "dict[str, str]", early: "set[str]", snapped: "_socket.socket | None" = None) -> None:
     import _sitebuiltins
     import builtins
     import os
@@ -133,9 +164,58 @@ def become_python(variables: "dict[str, str]", early: "set[str]") -> None:
     sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
 
     from awslambdaric import bootstrap
+
+    client = runtime_client(variables["AWS_LAMBDA_RUNTIME_API"])
+    if snapped is not None:
+        client.restore_next = lambda: snap(snapped)  # once the function is initialised and its hooks have run
+    bootstrap.run(variables["_HANDLER"], client)
+
+
+def runtime_client(address: str) -> "Any":
+    """The runtime's own. Where the function hears of SIGTERM, a thread waits for events: the main one is free to hear."""
+    import _signal
+
     from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 
-    bootstrap.run(variables["_HANDLER"], LambdaRuntimeClient(variables["AWS_LAMBDA_RUNTIME_API"]))
+    class Client(LambdaRuntimeClient):  # type: ignore[misc]
+        def wait_next_invocation(self) -> "Any":
+            if callable(_signal.getsignal(_signal.SIGTERM)) and not self.use_thread_for_polling_next:
+                from concurrent.futures import ThreadPoolExecutor
+
+                self.ThreadPoolExecutor = ThreadPoolExecutor
+                self.use_thread_for_polling_next = True
+            return super().wait_next_invocation()
+
+    return Client(address)
+
+
+def beside() -> None:
+    """Makes the programs beside this one importable, before everything else."""
+    sys.path.insert(0, START.rpartition("/")[0])
+
+
+def snap(hand: "_socket.socket") -> None:
+    """Writes this process down; returns in those that are made of it, when they know who they are."""
+    beside()
+    import haar_snapshot
+
+    sys.path.pop(0)
+    haar_snapshot.take(hand)
+    haar_snapshot.awake(receive(hand))
+    hand.close()
+
+
+def become_restored(hand: "_socket.socket") -> None:
+    """This process becomes the one that an image shows. The image's descriptor comes with one byte of its own."""
+    _, ancillary, _, _ = hand.recvmsg(1, _socket.CMSG_SPACE(4))
+    beside()
+    try:
+        import haar_restore
+
+        haar_restore.restore(int.from_bytes(ancillary[0][2][:4], sys.byteorder))
+    except BaseException as error:  # noqa: BLE001 - whatever it is, this is no environment
+        posix.write(2, ("haar: the snapshot cannot be restored: " + str(error) + "\n").encode())
+    posix._exit(87)
 
 
 def main() -> None:
@@ -162,12 +242,16 @@ def main() -> None:
     variables = receive(hand)
     if variables.pop("_HAAR_EXTENSIONS", ""):
         supervise(hand, variables)
-    hand.close()
+    snapshot = variables.pop("_HAAR_SNAPSHOT", "")
+    if snapshot == "restore":
+        become_restored(hand)
+    if snapshot != "take":
+        hand.close()
     if kind == "image":
         become_image(variables, command[0], command[1:])
     wrapper = variables.get("AWS_LAMBDA_EXEC_WRAPPER")
     if kind == "python" and not wrapper and not needs_own_interpreter(variables):
-        become_python(variables, early)
+        become_python(variables, early, hand if snapshot == "take" else None)
         return
     if kind == "python":
         command = [sys.executable, "-S", "-P", sys.argv[0], "told", "0"] if sys.version_info >= (3, 11) else command
@@ -177,6 +261,7 @@ def main() -> None:
         command = [place for place in places if exists(place)][:1]
         if not command:
             give_up(variables, "Couldn't find valid bootstrap(s): [" + " ".join(places) + "]")
+    command = [variables["_HANDLER"] if part == "$_HANDLER" else part for part in command]
     command = [wrapper, *command] if wrapper else command
     try:
         posix.execve(command[0], command, variables)

@@ -13,6 +13,7 @@ from haar.services.lambda_.layers import uses
 from haar.services.lambda_.names import LATEST, FunctionName
 from haar.services.lambda_.records import Function, Settings, Version, find_function, put_function
 from haar.services.lambda_.settings import change, check, check_unpacked, configuration, in_progress, shown_version
+from haar.services.lambda_.snapstart import check_snap_start
 from haar.services.lambda_.updates import Updates
 from haar.services.lambda_.versions import publish
 from haar.services.service import Context, Input, Output
@@ -45,6 +46,7 @@ async def _update(context: Context, name: FunctionName, input: Input, apply: Cal
         before = copy.deepcopy(latest.settings)
         apply(latest.settings)
         check_unpacked(latest.settings)
+        check_snap_start(latest.settings)
         held, needed = before.packages(), latest.settings.packages()
         packages.release_all(tx, held - needed, holder(function, LATEST), now)
         packages.hold_all(tx, needed - held, holder(function, LATEST))

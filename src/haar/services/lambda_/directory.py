@@ -139,4 +139,5 @@ def spec_of(name: FunctionName, function: Function, version: Version) -> Functio
         entry_point=tuple(image.entry_point),
         command=tuple(image.command),
         working_directory=image.working_directory,
+        snap_start=settings.snap_start == "PublishedVersions" and version.version != LATEST,
     )

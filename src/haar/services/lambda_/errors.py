@@ -59,6 +59,16 @@ def recursive() -> ServiceError:
     )
 
 
+def snap_start_failed() -> ServiceError:
+    message = "The afterRestore() runtime hook encountered an error. For more information, check the Amazon CloudWatch logs."
+    return ServiceError("SnapStartException", message, 400, Type="User")
+
+
+def snap_start_timed_out() -> ServiceError:
+    message = "Lambda couldn't restore the snapshot within the timeout limit."
+    return ServiceError("SnapStartTimeoutException", message, 408, Type="User")
+
+
 def unavailable(message: str) -> ServiceError:
     """Functions cannot run on this host."""
     return ServiceError("ServiceException", message, 500, Type="Service")

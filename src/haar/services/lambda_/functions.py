@@ -30,6 +30,7 @@ from haar.services.lambda_.records import (
     version_key,
 )
 from haar.services.lambda_.settings import change, check, check_unpacked, configuration, in_progress, pending
+from haar.services.lambda_.snapstart import check_snap_start
 from haar.services.lambda_.updates import Updates
 from haar.services.lambda_.versions import publish
 from haar.services.service import Context, Input, Output
@@ -76,6 +77,7 @@ async def create_function(context: Context, input: Input) -> Output:
     settings.layers = layers
     change(settings, input)
     check_unpacked(settings)
+    check_snap_start(settings)
     latest = Version(settings=settings, modified=now, revision=ids.uuid(), generation=ids.text(16))
     latest.preparing = "create" if settings.image is not None else ""
     function_id, tags, revision = ids.text(16), dict(input.get("Tags", {})), ids.uuid()

@@ -157,7 +157,10 @@ def configuration(name: FunctionName, version: Version, *, state: bool = True) -
         "PackageType": "Zip" if settings.image is None else "Image",
         "Architectures": [settings.architecture],
         "EphemeralStorage": {"Size": settings.ephemeral},
-        "SnapStart": {"ApplyOn": settings.snap_start, "OptimizationStatus": "Off"},
+        "SnapStart": {
+            "ApplyOn": settings.snap_start,
+            "OptimizationStatus": "On" if settings.snap_start != "None" and version.version != LATEST else "Off",
+        },
         "LoggingConfig": logging,
     }
     if settings.environment is not None:

@@ -18,6 +18,7 @@ from haar.services.lambda_.records import (
     put_version,
 )
 from haar.services.lambda_.settings import configuration
+from haar.services.lambda_.snapstart import snap
 from haar.services.lambda_.updates import Updates
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
@@ -38,6 +39,7 @@ async def publish(
     if description is not None:
         version.settings.description = description
     function.next_version += 1
+    snap(tx, name, version)
     put_version(tx, name, version)
     packages.hold_all(tx, version.settings.packages(), f"{function.id}/{version.version}")
     return version
