@@ -50,21 +50,21 @@ def add_to(app: typer.Typer) -> None:
 
 def dev(
     directory: Annotated[Path, typer.Argument(help="The directory with the code, laid out as a package.", exists=True, file_okay=False)],
-    name: Annotated[str, typer.Option(help="The function's name.  [default: the directory's]", show_default=False)] = "",
-    handler: Annotated[str, typer.Option(help="FILE.FUNCTION.  [default: guessed]", show_default=False)] = "",
-    runtime: Annotated[str, typer.Option(help="python3.12, nodejs22.x, provided.al2023 …  [default: guessed]", show_default=False)] = "",
-    role: Annotated[str, typer.Option(help=f"The execution role's ARN.  [default: {ROLE}, made when missing]", show_default=False)] = "",
-    timeout: Annotated[int | None, typer.Option(help=f"Seconds.  [default: {TIMEOUT} for a new function]", show_default=False)] = None,
-    memory: Annotated[int | None, typer.Option(help=f"MB.  [default: {MEMORY} for a new function]", show_default=False)] = None,
+    name: Annotated[str, typer.Option(help="The function's name. (default: the directory's)", show_default=False)] = "",
+    handler: Annotated[str, typer.Option(help="FILE.FUNCTION. (default: guessed)", show_default=False)] = "",
+    runtime: Annotated[str, typer.Option(help="python3.12, nodejs22.x, provided.al2023 … (default: guessed)", show_default=False)] = "",
+    role: Annotated[str, typer.Option(help=f"The execution role's ARN. (default: {ROLE}, made when missing)", show_default=False)] = "",
+    timeout: Annotated[int | None, typer.Option(help=f"Seconds. (default: {TIMEOUT} for a new function)", show_default=False)] = None,
+    memory: Annotated[int | None, typer.Option(help=f"MB. (default: {MEMORY} for a new function)", show_default=False)] = None,
     env: Annotated[list[str] | None, typer.Option(help="A variable of its environment: NAME=VALUE. May be repeated.")] = None,
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory.  [default: data]")] = None,
+    data: Annotated[Path | None, typer.Option(help="The platform's data directory. (default: data)")] = None,
 ) -> None:
     """Runs a function from DIRECTORY: save a file, and the next invocation runs it. Shows its logs until Ctrl-C.
 
     Makes the function when it is not there. What the directory holds at the end stays its code.
 
     \b
-    haar dev examples/hello
+    haar dev hello
     haar invoke hello '{"name": "you"}'      # in another terminal, or through its API
     """
     described = describe(data)

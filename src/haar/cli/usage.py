@@ -21,10 +21,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def usage(
-    month: Annotated[str, typer.Option(help="Which month: 2026-11.  [default: this one, UTC]", show_default=False)] = "",
+    month: Annotated[str, typer.Option(help="Which month: 2026-11. (default: this one, UTC)", show_default=False)] = "",
     prices: Annotated[Path, typer.Option(help="The free tier and the prices; copy the default and change it.")] = PRICES,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory.  [default: data]")] = None,
+    data: Annotated[Path | None, typer.Option(help="The platform's data directory. (default: data)")] = None,
 ) -> None:
     """Shows requests and GB-seconds of every function in a month, and what AWS would have asked for them.
 
