@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
+from cryptography.x509 import load_pem_x509_certificates
+
 from haar.execution.imagetree import HOST, has
 
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
@@ -12,6 +15,9 @@ BUNDLES = (
 """Where distributions have theirs."""
 MAX_BYTES = 8 << 20
 AUTHORITY = "etc/ssl/haar.pem"
+JAVA = "etc/ssl/haar.p12"
+JAVA_PASSWORD = b"changeit"
+"""As of Java's own trust stores: they hold no secrets."""
 INSIDE_IMAGE = f"/{HOST}/trust"
 
 
@@ -28,10 +34,20 @@ class Trust:
         found = next((path for path in (Path("/") / name for name in BUNDLES) if path.is_file()), None)
         self.authority.write_bytes(own)
         self.bundle.write_bytes((found.read_bytes() if found is not None else b"") + b"\n" + own)
+        self._for_java()
+
+    def _for_java(self) -> None:
+        certificates = [pkcs12.PKCS12Certificate(one, None) for one in load_pem_x509_certificates(self.bundle.read_bytes())]
+        encryption = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(1).build(JAVA_PASSWORD)
+        self.java.write_bytes(pkcs12.serialize_java_truststore(certificates, encryption))
 
     @property
     def bundle(self) -> Path:
         return self._directory / "bundle.pem"
+
+    @property
+    def java(self) -> Path:
+        return self._directory / "bundle.p12"
 
     @property
     def authority(self) -> Path:
@@ -51,7 +67,8 @@ class Trust:
     def mounts(self, image: Path | None = None) -> list[tuple[str, ...]]:
         """bubblewrap's options for them."""
         if image is None:
-            return [("--ro-bind", str(self.bundle), f"/{BUNDLE}"), ("--ro-bind", str(self.authority), f"/{AUTHORITY}")]
+            places = {BUNDLE: self.bundle, AUTHORITY: self.authority, JAVA: self.java}
+            return [("--ro-bind", str(path), f"/{place}") for place, path in places.items()]
         mounted: list[tuple[str, ...]] = [("--ro-bind", str(path), f"{INSIDE_IMAGE}/{path.name}") for path in (self.bundle, self.authority)]
         if (found := self.of_image(image)) is not None:
             mounted.append(("--ro-bind", str(found[1]), found[0]))
