@@ -239,15 +239,16 @@ def test_the_access_log_of_a_stage(api: HttpApi, echo: str, name: str) -> None:
     logs.create_log_group(logGroupName=name)
     arn = f"arn:aws:logs:{REGION}:{api.platform.account}:log-group:{name}"
     form = '{"id":"$context.requestId","route":"$context.routeKey","status":$context.status,"ip":"$context.identity.sourceIp"'
-    form += ',"no":"$context.nothing"}'
+    form += ',"no":"$context.nothing","said":$context.integration.status,"lambda":$context.integrationStatus}'
     api.gateway.update_stage(ApiId=api.id, StageName="$default", AccessLogSettings={"DestinationArn": arn, "Format": form})
     api.function("GET /a", echo)
     requests = [api.call("/a").headers["Apigw-Requestid"], api.call("/b").headers["Apigw-Requestid"]]
     end = time.monotonic() + 60
     while len(found := logs.filter_log_events(logGroupName=name)["events"]) < 2 and time.monotonic() < end:
         time.sleep(0.1)
-    lines = {one["id"]: one for one in (json.loads(event["message"]) for event in found)}
-    assert lines[requests[0]] == {"id": requests[0], "route": "GET /a", "status": 200, "ip": "127.0.0.1", "no": "-"}
+    lines = {one["id"]: one for one in (json.loads(event["message"].replace(":-", ":null")) for event in found)}
+    known = {"id": requests[0], "route": "GET /a", "status": 200, "ip": "127.0.0.1", "no": "-", "said": 200, "lambda": 200}
+    assert lines[requests[0]] == known
     assert lines[requests[1]]["status"] == 404
     api.gateway.delete_access_log_settings(ApiId=api.id, StageName="$default")
     assert "AccessLogSettings" not in api.gateway.get_stage(ApiId=api.id, StageName="$default")
@@ -262,6 +263,8 @@ def test_custom_domain_names(api: HttpApi, echo: str, name: str) -> None:
     assert gateway.get_domain_name(DomainName=domain)["Tags"] == {"a": "1"}
     assert domain in {one["DomainName"] for one in gateway.get_domain_names()["Items"]}
     api.function("GET /pets/{id}", echo)
+    gateway.tag_resource(ResourceArn=made["DomainNameArn"], Tags={"b": "2"})
+    assert gateway.get_tags(ResourceArn=made["DomainNameArn"])["Tags"] == {"a": "1", "b": "2"}
     mapping = gateway.create_api_mapping(DomainName=domain, ApiId=api.id, Stage="$default", ApiMappingKey="shop/v1")
     headers = {"Host": domain}
 
@@ -285,6 +288,16 @@ def test_custom_domain_names(api: HttpApi, echo: str, name: str) -> None:
     assert refused(gateway.get_api_mapping, **where)[0] == "NotFoundException"
     gateway.delete_domain_name(DomainName=domain)
     assert refused(gateway.get_domain_name, DomainName=domain)[0] == "NotFoundException"
+
+
+def test_names_and_settings_that_are_none(client: Callable[..., Any], name: str, api: HttpApi) -> None:
+    gateway = client("apigatewayv2")
+    assert refused(gateway.create_api, Name="", ProtocolType="HTTP")[::2] == ("BadRequestException", 400)
+    assert refused(gateway.create_api, Name="x" * 129, ProtocolType="HTTP")[::2] == ("BadRequestException", 400)
+    for settings in ({"DestinationArn": "foo", "Format": "$context.requestId"}, {"DestinationArn": "arn:aws:logs", "Format": "a\nb"}):
+        assert refused(gateway.create_stage, ApiId=api.id, StageName="s", AccessLogSettings=settings)[2] == 400
+    stage = gateway.create_stage(ApiId=api.id, StageName="s", DefaultRouteSettings={"ThrottlingBurstLimit": 1})
+    assert stage["DefaultRouteSettings"] == {"DetailedMetricsEnabled": False, "ThrottlingBurstLimit": 1}
 
 
 def test_routes_keys_of_websocket_apis(client: Callable[..., Any], name: str) -> None:

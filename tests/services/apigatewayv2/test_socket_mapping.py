@@ -183,6 +183,31 @@ def test_messages_are_what_their_model_says(make_sockets: Sockets) -> None:
     assert refused["message"] == "Invalid request body" and refused["connectionId"] and refused["requestId"]
 
 
+def test_what_a_handshake_must_have(make_sockets: Sockets) -> None:
+    api = make_sockets()
+    required = {"route.request.querystring.room": {"Required": True}, "route.request.header.X-Who": {"Required": True}}
+    api.route("$connect", None, RequestParameters=required)
+    api.deploy()
+    with pytest.raises(Refused) as error:
+        api.connect("?room=1")
+    assert error.value.status == 400
+    assert json.loads(error.value.body)["message"] == "Missing required request parameters: [X-Who]"
+    api.connect("?room=1", headers={"X-Who": "me"})
+
+
+def test_mappings_that_are_none(make_sockets: Sockets) -> None:
+    api = make_sockets()
+    given = {"ApiId": api.id, "IntegrationType": "HTTP", "IntegrationMethod": "GET", "IntegrationUri": "https://example.com"}
+    for parameters, wrong in (
+        ({"foo": "'x'"}, "foo"),
+        ({"integration.request.header.a": "bar"}, "bar"),
+    ):
+        assert refused(api.gateway.create_integration, RequestParameters=parameters, **given)[1] == (
+            "Invalid mapping expression specified: Validation Result: warnings : [], errors : "
+            f"[Invalid mapping expression parameter specified: {wrong}]"
+        )
+
+
 def test_keys_of_usage_plans(make_sockets: Sockets, name: str) -> None:
     api = make_sockets()
     api.route("$connect", None, ApiKeyRequired=True)

@@ -34,6 +34,7 @@ from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
 
 MAX_APIS = 600
+MAX_NAME = 128
 MEMBERS = (
     "ApiKeySelectionExpression", "CorsConfiguration", "Description", "DisableExecuteApiEndpoint", "DisableSchemaValidation",
     "IpAddressType", "Name", "RouteSelectionExpression", "Version",
@@ -53,6 +54,9 @@ async def show(ctx: Context, api: Doc) -> Doc:
 
 
 def check(api: Doc) -> None:
+    """Raises BadRequestException unless the API's settings fit its protocol."""
+    if not 1 <= len(api["Name"]) <= MAX_NAME:
+        raise errors.bad_request(f"API name must be between 1 and {MAX_NAME} characters")
     expression = api.get("RouteSelectionExpression", "")
     if api["ProtocolType"] == "HTTP":
         if ALIASES.get(expression, expression) != REQUEST:

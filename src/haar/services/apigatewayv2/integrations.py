@@ -7,7 +7,7 @@ from haar.services.apigateway import public as rest
 from haar.services.apigatewayv2 import errors, subtypes
 from haar.services.apigatewayv2.demands import on, pass_role
 from haar.services.apigatewayv2.face import service
-from haar.services.apigatewayv2.mappings import check_request, check_response
+from haar.services.apigatewayv2.mappings import check_request, check_response, check_socket_request
 from haar.services.apigatewayv2.pages import of, page
 from haar.services.apigatewayv2.records import Doc, Draft, change, given, read_draft
 from haar.services.service import Context, Input, Output
@@ -75,10 +75,11 @@ def _http(integration: Doc, kind: str) -> Doc:
 
 def _websocket(integration: Doc, kind: str) -> Doc:
     uri = integration.get("IntegrationUri", "")
-    integration = {"IntegrationResponseSelectionExpression": "${integration.response.statuscode}"} | integration
+    integration = dict[str, Any](IntegrationResponseSelectionExpression="${integration.response.statuscode}") | integration
     integration = {"PassthroughBehavior": "WHEN_NO_MATCH", "PayloadFormatVersion": "1.0"} | integration
     if integration["PayloadFormatVersion"] != "1.0":
         raise errors.bad_request("Invalid payloadFormatVersion. Valid values: [1.0]")
+    check_socket_request(integration.get("RequestParameters", {}))
     if kind in ("HTTP", "HTTP_PROXY"):
         if not re.match(r"https?://[^\s/]+", _VARIABLE.sub("x", uri)):
             raise errors.bad_request("Invalid HTTP endpoint specified for URI")

@@ -20,6 +20,9 @@ RESERVED = frozenset(
 """Headers that no mapping may touch, besides `apigw-…`, `x-amz-…` and `x-amzn-…`."""
 _REQUEST = re.compile(r"(?:(append|overwrite|remove):(header|querystring)\.(.+)|overwrite:path)")
 _RESPONSE = re.compile(r"(?:(append|overwrite|remove):header\.(.+)|overwrite:statuscode)")
+_PLACE = r"(?:multivalue)?(?:header|querystring)\.[A-Za-z0-9._$-]+"
+_SOCKET_TARGET = re.compile(rf"integration\.request\.(?:{_PLACE}|path\.[A-Za-z0-9._$-]+)")
+_SOCKET_SOURCE = re.compile(rf"route\.request\.(?:{_PLACE}|body(?:\..+)?)|(?:context|stageVariables)\.[A-Za-z0-9._$-]+|'[^']*'")
 
 
 def reserved(header: str) -> bool:
@@ -35,6 +38,15 @@ def check_request(parameters: Doc) -> None:
             raise _bad(target)
         if matched[2] == "header" and reserved(matched[3]):
             raise errors.bad_request(f"Operations on header {matched[3]} are restricted")
+
+
+def check_socket_request(parameters: Doc) -> None:
+    """The same of WebSocket APIs, whose mappings are like REST APIs'. Raises BadRequestException."""
+    for target, source in parameters.items():
+        if not _SOCKET_TARGET.fullmatch(target):
+            raise _bad(target)
+        if not _SOCKET_SOURCE.fullmatch(source):
+            raise _bad(source)
 
 
 def check_response(parameters: Doc) -> None:

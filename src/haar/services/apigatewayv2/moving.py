@@ -97,7 +97,7 @@ def _read(ctx: Context, document: rest.Document, draft: Draft, input: Input, for
 @service.operation("ImportApi", _import_demands)
 async def import_api(ctx: Context, input: Input) -> Output:
     document = await _parsed(ctx, input["Body"])
-    draft = Draft(ctx.region, new_api(ctx, {"ProtocolType": "HTTP", "Name": ""}))
+    draft = Draft(ctx.region, new_api(ctx, {"ProtocolType": "HTTP", "Name": str(document.info.get("title") or "-")}))
     said = _read(ctx, document, draft, input, {})
     return await put_new(ctx, draft, quick=False) | said
 

@@ -34,7 +34,8 @@ def new_stage(api: Doc, name: str, now: int, settings: Doc) -> Doc:
     }
     if api["ProtocolType"] == "WEBSOCKET":
         defaults["DefaultRouteSettings"] |= {"DataTraceEnabled": False, "LoggingLevel": "OFF"}
-    return defaults | settings
+    merged = defaults["DefaultRouteSettings"] | settings.get("DefaultRouteSettings", {})
+    return defaults | settings | {"DefaultRouteSettings": merged}
 
 
 def _check(draft: Draft, stage: Doc) -> None:
@@ -43,6 +44,7 @@ def _check(draft: Draft, stage: Doc) -> None:
             raise errors.bad_request(f"Invalid stage variable name: {name}")
         if not _VALUE.fullmatch(value):
             raise errors.bad_request(f"Invalid stage variable value: {value}")
+    _check_access_log(stage.get("AccessLogSettings", {}))
     keys = {route["RouteKey"] for route in draft.routes.values()}
     for key in stage["RouteSettings"]:
         if key not in keys:
@@ -51,6 +53,13 @@ def _check(draft: Draft, stage: Doc) -> None:
         for settings in (stage["DefaultRouteSettings"], *stage["RouteSettings"].values()):
             if settings.get("DataTraceEnabled") or settings.get("LoggingLevel", "OFF") != "OFF":
                 raise errors.bad_request("Execution logs are not supported on protocolType HTTP")
+
+
+def _check_access_log(settings: Doc) -> None:
+    if "DestinationArn" in settings and not settings["DestinationArn"].startswith("arn:"):
+        raise errors.bad_request("Invalid ARN specified in the request")
+    if "\n" in settings.get("Format", "").rstrip("\r\n"):
+        raise errors.bad_request("Access Log format must be single line, new line character is allowed only at end of the format")
 
 
 async def _check_logging(ctx: Context, reader: Reader, draft: Draft, stage: Doc) -> None:

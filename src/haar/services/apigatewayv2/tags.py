@@ -1,8 +1,8 @@
-"""Tags of APIs, stages and VPC links."""
+"""Tags of APIs, stages, VPC links and domain names."""
 
 from typing import NamedTuple
 
-from haar.services.apigateway.public import check_tags, get_doc, put_doc
+from haar.services.apigateway.public import DOMAINS, check_tags, find_domain, get_doc, put_doc
 from haar.services.apigatewayv2 import errors
 from haar.services.apigatewayv2.demands import on
 from haar.services.apigatewayv2.face import service
@@ -14,11 +14,12 @@ TAGS = "/tags/{ResourceArn}"
 
 
 class _Place(NamedTuple):
-    """What an ARN names: an API, a stage of it, or a VPC link."""
+    """What an ARN names: an API, a stage of it, a VPC link, or a domain name."""
 
     space: str
     partition: str
     sort: str
+    member: str = "Tags"
 
 
 def _place(ctx: Context, arn: str) -> _Place:
@@ -31,6 +32,8 @@ def _place(ctx: Context, arn: str) -> _Place:
         return _Place(LIVE, path[1], f"stage/{path[3]}")
     if len(path) == 2 and path[0] == "vpclinks":
         return _Place(LINKS, ctx.region, f"link/{path[1]}")
+    if len(path) == 2 and path[0] == "domainnames":
+        return _Place(DOMAINS, path[1].lower(), "name", "tags")
     raise errors.bad_request(f"Invalid resource ARN: {arn}")
 
 
@@ -41,6 +44,8 @@ async def _tagged(reader: Reader, ctx: Context, place: _Place) -> tuple[Draft | 
         if link is None:
             raise errors.missing("VpcLink", place.sort.removeprefix("link/"))
         return None, link
+    if place.space == DOMAINS:
+        return None, await find_domain(ctx, reader, place.partition)
     draft = await load_draft(reader, place.partition, ctx.region)
     if draft is None:
         raise no_api(ctx, place.partition)
@@ -57,9 +62,9 @@ async def _write(ctx: Context, arn: str, added: dict[str, str], taken: list[str]
 
     async def run(tx: Transaction) -> None:
         draft, doc = await _tagged(tx, ctx, place)
-        tags = {key: value for key, value in doc.get("Tags", {}).items() if key not in taken} | added
+        tags = {key: value for key, value in doc.get(place.member, {}).items() if key not in taken} | added
         check_tags(tags)
-        doc["Tags"] = tags
+        doc[place.member] = tags
         if draft is not None:
             put_draft(tx, draft)
         else:
@@ -82,4 +87,5 @@ async def untag_resource(ctx: Context, input: Input) -> Output:
 
 @service.operation("GetTags", on("GET", TAGS))
 async def get_tags(ctx: Context, input: Input) -> Output:
-    return {"Tags": (await _tagged(ctx.store, ctx, _place(ctx, input["ResourceArn"])))[1].get("Tags", {})}
+    place = _place(ctx, input["ResourceArn"])
+    return {"Tags": (await _tagged(ctx.store, ctx, place))[1].get(place.member, {})}

@@ -35,6 +35,8 @@ class Endpoint:
     authorization: str
     authorizer: Doc | None
     scopes: tuple[str, ...]
+    required: tuple[tuple[str, str], ...] = ()
+    """Places and names of the parameters that a handshake must have."""
 
 
 @dataclass(slots=True)
@@ -107,7 +109,10 @@ def make_endpoint(draft: Draft, route: Doc, run: Run) -> Endpoint:
     key = route["RouteKey"]
     authorizer = draft.authorizers.get(route.get("AuthorizerId", ""))
     scopes = tuple(route.get("AuthorizationScopes", ()))
-    return Endpoint(key, key.replace(" ", "", 1), run, route["AuthorizationType"], authorizer, scopes)
+    wanted = [name for name, one in route.get("RequestParameters", {}).items() if one.get("Required")]
+    parts = [name.removeprefix("route.request.").partition(".") for name in wanted]
+    required = tuple((place, name) for place, _, name in parts)
+    return Endpoint(key, key.replace(" ", "", 1), run, route["AuthorizationType"], authorizer, scopes, required)
 
 
 class Plane:

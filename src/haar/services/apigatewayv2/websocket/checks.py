@@ -46,6 +46,14 @@ class Models:
             raise Refused(400, "Invalid request body", "the message is not as its model says")
 
 
+def check_parameters(call: Call) -> None:
+    """Raises Refused (400) when a handshake has not all that `$connect` requires."""
+    assert call.endpoint is not None
+    missing = [name for place, name in call.endpoint.required if evaluate(f"$request.{place}.{name}", call) in (None, "")]
+    if missing:
+        raise Refused(400, f"Missing required request parameters: [{', '.join(missing)}]")
+
+
 async def check_key(call: Call) -> None:
     """Raises Refused unless the caller has a key that is in a usage plan of this stage, and is not too fast."""
     stage, session = call.stage, call.session

@@ -17,7 +17,7 @@ from haar.services.apigatewayv2.dataplane.events import encode_bytes
 from haar.services.apigatewayv2.dataplane.running import run_endpoint, write_access
 from haar.services.apigatewayv2.dataplane.speeds import throttle
 from haar.services.apigatewayv2.websocket import management, narration
-from haar.services.apigatewayv2.websocket.checks import check_key
+from haar.services.apigatewayv2.websocket.checks import check_key, check_parameters
 from haar.services.apigatewayv2.websocket.connections import Connections, Live
 from haar.services.apigatewayv2.websocket.events import event_of
 from haar.services.apigatewayv2.websocket.selection import select
@@ -88,6 +88,7 @@ async def _connected(call: Call, route: SocketRoute) -> Response:
 
     async def check() -> None:
         throttle(call)
+        check_parameters(call)
         if route.endpoint.authorization != "NONE":
             await authorise(call, route.endpoint)
             session.authorizer, session.usage_key = call.lambda_context, call.usage_key
