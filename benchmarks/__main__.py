@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import curve, functions, peers, tables, websockets
+from benchmarks import apis, curve, functions, peers, tables, websockets
 
 WIDTH = 160
 RESULTS = Path(__file__).with_name("results")
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--connections", default="16", help="comma separated")
     parser.add_argument("--peers", default=",".join(PEERS), help="which of " + ", ".join(PEERS))
     parser.add_argument("--postgresql", default="", help="postgresql://… of an empty database: measures haar on it too")
-    parser.add_argument("--only", choices=["tables", "functions", "curve", "websockets"], default=None)
+    parser.add_argument("--only", choices=["tables", "functions", "apis", "curve", "websockets"], default=None)
     asked = parser.parse_args()
     say = Console(stderr=True).print
     report: dict[str, Any] = {
@@ -58,6 +58,8 @@ def main() -> int:
             report["functions"] = {t.name: functions.measure(t, asked.seconds, say) for t in targets if t.name in WITH_FUNCTIONS}
         if asked.only in (None, "websockets"):
             report["websockets"] = {t.name: websockets.measure(t, say) for t in targets if t.name == "haar"}
+        if asked.only in (None, "apis"):
+            report["apis"] = {t.name: apis.measure(t, asked.seconds, asked.rounds, say) for t in targets if t.name in WITH_FUNCTIONS}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "latest.json").write_text(json.dumps(report, indent=2))
     show(report, Console(width=WIDTH))
@@ -83,12 +85,13 @@ def show(report: dict[str, Any], console: Console) -> None:
         for row in report["curve"]["items"]:
             shown.add_row(f"{row['items']:,}", f"{row['GetItem']:,.0f}", f"{row['PutItem']:,.0f}")
         console.print(shown)
-    for kind in ("functions", "websockets"):
+    for kind in ("functions", "apis", "websockets"):
         if not report.get(kind):
             continue
         shown = Table(kind, *report[kind])
         for rows in zip(*report[kind].values(), strict=True):
-            shown.add_row(f"{rows[0]['what']}, {rows[0]['unit']}", *(f"{row['value']:,.2f}" for row in rows))
+            cells = ("none" if row["value"] is None else f"{row['value']:,.2f}" for row in rows)
+            shown.add_row(f"{rows[0]['what']}, {rows[0]['unit']}", *cells)
         console.print(shown)
 
 

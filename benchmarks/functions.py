@@ -24,7 +24,7 @@ WARM_CALLS = 500
 COLD_STARTS = 20
 
 
-def _zip(files: dict[str, str]) -> bytes:
+def zip_of(files: dict[str, str]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, content in files.items():
@@ -42,7 +42,7 @@ def measure(target: Target, seconds: float, say: Callable[[str], None]) -> list[
         for number in range(COLD_STARTS):
             name = f"cold-{language}-{number}"
             settings = {"Runtime": runtime, "Handler": handler, "Timeout": 30, "MemorySize": MEMORY_MB}
-            client.create_function(FunctionName=name, Role=role, Code={"ZipFile": _zip(files)}, **settings)
+            client.create_function(FunctionName=name, Role=role, Code={"ZipFile": zip_of(files)}, **settings)
             client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
             begin = time.perf_counter()
             client.invoke(FunctionName=name, Payload=b"{}")["Payload"].read()

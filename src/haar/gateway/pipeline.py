@@ -83,8 +83,9 @@ class Gateway:
         """Routes a request to AWS's API or to a deployed API."""
         target = request.headers.get("x-amz-target")
         if target is None or request.path != "/" or request.method != "POST":
-            await into_task()
             for route in self.router.candidates(request):
+                if not (self._reads_at_once and route in self.router.eager):
+                    await into_task()
                 request.body = bytes(request.body)  # the same object, unless it is a large one
                 if (answered := await route.serve(self.host, request, self.ids.uuid())) is not None:
                     return answered
@@ -108,7 +109,7 @@ class Gateway:
 
         `known` is who calls when the platform itself says so (`gateway/calls.py`): nothing that comes in from outside has it.
         """
-        codec = self.router.codecs[service.name]
+        codec = self.router.codec(service, request)
         operation = None
         try:
             operation = codec.identify(request)

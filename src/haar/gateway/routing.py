@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs
 
 from haar.services.service import Route, Service
-from haar.wire import load
+from haar.wire import load, load_all
 from haar.wire.codec import Codec
 from haar.wire.errors import ServiceError
 from haar.wire.http import Request
@@ -17,6 +17,9 @@ class Router:
 
     def __init__(self, services: list[Service]) -> None:
         self.codecs: dict[str, Codec] = {service.name: load(service.name, service.opaque) for service in services}
+        every = {service.name: load_all(service.name, service.opaque) for service in services}
+        self._spoken = {name: codecs for name, codecs in every.items() if len(codecs) > 1}
+        """Of the services that are spoken to in several protocols."""
         self._by_target: dict[str, Service] = {}
         self._by_version: dict[str, Service] = {}
         self._by_signing_name: dict[str, list[Service]] = {}
@@ -31,6 +34,8 @@ class Router:
             else:
                 self._rest.append(service)
         self._routes = [route for service in services for route in service.routes]
+        self.eager = frozenset(route for route in self._routes if getattr(route, "eager", False))
+        """Routes that see to it themselves that what needs a task has one."""
 
     def candidates(self, request: Request) -> Iterator[Route]:
         """The deployed APIs, function URLs and downloads that a request may be for."""
@@ -54,6 +59,17 @@ class Router:
                 continue
             return service
         return named[0] if named else None
+
+    def codec(self, service: Service, request: Request) -> Codec:
+        """The service's codec in the protocol that the request is in."""
+        spoken = self._spoken.get(service.name)
+        if spoken is None:
+            return self.codecs[service.name]
+        if request.headers.get("smithy-protocol") == "rpc-v2-cbor":
+            protocol = "smithy-rpc-v2-cbor"
+        else:
+            protocol = "json" if "x-amz-target" in request.headers else "query"
+        return spoken.get(protocol) or self.codecs[service.name]
 
     def _version(self, request: Request) -> str | None:
         fields = request.query

@@ -43,7 +43,7 @@ RULES: Rules = {
     "/connectionId": Value(text_or_none),
     "/passthroughBehavior": Value(),
     "/contentHandling": Value(text_or_none, ("add", "remove", "replace")),
-    "/timeoutInMillis": Value(integer(STREAM_TIMEOUT, MIN_TIMEOUT, MAX_STREAM)),
+    "/timeoutInMillis": Value(integer(TIMEOUT)),
     "/responseTransferMode": Value(text_or_none, ("add", "replace", "remove")),
     "/cacheNamespace": Value(text_or_none),
     "/cacheKeyParameters": Members(),

@@ -2,6 +2,7 @@
 
 from haar.auth.principal import Credential, Principal
 from haar.auth.sigv4 import authenticate
+from haar.eager import into_task
 from haar.services.apigateway.dataplane.answers import Refused, access_denied, missing_token
 from haar.services.apigateway.dataplane.authorizers import misconfigured, run_authorizer
 from haar.services.apigateway.dataplane.call import Call
@@ -79,6 +80,7 @@ async def signed(host: Host, request: Request, now: float) -> Principal:
 
 async def may_invalidate(call: Call, endpoint: Endpoint) -> bool:
     """Whether the caller may get past the cache: execute-api:InvalidateCache."""
+    await into_task()
     principal = call.principal
     if principal is None and "authorization" in call.request.headers:
         try:

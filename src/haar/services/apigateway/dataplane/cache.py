@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from haar.eager import into_task
 from haar.services.apigateway.dataplane.answers import access_denied
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.mapping import Source, source
@@ -115,6 +116,8 @@ async def cached(
         call.cached = True
         response = Response(entry.status, list(entry.headers), entry.body)
     else:
+        if not endpoint.eager:
+            await into_task()
         response = await endpoint.run(call)
         cache.put(key, response, call.host.clock.now() + settings.ttl)
     if warned:

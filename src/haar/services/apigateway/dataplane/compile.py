@@ -1,6 +1,7 @@
 """From a snapshot to what serves it: a routing tree whose leaves know how to answer. Done once a deployment."""
 
 import base64
+import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ class Endpoint:
     method: Doc
     run: Run
     """The integration: request, endpoint and response."""
+    eager: bool = False
+    """Whether `run` waits for nothing that needs a task."""
     authorization: str = "NONE"
     operation_name: str | None = None
     api_key_required: bool = False
@@ -138,6 +141,7 @@ def _endpoint(draft: Draft, resource: Doc, http_method: str, method: Doc, run: R
         http_method,
         method,
         run,
+        method["methodIntegration"]["type"] == "MOCK",
         method["authorizationType"],
         method.get("operationName"),
         method["apiKeyRequired"],
@@ -155,12 +159,14 @@ class Plane:
         self._stages: Cached[Live | bool] = Cached(host.store, (LIVE,), self._load, MAX_STAGES)
         self._compiled: OrderedDict[tuple[str, str], Compiled] = OrderedDict()
 
+    def peek(self, api_id: str, stage: str) -> Live | None:
+        """The stage when it is in memory; no I/O."""
+        found = self._stages.peek(f"{api_id}/{stage}")
+        return found or None  # type: ignore[return-value]  # True is never kept
+
     async def live(self, api_id: str, stage: str) -> Live | None:
         """The stage, or None when there is none such."""
-        key = f"{api_id}/{stage}"
-        found = self._stages.peek(key)
-        if found is None:
-            found = await self._stages.get(key)
+        found = await self._stages.get(f"{api_id}/{stage}")
         return found if isinstance(found, Live) else None
 
     async def _load(self, key: str) -> Live | bool:
@@ -223,12 +229,19 @@ def make_live(host: Host, api_id: str, stage: Doc, compiled: Compiled, flushed: 
     )
 
 
+class _Numbers:
+    """For identifiers of requests, from a seeded generator: they are no secret, and every request has some."""
+
+    def __init__(self, host: Host) -> None:
+        self.bits = random.Random(host.ids.bytes(32)).getrandbits  # noqa: S311 - not for secrets
+
+
 def extended_id(host: Host) -> str:
     """As `x-amz-apigw-id` has it: 15 characters of base64 and an equals sign."""
-    return base64.b64encode(host.ids.bytes(11)).decode()
+    return base64.b64encode(host.get(_Numbers).bits(88).to_bytes(11)).decode()
 
 
 def trace_id(host: Host, received: str | None) -> str:
     if received and "Root=" in received:
         return received
-    return f"Root=1-{int(host.clock.now()):08x}-{host.ids.bytes(12).hex()}"
+    return f"Root=1-{int(host.clock.now()):08x}-{host.get(_Numbers).bits(96):024x}"

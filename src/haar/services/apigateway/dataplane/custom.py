@@ -32,6 +32,11 @@ class Mapped:
         except TemplateError as error:
             self._problem = error
 
+    @property
+    def constant(self) -> str | None:
+        """What it always prints, when that is so."""
+        return None if self._template is None else self._template.constant
+
     async def render(self, call: Call, body: str) -> tuple[str, dict[str, Any]]:
         """What it prints, and its variables afterwards (for overrides). What takes long is done in a thread: others are let in."""
         template = self._template
@@ -58,6 +63,12 @@ class RequestPart:
         self._passthrough = integration["passthroughBehavior"]
         self._mapping = RequestMapping(integration.get("requestParameters", {}))
         self._handling = integration.get("contentHandling")
+
+    def constant(self) -> bytes | None:
+        """The body of every request that has no content type or JSON's, when it is always the same and nothing else is sent."""
+        template = self._templates.get(JSON)
+        text = template.constant if template is not None and self._mapping.empty else None
+        return None if text is None else text.encode("utf-8", "surrogatepass")
 
     async def make(self, call: Call) -> Outgoing:
         """Raises Refused: 415 for a content type without a template, 500 for a template that fails."""
@@ -109,8 +120,15 @@ class Answer:
         self._mapping = ResponseMapping(response.get("responseParameters", {}))
         self._templates = [(name, Mapped(one)) for name, one in response.get("responseTemplates", {}).items() if one]
         self._handling = response.get("contentHandling")
+        self._constant: tuple[str, bytes] | None = None
+        if self._mapping.empty and not self._handling and len(self._templates) == 1:
+            content_type, template = self._templates[0]
+            if template.constant is not None:
+                self._constant = content_type, template.constant.encode("utf-8", "surrogatepass")
 
     async def make(self, call: Call, incoming: Incoming) -> Response:
+        if self._constant is not None:
+            return Response(self.status, [("Content-Type", self._constant[0])], self._constant[1])
         headers = self._mapping.apply(call, incoming)
         status, body, content_type = self.status, incoming.body, JSON
         if self._templates:

@@ -2,6 +2,7 @@
 
 import logging
 
+from haar.eager import into_task
 from haar.services.apigateway.dataplane.answers import Refused, bad_parameters, render
 from haar.services.apigateway.dataplane.authorise import may_invalidate
 from haar.services.apigateway.dataplane.cache import cached
@@ -23,6 +24,8 @@ async def execute(call: Call, endpoint: Endpoint) -> Response:
     try:
         if call.settings.ttl:
             return await cached(call, endpoint, call.settings, may_invalidate)
+        if not endpoint.eager:
+            await into_task()
         return await endpoint.run(call)
     except Refused:
         raise

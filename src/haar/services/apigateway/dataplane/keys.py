@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from haar.eager import into_task
 from haar.services.apigateway.dataplane.answers import bad_key, quota_exceeded, throttled
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint
@@ -83,6 +84,7 @@ class Keys:
         """Raises Refused when the region's APIs are called faster than the account may."""
         limits = self._accounts.peek(region)
         if limits is None:
+            await into_task()
             limits = await self._accounts.get(region)
         if not self.buckets.take(f"account/{region}", limits, now):
             raise throttled()

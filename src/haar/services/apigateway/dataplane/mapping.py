@@ -138,6 +138,7 @@ class RequestMapping:
         for target, expression in parameters.items():
             place, _, name = target.removeprefix("integration.request.").partition(".")
             self._parameters.append((place, name, source(expression)))
+        self.empty = not self._parameters
 
     def apply(self, call: Call, out: Outgoing) -> None:
         for place, name, take in self._parameters:
@@ -175,6 +176,7 @@ class ResponseMapping:
         self._parameters = [
             (target.removeprefix("method.response.header."), source(expression)) for target, expression in parameters.items()
         ]
+        self.empty = not self._parameters
 
     def apply(self, call: Call, incoming: Incoming) -> list[tuple[str, str]]:
         headers: list[tuple[str, str]] = []

@@ -7,7 +7,7 @@ import orjson
 
 from haar.services.apigateway.dataplane.answers import misconfigured
 from haar.services.apigateway.dataplane.call import Call
-from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart
+from haar.services.apigateway.dataplane.custom import JSON, RequestPart, ResponsePart
 from haar.services.apigateway.dataplane.mapping import Incoming
 from haar.services.apigateway.records import Doc
 from haar.wire.http import Response
@@ -40,8 +40,12 @@ class Mock:
     def __init__(self, integration: Doc) -> None:
         self._request = RequestPart(integration)
         self._response = ResponsePart(integration)
+        self._constant = self._request.constant()
 
     async def __call__(self, call: Call) -> Response:
+        if self._constant is not None and call.request.headers.get("content-type", JSON) == JSON:
+            status = _status_of_short(self._constant)
+            return await self._response.choose(str(status), status).make(call, Incoming(status, (), b""))
         body = (await self._request.make(call)).body
         status = _status_of_short(body) if len(body) <= SHORT else status_of(body)
         return await self._response.choose(str(status), status).make(call, Incoming(status, (), b""))

@@ -7,6 +7,7 @@ addresses: their data plane is asked first whether an id is one of its own.
 
 from typing import NamedTuple, Protocol
 
+from haar.eager import into_task
 from haar.services.apigateway.dataplane.answers import Refused, forbidden, missing_token, render, throttled, too_large
 from haar.services.apigateway.dataplane.authorise import authorise
 from haar.services.apigateway.dataplane.call import Call
@@ -72,25 +73,34 @@ def locate(request: Request) -> Address | None:
 class ApiRoute:
     """Serves every deployed REST API, and hands on what is another plane's."""
 
+    eager = True
+    """A mock, and what is cached, is answered without a task."""
+
     def __init__(self) -> None:
         self.others: list[OtherPlane] = []
 
     def matches(self, request: Request) -> bool:
-        return locate(request) is not None
+        path = request.path
+        if path.startswith("/restapis/"):
+            return USER_REQUEST in path
+        return ".execute-api." in request.headers.get("host", "").lower() or path.startswith(_BY_PATH)
 
-    async def serve(self, host: Host, request: Request, request_id: str) -> Response:
+    async def serve(self, host: Host, request: Request, request_id: str) -> Response | None:
         address = locate(request)
-        assert address is not None
-        return await self.serve_at(host, request, request_id, address)
+        return None if address is None else await self.serve_at(host, request, request_id, address)
 
     async def serve_at(self, host: Host, request: Request, request_id: str, address: Address) -> Response:
         """Serves a request whose API is known."""
-        for other in self.others:
-            if (answered := await other.serve(host, request, request_id, address)) is not None:
-                return answered
+        plane = host.get(Plane)
+        live = plane.peek(address.api_id, address.stage)
+        if live is None:
+            await into_task()
+            for other in self.others:
+                if (answered := await other.serve(host, request, request_id, address)) is not None:
+                    return answered
+            live = await plane.live(address.api_id, address.stage)
         extended = extended_id(host)
         identifiers = [("x-amzn-RequestId", request_id), ("x-amz-apigw-id", extended)]
-        live = await host.get(Plane).live(address.api_id, address.stage)
         if live is None or (address.region and address.region != live.region):
             return refused_plainly(forbidden(), identifiers)
         if live.canary is not None:
@@ -139,6 +149,7 @@ async def _run(call: Call) -> Response:
     if live.settings:
         _apply_settings(call, call.endpoint)
     if call.endpoint.authorization != "NONE" or live.compiled.policy is not None or call.endpoint.api_key_required:
+        await into_task()
         await authorise(call, call.endpoint)
         if signed and live.compiled.compressed_from is not None:
             call.request = unpacked(call.request)  # what is signed is the body as it was sent
