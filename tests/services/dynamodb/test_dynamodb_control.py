@@ -56,6 +56,17 @@ def test_a_table_that_becomes_provisioned_says_what_its_indexes_have(table):
     assert message.startswith("The provisioned throughput for the table will not change. The requested value equals the current value.")
 
 
+def test_what_a_table_that_becomes_on_demand_says(dynamodb, name):
+    keys = {"KeySchema": schema("id"), "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}
+    dynamodb.create_table(TableName=name, ProvisionedThroughput=UNITS, **keys)
+    dynamodb.update_table(TableName=name, BillingMode="PAY_PER_REQUEST")
+    described = dynamodb.describe_table(TableName=name)["Table"]
+    shown = described["ProvisionedThroughput"]
+    assert (shown["ReadCapacityUnits"], shown["WriteCapacityUnits"], shown["NumberOfDecreasesToday"]) == (0, 0, 0)
+    assert shown["LastDecreaseDateTime"] == described["BillingModeSummary"]["LastUpdateToPayPerRequestDateTime"]
+    dynamodb.delete_table(TableName=name)
+
+
 def test_what_a_new_on_demand_table_says(dynamodb, name):
     keys = {"KeySchema": schema("id"), "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}
     made = dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **keys)["TableDescription"]

@@ -149,9 +149,9 @@ def _change_billing(ctx: Context, input: Input, record: TableRecord) -> None:
     billing, throughput = input.get("BillingMode"), input.get("ProvisionedThroughput")
     if billing == "PAY_PER_REQUEST" and record.billing != billing:
         record.billing, record.billing_changed = billing, ctx.now()
-        record.throughput = Throughput()
+        record.throughput = _given_up(ctx, record.throughput)
         for index in record.indexes:
-            index.throughput = Throughput()
+            index.throughput = _given_up(ctx, index.throughput)
         return
     if billing == "PROVISIONED" and record.billing != billing and throughput is None:
         raise errors.invalid("ProvisionedThroughput must be specified when BillingMode is PROVISIONED")
@@ -170,6 +170,11 @@ def _change_billing(ctx: Context, input: Input, record: TableRecord) -> None:
             index.on_demand = None
         _check_provisioned(input, record)
     record.throughput = _changed(ctx, old, throughput)
+
+
+def _given_up(ctx: Context, old: Throughput) -> Throughput:
+    """Of what becomes on-demand: that is a decrease, but none that is counted."""
+    return old if old.read == 0 else Throughput(increased=old.increased, decreased=ctx.now())
 
 
 def _check_provisioned(input: Input, record: TableRecord) -> None:
