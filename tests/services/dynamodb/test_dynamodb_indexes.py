@@ -168,6 +168,31 @@ def test_values_that_an_index_cannot_have(table, value, when_put, when_updated):
     assert (code, said) == ("ValidationException", when_updated)
 
 
+def test_parts_of_a_sort_key_are_measured_together(dynamodb, name):
+    kinds = {"id": "S", "a": "S", "c": "S", "d": "S"}
+    dynamodb.create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": each, "AttributeType": kind} for each, kind in kinds.items()],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": "wide",
+                "KeySchema": [{"AttributeName": each, "KeyType": kind} for each, kind in (("a", "HASH"), ("c", "RANGE"), ("d", "RANGE"))],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+    dynamodb.put_item(TableName=name, Item={"id": S("1"), "a": S("a"), "c": S("c" * 600)})
+    update = lambda length: dynamodb.update_item(
+        TableName=name, Key={"id": S("1")}, UpdateExpression="SET d = :d", ExpressionAttributeValues={":d": S("d" * length)}
+    )
+    refused = refusal(update, length=425)[1]
+    assert refused == "The update expression attempted to update the secondary index key beyond allowed size limits"
+    update(424)
+    dynamodb.delete_table(TableName=name)
+
+
 def test_an_index_is_filled_while_the_table_is_written(table, client):
     items = table("id:S")
     for at in range(150):
