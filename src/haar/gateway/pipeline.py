@@ -120,6 +120,8 @@ class Gateway:
             input = _parsed(codec, operation, request) if early else None
             large = operation in service.large and len(request.body) > LARGE_BODY
             if len(request.body) > LARGE_BODY:
+                if service.most_bytes is not None and len(request.body) > service.most_bytes:
+                    raise CommonError("RequestTooLarge", "Request size exceeded the limit")
                 request.hashed = await asyncio.to_thread(lambda: sha256(request.body).hexdigest())
             if not large:
                 request.body = bytes(request.body)

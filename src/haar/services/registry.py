@@ -4,7 +4,18 @@ from importlib import import_module
 
 from haar.services.service import Service
 
-PACKAGES = ("apigateway", "apigatewaymanagementapi", "apigatewayv2", "dynamodb", "dynamodbstreams", "iam", "lambda_", "logs", "sts")
+PACKAGES = (
+    "apigateway",
+    "apigatewaymanagementapi",
+    "apigatewayv2",
+    "cloudwatch",
+    "dynamodb",
+    "dynamodbstreams",
+    "iam",
+    "lambda_",
+    "logs",
+    "sts",
+)
 
 
 def services() -> list[Service]:

@@ -22,7 +22,7 @@ _CODECS: dict[str, type[BaseCodec]] = {
 
 @cache
 def load(service: str, opaque: frozenset[str] = frozenset()) -> Codec:
-    """The codec of a service by botocore's name (`dynamodb`); the same one for the same arguments.
+    """The codec of a service by botocore's name (`dynamodb`), in the protocol that it prefers; the same one for the same arguments.
 
     Shapes named in `opaque` stay as JSON has them, in both directions, and are not validated.
     Raises LookupError when botocore has no such service, ValueError when its protocol is not spoken here.
@@ -30,9 +30,16 @@ def load(service: str, opaque: frozenset[str] = frozenset()) -> Codec:
     return compiled(read(service), opaque)
 
 
-def compiled(model: Model, opaque: frozenset[str] = frozenset()) -> BaseCodec:
-    """The codec of a model that is at hand."""
-    codec = _CODECS.get(model.protocol)
+def load_all(service: str, opaque: frozenset[str] = frozenset()) -> dict[str, Codec]:
+    """The service's codecs by protocol, the one that it prefers first: a few services are spoken to in several."""
+    model = read(service)
+    others = [protocol for protocol in model.metadata.get("protocols", ()) if protocol != model.protocol and protocol in _CODECS]
+    return {model.protocol: load(service, opaque)} | {protocol: compiled(model, opaque, protocol) for protocol in others}
+
+
+def compiled(model: Model, opaque: frozenset[str] = frozenset(), protocol: str = "") -> BaseCodec:
+    """The codec of a model that is at hand, in its own protocol or the one that is given."""
+    codec = _CODECS.get(protocol or model.protocol)
     if codec is None:
         raise ValueError(f"{model.service} speaks {model.protocol}, which haar does not")
     return codec(model, opaque)

@@ -41,10 +41,12 @@ class Fault:
 class BaseCodec(ABC):
     """One service's codec. A protocol adds how an operation is identified, read and written."""
 
+    protocol: str
+    """botocore's name of it."""
+
     def __init__(self, model: Model, opaque: frozenset[str]) -> None:
         self.model = model
         self.service = model.service
-        self.protocol = str(model.metadata["protocol"])
         self.target_prefix = str(model.metadata.get("targetPrefix", ""))
         self.api_version = str(model.metadata["apiVersion"])
         self.endpoint = str(model.metadata.get("endpointPrefix", model.service))
@@ -96,7 +98,7 @@ class BaseCodec(ABC):
     def _fault(self, error: ServiceError) -> Fault:
         code, status, message, key = error.code, error.status, error.message, "message"
         if isinstance(error, CommonError):
-            named = common(self.service, self.model.protocol, code)
+            named = common(self.service, self.protocol, code)
             code, key = named.code, named.key
             status = named.status if status is None else status
             message = named.message if message is None else message

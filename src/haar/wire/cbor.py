@@ -56,6 +56,8 @@ def _number(value: Any) -> float:
 class CborCodec(BaseCodec):
     """A service that speaks Smithy RPC v2 with CBOR."""
 
+    protocol = "smithy-rpc-v2-cbor"
+
     def __init__(self, model: Model, opaque: frozenset[str]) -> None:
         super().__init__(model, opaque)
         self._shapes = CborShapes(model, opaque)

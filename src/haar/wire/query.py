@@ -14,6 +14,8 @@ from haar.wire.xmlshape import XmlShapes, attribute, text
 class QueryCodec(BaseCodec):
     """IAM, STS and other services of the first years."""
 
+    protocol = "query"
+
     def __init__(self, model: Model, opaque: frozenset[str]) -> None:
         super().__init__(model, opaque)
         self._forms = FormShapes(model)

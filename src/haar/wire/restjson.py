@@ -17,6 +17,8 @@ from haar.wire.values import serialization
 class RestJsonCodec(RestCodec):
     """Lambda, API Gateway and most newer services."""
 
+    protocol = "rest-json"
+
     content_type = "application/json"
     request_id_header = "x-amzn-RequestId"
 

@@ -15,6 +15,8 @@ _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 class RestXmlCodec(RestCodec):
     """S3 and its like."""
 
+    protocol = "rest-xml"
+
     content_type = "application/xml"
     request_id_header = "x-amzn-RequestId"
 

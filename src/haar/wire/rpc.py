@@ -33,6 +33,8 @@ def load_object(body: bytes) -> dict[str, Any]:
 class JsonCodec(BaseCodec):
     """A service that speaks JSON over POST /."""
 
+    protocol = "json"
+
     def __init__(self, model: Model, opaque: frozenset[str]) -> None:
         super().__init__(model, opaque)
         self._shapes = JsonShapes(model, opaque)

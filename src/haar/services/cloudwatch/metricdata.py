@@ -1,0 +1,116 @@
+"""GetMetricData: many metrics at once, and arithmetic with them."""
+
+import math
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from haar.services.cloudwatch import arithmetic, records, service
+from haar.services.cloudwatch.access import on_all
+from haar.services.cloudwatch.errors import bad_token, invalid
+from haar.services.cloudwatch.points import canonical
+from haar.services.cloudwatch.records import Name
+from haar.services.cloudwatch.statistics import check_period, grouped, rounded
+from haar.services.service import Context, Input, Output
+
+MOST_QUERIES = 500
+MOST_POINTS = 100_800
+
+Values = dict[int, float]
+"""By epoch seconds."""
+
+
+@service.operation("GetMetricData", on_all("GetMetricData"))
+async def get_metric_data(context: Context, input: Input) -> Output:
+    queries: list[Mapping[str, Any]] = input["MetricDataQueries"]
+    _check(queries)
+    end = math.ceil(input["EndTime"].timestamp())
+    if input["StartTime"].timestamp() >= end:
+        raise invalid("The parameter EndTime must be greater than StartTime.")
+    results: dict[str, Values] = {}
+    for query in queries:
+        if (stat := query.get("MetricStat")) is not None:
+            results[query["Id"]] = await _read(context, stat, rounded(context.now(), input["StartTime"], stat["Period"]), end)
+    for query in arithmetic.ordered([each for each in queries if each.get("Expression") is not None], set(results)):
+        results[query["Id"]] = arithmetic.evaluate(query["Id"], query["Expression"], results)
+    down = input.get("ScanBy", "TimestampDescending") == "TimestampDescending"
+    shown = [(query, sorted(results[query["Id"]].items(), reverse=down)) for query in queries if query.get("ReturnData", True)]
+    return _page(shown, min(input.get("MaxDatapoints") or MOST_POINTS, MOST_POINTS), input.get("NextToken"))
+
+
+def _check(queries: list[Mapping[str, Any]]) -> None:
+    if len(queries) > MOST_QUERIES:
+        raise invalid(f"The collection MetricDataQueries must not have a size greater than {MOST_QUERIES}.")
+    seen: set[str] = set()
+    for at, query in enumerate(queries, 1):
+        member, name = f"MetricDataQueries.member.{at}", query["Id"]
+        if not arithmetic.ID.fullmatch(name):
+            raise invalid(f"The value {name} for parameter {member}.Id is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$.")
+        if name in seen:
+            raise invalid(f"The values for parameter id in the MetricDataQueries must be unique: {name}")
+        seen.add(name)
+        stat = query.get("MetricStat")
+        if (stat is None) == (query.get("Expression") is None):
+            raise invalid(f"Exactly one of {member}.MetricStat and {member}.Expression must be specified.")
+        if stat is not None:
+            if canonical(stat["Stat"]) is None:
+                raise invalid(f"The value {stat['Stat']} for parameter {member}.MetricStat.Stat is not a valid statistic.")
+            check_period(f"{member}.MetricStat.Period", stat["Period"])
+
+
+async def _read(context: Context, stat: Mapping[str, Any], start: int, end: int) -> Values:
+    metric = stat["Metric"]
+    name = Name(metric.get("Namespace", ""), metric.get("MetricName", ""), records.dimensions_of(metric.get("Dimensions")))
+    series = await records.find(context.store, context.region, name)
+    if series is None:
+        return {}
+    found = await records.read(context.store, series, start, end)
+    # Without a unit, the points of one are answered: a metric that is put with several is asked for one by one.
+    units = [stat["Unit"]] if stat.get("Unit") else sorted({each.unit for each in found})[:1]
+    statistic = canonical(stat["Stat"])
+    assert statistic is not None
+    values = {}
+    for time, point in grouped([each for each in found if each.unit in units], start, stat["Period"]):
+        if (value := point.statistic(statistic)) is not None:
+            values[time] = value
+    return values
+
+
+def _page(shown: list[tuple[Mapping[str, Any], list[tuple[int, float]]]], most: int, token: str | None) -> Output:
+    """A page of at most `most` points; its token says how many were answered before."""
+    skip, left = _read_token(token), most
+    results, more = [], False
+    before = skip
+    for query, values in shown:
+        part = values[skip : skip + left]
+        skip, left = max(0, skip - len(values)), left - len(part)
+        complete = not values or not part or part[-1] is values[-1]
+        more = more or (not complete) or (left == 0 and query is not shown[-1][0])
+        results.append(
+            {
+                "Id": query["Id"],
+                "Label": query.get("Label") or _label(query),
+                "Timestamps": [datetime.fromtimestamp(time, UTC) for time, _ in part],
+                "Values": [value for _, value in part],
+                "StatusCode": "Complete" if complete else "PartialData",
+            }
+        )
+    output: dict[str, Any] = {"MetricDataResults": results, "Messages": []}
+    if more:
+        output["NextToken"] = b64encode(str(before + most).encode()).decode()
+    return output
+
+
+def _label(query: Mapping[str, Any]) -> str:
+    stat = query.get("MetricStat")
+    return query["Id"] if stat is None else str(stat["Metric"].get("MetricName", ""))
+
+
+def _read_token(token: str | None) -> int:
+    if token is None:
+        return 0
+    try:
+        return int(b64decode(token, validate=True))
+    except ValueError:
+        raise bad_token() from None
