@@ -149,6 +149,7 @@ class Service:
         only_region: str = "",
         malformed_first: bool = False,
         large: frozenset[str] = frozenset(),
+        most_bytes: int | None = None,
     ) -> None:
         """`name` is botocore's (`dynamodb`), `prefix` that of its actions (`dynamodb:`), `opaque` the shapes that the codec leaves as
         JSON has them, and `check` replaces the codec's constraint validation where the service's own differs.
@@ -157,6 +158,7 @@ class Service:
         `long_ids`: its request ids are DynamoDB's 52 characters, not UUIDs.
         `malformed_first`: says of a request that it is malformed before it says that it is not signed.
         `large`: operations whose bodies may be packages: JSON that is read in slices, long blobs being bytearrays.
+        `most_bytes`: what a body may have, where that is less than the server takes.
         `only_region`: where a global service is, whatever region its callers sign for.
         """
         self.name = name
@@ -169,6 +171,7 @@ class Service:
         self.only_region = only_region
         self.malformed_first = malformed_first
         self.large = large
+        self.most_bytes = most_bytes
         self.operations: dict[str, Operation] = {}
         self.routes: list[Route] = []
         self.background: list[Background] = []

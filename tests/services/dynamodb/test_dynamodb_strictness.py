@@ -196,3 +196,11 @@ def test_compressed_requests_and_answers(table, raw):
         assert json.loads(gzip.decompress(sent) if packed else sent)["Item"]["a"] == S("x" * 5000)
     broken = raw("PutItem", gzip.compress(text)[:-20], **{"Content-Encoding": "gzip"})
     assert broken.status_code == 400 and broken.json()["__type"].endswith("#SerializationException")
+
+
+def test_a_request_has_sixteen_megabytes_at_most(table, raw):
+    items = table("id:S")
+    item = lambda size: json.dumps({"TableName": items.name, "Item": KEY, "Unknown": "x" * size}).encode()
+    refused = raw("PutItem", item(16 * 1024 * 1024))
+    assert (refused.status_code, refused.json()["__type"].partition("#")[2]) == (413, "RequestEntityTooLarge")
+    assert raw("PutItem", item(15 * 1024 * 1024)).status_code == 200
