@@ -35,6 +35,7 @@ GIVEN = (
     "regionalCertificateArn",
     "mutualTlsAuthentication",
     "ownershipVerificationCertificateArn",
+    "endpointAccessMode",
     "tags",
 )
 RULES: Rules = {
@@ -42,7 +43,10 @@ RULES: Rules = {
     "/certificateArn": Value(text_or_none),
     "/regionalCertificateName": Value(text_or_none),
     "/regionalCertificateArn": Value(text_or_none),
+    "/routingMode": Value(),
     "/securityPolicy": Value(),
+    "/endpointAccessMode": Value(text_or_none),
+    "/endpointConfiguration/ipAddressType": Value(),
     "/ownershipVerificationCertificateArn": Value(text_or_none),
     "/mutualTlsAuthentication/truststoreUri": Value(text_or_none),
     "/mutualTlsAuthentication/truststoreVersion": Value(text_or_none),
@@ -102,6 +106,7 @@ async def create_domain_name(ctx: Context, input: Input) -> Output:
         "region": ctx.region,
         "endpointConfiguration": {"ipAddressType": "ipv4"} | endpoint | {"types": types},
         "domainNameStatus": "AVAILABLE",
+        "routingMode": input.get("routingMode", "API_MAPPING_ONLY"),
         "securityPolicy": input.get("securityPolicy", "TLS_1_2"),
     }
     domain |= {member: input[member] for member in GIVEN if input.get(member)}

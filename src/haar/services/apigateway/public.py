@@ -8,7 +8,7 @@ from haar.services.apigateway.dataplane.bodies import schema_validator
 from haar.services.apigateway.dataplane.call import parse_query, request_time
 from haar.services.apigateway.dataplane.client import Unreachable, fetch
 from haar.services.apigateway.dataplane.compile import extended_id, trace_id
-from haar.services.apigateway.dataplane.domains import MAPPING, truststore
+from haar.services.apigateway.dataplane.domains import MAPPING, RULE, truststore
 from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, VARIABLE, role_caller, within
 from haar.services.apigateway.dataplane.keys import Buckets, Keys
 from haar.services.apigateway.dataplane.log import shorten
@@ -38,6 +38,7 @@ __all__ = [
     "LIVE",
     "MAPPING",
     "QUICK_STEPS",
+    "RULE",
     "SERVICE",
     "UTIL",
     "VARIABLE",

@@ -40,7 +40,7 @@ def _shown(domain: Doc) -> Doc:
         "DomainName": domain["domainName"],
         "DomainNameArn": domain["domainNameArn"],
         "DomainNameConfigurations": [{name: value for name, value in configuration.items() if value is not None}],
-        "RoutingMode": "API_MAPPING_ONLY",
+        "RoutingMode": domain.get("routingMode", "API_MAPPING_ONLY"),
         "Tags": domain.get("tags", {}),
     }
     if trust := domain.get("mutualTlsAuthentication"):
@@ -67,6 +67,7 @@ async def create_domain_name(ctx: Context, input: Input) -> Output:
         "domainName": input["DomainName"],
         "regionalCertificateArn": configuration["CertificateArn"],
         "endpointConfiguration": {"types": ["REGIONAL"], "ipAddressType": configuration.get("IpAddressType", "ipv4")},
+        "routingMode": input.get("RoutingMode", "API_MAPPING_ONLY"),
         "securityPolicy": configuration.get("SecurityPolicy", "TLS_1_2"),
         "tags": input.get("Tags") or {},
     }
@@ -94,6 +95,8 @@ async def update_domain_name(ctx: Context, input: Input) -> Output:
         operations.append({"op": "replace", "path": "/regionalCertificateArn", "value": configuration["CertificateArn"]})
         if configuration.get("SecurityPolicy"):
             operations.append({"op": "replace", "path": "/securityPolicy", "value": configuration["SecurityPolicy"]})
+    if input.get("RoutingMode"):
+        operations.append({"op": "replace", "path": "/routingMode", "value": input["RoutingMode"]})
     for name, value in (input.get("MutualTlsAuthentication") or {}).items():
         operations.append({"op": "replace", "path": f"/mutualTlsAuthentication/{name[0].lower() + name[1:]}", "value": value})
     changed = await rest.update_domain_name(ctx, {"domainName": input["DomainName"], "patchOperations": operations})

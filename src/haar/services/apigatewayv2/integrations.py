@@ -76,7 +76,7 @@ def _http(integration: Doc, kind: str) -> Doc:
 def _websocket(integration: Doc, kind: str) -> Doc:
     uri = integration.get("IntegrationUri", "")
     integration = dict[str, Any](IntegrationResponseSelectionExpression="${integration.response.statuscode}") | integration
-    integration = {"PassthroughBehavior": "WHEN_NO_MATCH", "PayloadFormatVersion": "1.0"} | integration
+    integration = dict[str, Any](PassthroughBehavior="WHEN_NO_MATCH", PayloadFormatVersion="1.0") | integration
     if integration["PayloadFormatVersion"] != "1.0":
         raise errors.bad_request("Invalid payloadFormatVersion. Valid values: [1.0]")
     check_socket_request(integration.get("RequestParameters", {}))

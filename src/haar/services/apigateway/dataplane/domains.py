@@ -3,6 +3,7 @@
 import re
 from typing import NamedTuple
 
+from haar.services.apigateway.dataplane import rules as rule
 from haar.services.apigateway.dataplane.answers import forbidden
 from haar.services.apigateway.dataplane.compile import extended_id
 from haar.services.apigateway.dataplane.route import Address, api_route, refused_plainly
@@ -15,6 +16,7 @@ MAX_HOSTS = 2000
 """Values of Host headers whose domain is remembered, also those that have none."""
 NAME = "name"
 MAPPING = "mapping/"
+RULE = "rule/"
 _NUMERIC = re.compile(r"[0-9.]+|\[.*")
 
 
@@ -23,6 +25,9 @@ class Domain(NamedTuple):
     region: str
     mappings: tuple[Doc, ...]
     """The longest base path first."""
+    rules: tuple[Doc, ...]
+    """In the order of their priorities."""
+    mode: str
     trusted: str | None
     """The certificates (PEM) of which one must vouch for clients; empty lets nobody in, None is no mutual TLS."""
 
@@ -52,7 +57,9 @@ class Domains:
             if kept is not None:
                 mappings = await docs(self._host.store, DOMAINS, key, MAPPING)
                 mappings.sort(key=lambda one: len(one["basePath"]), reverse=True)
-                return Domain(kept["domainName"], kept["region"], tuple(mappings), _trusted(kept))
+                rules = sorted(await docs(self._host.store, DOMAINS, key, RULE), key=lambda one: int(one["Priority"]))
+                mode = kept.get("routingMode", rule.MODES[0])
+                return Domain(kept["domainName"], kept["region"], tuple(mappings), tuple(rules), mode, _trusted(kept))
         return False
 
 
@@ -85,7 +92,7 @@ class DomainRoute:
         domain = await host.get(Domains).find(name)
         if domain is None:
             return None
-        address = _address(domain, name, request.path)
+        address = _by_rule(domain, name, request) or _address(domain, name, request.path)
         shown = request.certificate
         # Certificates are asked for by the name in TLS, which need not be the one in Host.
         known = domain.trusted is None or (shown is not None and shown.trusted == domain.trusted)
@@ -95,9 +102,20 @@ class DomainRoute:
         return await api_route.serve_at(host, request, request_id, address)
 
 
+def _by_rule(domain: Domain, name: str, request: Request) -> Address | None:
+    """The API that a routing rule of the domain leads to."""
+    if domain.mode == rule.MODES[0]:
+        return None
+    found = rule.match(domain.rules, request.path, request.headers)
+    if found is None:
+        return None
+    whole = found.rest if found.stage == "$default" else f"/{found.stage}{found.rest}"
+    return Address(found.api_id, found.stage, found.rest, domain.region, name, whole, found.base_path)
+
+
 def _address(domain: Domain, name: str, path: str) -> Address | None:
     """The API, stage and path behind a domain; None when no base path is the path's beginning."""
-    for mapping in domain.mappings:
+    for mapping in domain.mappings if domain.mode != rule.MODES[1] else ():
         base = mapping["basePath"]
         if base and path != f"/{base}" and not path.startswith(f"/{base}/"):
             continue
