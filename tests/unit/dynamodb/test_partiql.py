@@ -43,6 +43,11 @@ def test_keywords_have_no_case_and_are_names_where_they_can_be() -> None:
     assert written.order == [(("value",), True)]
 
 
+def test_comments_say_nothing() -> None:
+    written = parse("SELECT /* what\n there ** is */ a -- and b\nFROM t /**/ WHERE a = '/* x */'")
+    assert (written.table, written.columns, written.where.operands[1].value) == ("t", [("a",)], {"S": "/* x */"})
+
+
 def test_quotes_are_doubled_inside_quotes() -> None:
     statement = bind("""SELECT "a""b" FROM "t""x"."i" WHERE x = 'it''s' -- and no more""", None)
     assert (statement.statement.table, statement.statement.index) == ('t"x', "i")
