@@ -7,7 +7,7 @@ import asyncio
 from typing import NamedTuple
 
 from haar.services.cloudwatch import records
-from haar.services.cloudwatch.points import Point
+from haar.services.cloudwatch.points import Point, merged
 from haar.services.cloudwatch.records import Dimensions, Name
 from haar.services.service import Host
 from haar.store.contract import Transaction
@@ -61,19 +61,21 @@ _Points = dict[tuple[int, str], Point]
 
 
 def _added_up(notes: list[tuple[int, Subject, tuple[Sample, ...]]]) -> dict[tuple[str, Name], _Points]:
-    found: dict[tuple[str, Name], _Points] = {}
+    by_subject: dict[tuple[Subject, str, str, int], Point] = {}
     for now, subject, samples in notes:
         minute = now // records.MINUTE * records.MINUTE
         for metric, unit, value in samples:
-            for dimensions in subject.dimensions:
-                points = found.setdefault((subject.region, Name(subject.namespace, metric, dimensions)), {})
-                point = points.get((minute, unit))
-                if point is None:
-                    point = points[minute, unit] = Point(values={})
-                point.add(value)
-    for points in found.values():
-        for point in points.values():
-            point.shrink()
+            key = (subject, metric, unit, minute)
+            point = by_subject.get(key)
+            if point is None:
+                point = by_subject[key] = Point(values={})
+            point.add(value)
+    found: dict[tuple[str, Name], _Points] = {}
+    for (subject, metric, unit, minute), point in by_subject.items():
+        point.shrink()
+        for dimensions in subject.dimensions:
+            points = found.setdefault((subject.region, Name(subject.namespace, metric, dimensions)), {})
+            points[minute, unit] = merged([points[minute, unit], point]) if (minute, unit) in points else point
     return found
 
 

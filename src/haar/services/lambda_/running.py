@@ -9,6 +9,7 @@ from haar.services.lambda_.directory import Target
 from haar.services.lambda_.errors import conflict, invalid, recursive, snap_start_failed, snap_start_timed_out, throttled, unavailable
 from haar.services.lambda_.ledger import Ledger
 from haar.services.lambda_.lineage import MAX_LOOPS, carry
+from haar.services.lambda_.metrics import note_run, note_throttle
 from haar.services.lambda_.recordings import Recordings
 from haar.services.service import Host
 
@@ -44,6 +45,7 @@ async def execute(
     if target.state:
         raise conflict(f"The operation cannot be performed at this time. The function is currently in the following state: {target.state}")
     if target.reserved == 0:
+        note_throttle(host, target.name, spec)
         raise throttled(RESERVED)
     if host.executor is None:
         raise unavailable("Functions cannot run: the platform has not started its executor.")
@@ -59,8 +61,10 @@ async def execute(
         )
         host.get(Ledger).note(spec, result)
         host.get(Recordings).note(spec, request_id, payload, result)
+        note_run(host, target.name, spec, result)
         return result
     except Throttled as error:
+        note_throttle(host, target.name, spec)
         raise throttled(error.reason) from None
     except NotRestored as error:
         raise snap_start_timed_out() if error.timed_out else snap_start_failed() from None
