@@ -7,8 +7,21 @@ from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
 from haar.services.apigateway.pages import page
 from haar.services.apigateway.patch import Rules, Style, Value, apply, text_or_none
-from haar.services.apigateway.records import Doc, Draft, change_draft, load_draft, read_draft
+from haar.services.apigateway.records import (
+    DRAFTS,
+    LIVE,
+    Doc,
+    Draft,
+    change_draft,
+    encode_draft,
+    get_doc,
+    in_api,
+    load_draft,
+    put_doc,
+    read_draft,
+)
 from haar.services.service import Context, Input, Output
+from haar.store.contract import Transaction
 from haar.wire.errors import ServiceError
 
 PARTS = "/restapis/{restApiId}/documentation/parts"
@@ -121,7 +134,17 @@ async def create_documentation_version(ctx: Context, input: Input) -> Output:
             raise errors.conflict("Version already exists for this API")
         versions[version["version"]] = version
 
-    await change_draft(ctx, input["restApiId"], change)
+    async def run(tx: Transaction, draft: Draft) -> None:
+        change(draft)
+        if input.get("stageName"):  # which shows this version from now on
+            key = f"stage/{input['stageName']}"
+            stage = await get_doc(tx, LIVE, input["restApiId"], key)
+            if stage is None:
+                raise errors.no_stage()
+            put_doc(tx, LIVE, input["restApiId"], key, stage | {"documentationVersion": version["version"]})
+        tx.put(DRAFTS, input["restApiId"].encode(), b"", encode_draft(draft))
+
+    await in_api(ctx, input["restApiId"], run)
     return version
 
 

@@ -38,12 +38,19 @@ GIVEN = (
     "endpointAccessMode",
     "tags",
 )
+
+
+def _mode(given: str | None) -> str | None:
+    """A routing mode as it is kept: HTTP APIs' word for what REST APIs call base path mappings."""
+    return given.replace("BASE_PATH_MAPPING", "API_MAPPING") if given else None
+
+
 RULES: Rules = {
     "/certificateName": Value(text_or_none),
     "/certificateArn": Value(text_or_none),
     "/regionalCertificateName": Value(text_or_none),
     "/regionalCertificateArn": Value(text_or_none),
-    "/routingMode": Value(),
+    "/routingMode": Value(_mode),
     "/securityPolicy": Value(),
     "/endpointAccessMode": Value(text_or_none),
     "/endpointConfiguration/ipAddressType": Value(),
@@ -76,7 +83,10 @@ async def find(ctx: Context, reader: Reader, name: str) -> Doc:
 
 
 def show(domain: Doc) -> Doc:
-    return {key: value for key, value in domain.items() if key not in ("region", "truststore")}
+    shown = {key: value for key, value in domain.items() if key not in ("region", "truststore")}
+    if "routingMode" in shown:
+        shown["routingMode"] = shown["routingMode"].replace("API_MAPPING", "BASE_PATH_MAPPING")
+    return shown
 
 
 def _named(ctx: Context, domain: Doc) -> Doc:
@@ -106,7 +116,7 @@ async def create_domain_name(ctx: Context, input: Input) -> Output:
         "region": ctx.region,
         "endpointConfiguration": {"ipAddressType": "ipv4"} | endpoint | {"types": types},
         "domainNameStatus": "AVAILABLE",
-        "routingMode": input.get("routingMode", "API_MAPPING_ONLY"),
+        "routingMode": _mode(input.get("routingMode")) or "API_MAPPING_ONLY",
         "securityPolicy": input.get("securityPolicy", "TLS_1_2"),
     }
     domain |= {member: input[member] for member in GIVEN if input.get(member)}

@@ -33,6 +33,16 @@ MAX_APIS = 600
 COMPRESSION = "Invalid minimum compression size, must be between 0 and 10485760"
 MAX_COMPRESSION = 10_485_760
 BAD_POLICY = "Invalid policy document. Please check the policy syntax and ensure that Principals are valid."
+GIVEN = (
+    "description",
+    "version",
+    "binaryMediaTypes",
+    "minimumCompressionSize",
+    "policy",
+    "tags",
+    "securityPolicy",
+    "endpointAccessMode",
+)
 ENDPOINT_TYPES = ("REGIONAL", "EDGE", "PRIVATE")
 
 RULES: Rules = {
@@ -44,6 +54,8 @@ RULES: Rules = {
     "/disableExecuteApiEndpoint": Value(boolean),
     "/minimumCompressionSize": Value(integer(COMPRESSION, 0, MAX_COMPRESSION, optional=True)),
     "/binaryMediaTypes": Members(),
+    "/securityPolicy": Value(),
+    "/endpointAccessMode": Value(text_or_none),
     "/endpointConfiguration/ipAddressType": Value(one_of("ipAddressType must be either ipv4 or dualstack.", "ipv4", "dualstack")),
     "/endpointConfiguration/vpcEndpointIds": Members(),
     "/endpointConfiguration/types": Entries(),
@@ -106,7 +118,17 @@ def new_api(ctx: Context, input: Input) -> Doc:
         "disableExecuteApiEndpoint": input.get("disableExecuteApiEndpoint", False),
         "rootResourceId": new_id(ctx, 10),
     }
-    for member in ("description", "version", "binaryMediaTypes", "minimumCompressionSize", "policy", "tags"):
+    members = (
+        "description",
+        "version",
+        "binaryMediaTypes",
+        "minimumCompressionSize",
+        "policy",
+        "tags",
+        "securityPolicy",
+        "endpointAccessMode",
+    )
+    for member in members:
         value = input.get(member)
         if value not in (None, [], {}, ""):
             api[member] = value

@@ -51,11 +51,26 @@ async def _check(reader: Reader, region: str, plan: Doc) -> None:
     if quota is not None:
         if quota.get("limit", 0) < 1 or quota.get("period") not in PERIODS:
             raise errors.bad_request("Usage plan quota limit and period are required")
-        quota.setdefault("offset", 0)
+        _check_offset(quota["period"], quota.setdefault("offset", 0))
+    throttle = plan.get("throttle", {})
+    if throttle.get("rateLimit", 0) < 0:
+        raise errors.bad_request("Usage Plan throttle rate limit must be a non-negative number")
+    if throttle.get("burstLimit", 0) < 0:
+        raise errors.bad_request("Usage Plan throttle burst limit must be a non-negative number")
     for stage in plan.get("apiStages", ()):
         api_id, name = stage.get("apiId", ""), stage.get("stage", "")
         if not await _is_stage(reader, region, api_id, name):
             raise errors.not_found(f"API Stage not found: {api_id}:{name}")
+
+
+def _check_offset(period: str, offset: int) -> None:
+    """Which day of a week or month a quota begins anew on."""
+    if period == "DAY" and offset != 0:
+        raise errors.bad_request("Usage Plan quota offset must be zero in the DAY period")
+    if period == "WEEK" and not 0 <= offset <= 6:
+        raise errors.bad_request("Usage Plan quota offset must be between zero and six inclusive in the WEEK period")
+    if period == "MONTH" and not 0 <= offset <= 27:
+        raise errors.bad_request("Usage Plan quota offset must be between zero and 27 inclusive in the MONTH period")
 
 
 @service.operation("CreateUsagePlan", on("POST", "/usageplans"))

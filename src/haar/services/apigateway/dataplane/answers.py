@@ -74,6 +74,10 @@ def too_large() -> Refused:
     return Refused("REQUEST_TOO_LARGE", "Request Too Long", "RequestTooLongException")
 
 
+def head_too_large(bound: int) -> Refused:
+    return Refused("REQUEST_TOO_LARGE", f"HTTP header is larger than {bound} bytes.", "RequestTooLongException")
+
+
 def throttled() -> Refused:
     return Refused("THROTTLED", "Too Many Requests", "TooManyRequestsException")
 

@@ -8,7 +8,7 @@ addresses: their data plane is asked first whether an id is one of its own.
 from typing import NamedTuple, Protocol
 
 from haar.eager import into_task
-from haar.services.apigateway.dataplane.answers import Refused, forbidden, missing_token, render, throttled, too_large
+from haar.services.apigateway.dataplane.answers import Refused, forbidden, head_too_large, missing_token, render, throttled, too_large
 from haar.services.apigateway.dataplane.authorise import authorise
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint, Live, Plane, extended_id, trace_id
@@ -20,6 +20,8 @@ from haar.services.service import Host
 from haar.wire.http import Request, Response
 
 MAX_BODY = 10 * 1024 * 1024
+MAX_HEAD = 10_240
+"""Bytes of a request's line and of the values of its headers."""
 USER_REQUEST = "_user_request_"
 
 
@@ -132,7 +134,12 @@ async def answer(call: Call) -> Response:
 
 
 async def _run(call: Call) -> Response:
-    live = call.live
+    live, request = call.live, call.request
+    size = len(request.path) + len(request.query)
+    for _, value in request.pairs:
+        size += len(value)
+    if size > MAX_HEAD:
+        raise head_too_large(MAX_HEAD)
     if live.compiled.disabled and call.base_path is None:
         raise forbidden()
     matched = live.compiled.root.match(call.path, call.request.method)

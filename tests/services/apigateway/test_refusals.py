@@ -1,0 +1,46 @@
+"""What is refused when it is set, and small settings that are shown."""
+
+from typing import Any
+
+from tests.services.apigateway.conftest import Api, refused
+from tests.support.platform import RunningPlatform
+
+
+def test_which_day_a_quota_begins_on(platform: RunningPlatform, name: str) -> None:
+    create = platform.client("apigateway").create_usage_plan
+    prefix = "Usage Plan quota offset must be "
+    assert refused(create, name=name, quota={"limit": 1, "period": "DAY", "offset": 1})[1] == prefix + "zero in the DAY period"
+    week = refused(create, name=name, quota={"limit": 1, "period": "WEEK", "offset": 7})
+    assert week == ("BadRequestException", prefix + "between zero and six inclusive in the WEEK period", 400)
+    month = refused(create, name=name, quota={"limit": 1, "period": "MONTH", "offset": 28})
+    assert month[1] == prefix + "between zero and 27 inclusive in the MONTH period"
+    assert refused(create, name=name, throttle={"rateLimit": -1.0})[2] == 400
+    made = create(name=name, quota={"limit": 1, "period": "MONTH", "offset": 27})
+    assert made["quota"] == {"limit": 1, "period": "MONTH", "offset": 27}
+
+
+def test_a_documentation_version_of_a_stage(api: Api) -> None:
+    api.mock("/m")
+    api.deploy()
+    create = api.gateway.create_documentation_version
+    assert refused(create, restApiId=api.id, documentationVersion="1", stageName="none")[1] == "Invalid stage identifier specified"
+    create(restApiId=api.id, documentationVersion="1", stageName="v1")
+    assert api.gateway.get_stage(restApiId=api.id, stageName="v1")["documentationVersion"] == "1"
+
+
+def test_security_policies_are_kept(make_api: Any) -> None:
+    api = make_api(
+        securityPolicy="SecurityPolicy_TLS13_1_3_2025_09", endpointAccessMode="BASIC", endpointConfiguration={"types": ["REGIONAL"]}
+    )
+    shown = api.gateway.get_rest_api(restApiId=api.id)
+    assert (shown["securityPolicy"], shown["endpointAccessMode"]) == ("SecurityPolicy_TLS13_1_3_2025_09", "BASIC")
+    patch = [{"op": "replace", "path": "/securityPolicy", "value": "TLS_1_2"}]
+    assert api.gateway.update_rest_api(restApiId=api.id, patchOperations=patch)["securityPolicy"] == "TLS_1_2"
+
+
+def test_heads_of_more_than_10240_bytes(api: Api) -> None:
+    api.mock("/m")
+    api.deploy()
+    assert api.call("/m", headers={"X": "a" * 9000}).status_code == 200
+    answer = api.call("/m", headers={"X": "a" * 5200, "Y": "b" * 5200})
+    assert (answer.status_code, answer.json()) == (413, {"message": "HTTP header is larger than 10240 bytes."})
