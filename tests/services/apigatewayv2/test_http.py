@@ -1,6 +1,7 @@
 """HTTP_PROXY, parameter mapping, CORS, speeds."""
 
 import json
+import socket
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -49,6 +50,7 @@ def test_a_request_goes_through(api: HttpApi, backend: str) -> None:
     assert said["headers"]["x-custom"] == "1" and said["headers"]["cookie"] == "a=1"
     assert said["headers"]["host"] == backend.removeprefix("http://")
     assert said["headers"]["forwarded"].startswith("for=127.0.0.1;host=")
+    assert said["headers"]["via"] == "HTTP/1.1 AmazonAPIGateway"
     assert api.call("/pets/../gone").status_code in (200, 404)
 
 
@@ -56,6 +58,17 @@ def test_the_integrations_own_method_and_status(api: HttpApi, backend: str) -> N
     api.route("GET /a", api.integration(backend + "/gone", IntegrationMethod="PUT"))
     answer = api.call("/a")
     assert (answer.status_code, answer.json()["method"]) == (404, "PUT")
+
+
+def test_what_is_too_large_or_too_slow(api: HttpApi, backend: str) -> None:
+    api.route("POST /a", api.integration(backend))
+    answer = api.call("/a", "POST", data=b"x" * (10 * 1024 * 1024 + 1))
+    assert (answer.status_code, answer.json()) == (413, {"message": "Request Entity Too Large"})
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections and never answers
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        api.route("GET /slow", api.integration(address, TimeoutInMillis=50))
+        answer = api.call("/slow")
+        assert (answer.status_code, answer.json()) == (503, {"message": "Service Unavailable"})
 
 
 def test_an_endpoint_that_is_not_there(api: HttpApi) -> None:

@@ -1,13 +1,16 @@
 """First-class service integrations: what they must be given, and what becomes of a request."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from haar.services.apigatewayv2.dataplane.services import _body, _configuration
+from haar.services.apigatewayv2.dataplane.services import Service, _body, _configuration
+from haar.services.service import ServiceCall
+from haar.wire.http import Request, Response
 
-from .conftest import HttpApi, refused
+from .conftest import REGION, HttpApi, refused
 
 
 def integration(api: HttpApi, subtype: str, parameters: dict[str, str], **more: Any) -> Any:
@@ -67,6 +70,39 @@ def test_a_service_that_is_not_here_is_named(api: HttpApi, name: str) -> None:
     without = api.call("/settings")
     assert (without.status_code, without.json()) == (400, {"message": "Bad Request"})
     iam.delete_role(RoleName=name)
+
+
+async def test_a_service_is_called_as_the_role() -> None:
+    """What goes to a service that is here, and what comes back of it."""
+    asked: list[ServiceCall] = []
+
+    async def answer(call: ServiceCall) -> Response:
+        asked.append(call)
+        return Response(200, [("Content-Type", "application/x-amz-json-1.0"), ("Connection", "close")], b'{"MessageId":"1"}')
+
+    parameters = {"QueueUrl": "q", "MessageBody": "$request.body", "DelaySeconds": "5", "MessageAttributes": "$request.body.attributes"}
+    made = {"IntegrationSubtype": "SQS-SendMessage", "RequestParameters": parameters, "CredentialsArn": "r", "TimeoutInMillis": 1000}
+    body = b'{"attributes":{"a":{"DataType":"String","StringValue":"x"}}}'
+    call: Any = SimpleNamespace(
+        host=SimpleNamespace(call=answer), request=Request.of("POST", body=body), stage=SimpleNamespace(region=REGION, variables={})
+    )
+    service = Service(made)
+    values = {name: service._value(call, name) for name in parameters}
+    principal: Any = object()
+    response = await service._ask(call, values, "eu-west-1", principal)
+    assert (response.status, response.headers, response.body) == (
+        200,
+        [("Content-Type", "application/x-amz-json-1.0")],
+        b'{"MessageId":"1"}',
+    )
+    [sent] = asked
+    assert (sent.endpoint, sent.action, sent.region, sent.principal) == ("sqs", "SendMessage", "eu-west-1", principal)
+    assert json.loads(sent.request.body) == {
+        "QueueUrl": "q",
+        "MessageBody": body.decode(),
+        "DelaySeconds": 5,
+        "MessageAttributes": {"a": {"DataType": "String", "StringValue": "x"}},
+    }
 
 
 def test_the_calls_that_are_made() -> None:
