@@ -491,3 +491,13 @@ def test_transactions_only(music, user):  # noqa: F811
     statement = f"DELETE FROM \"{music.name}\" WHERE artist = 'acme' AND title = 'beta'"
     assert eventually(lambda: denied(lambda: mine.execute_transaction(TransactStatements=[{"Statement": statement}])) is None)
     assert denied(lambda: mine.execute_statement(Statement=statement)) == ["dynamodb:PartiQLDelete", music.items.arn]
+
+
+@pytest.mark.parametrize("statement", ["SELECT * FROM {t}", "bogus", "SELECT * FROM {t} WHERE artist = ?"])
+def test_parameters_that_are_no_values_are_said_first(table, dynamodb, statement):
+    items = table("artist:S")
+    wrong = {"Statement": statement.replace("{t}", f'"{items.name}"'), "Parameters": [{"S": 5}]}
+    code = "SerializationException"
+    assert refusal(dynamodb.execute_statement, **wrong)[0] == code
+    assert refusal(dynamodb.batch_execute_statement, Statements=[wrong])[0] == code
+    assert refusal(dynamodb.execute_transaction, TransactStatements=[wrong])[0] == code

@@ -37,6 +37,8 @@ def attribute_values(input: Mapping[str, Any]) -> Iterator[Any]:
                 for part in _of_map(request):
                     if type(part) is dict:
                         yield from attribute_values(part)
+    for statement in (input, *(input.get("Statements") or ()), *(input.get("TransactStatements") or ())):
+        yield from _present(statement.get("Parameters") or ())
     for action in input.get("TransactItems") or ():
         for part in _of_map(action):
             if type(part) is dict:

@@ -5,6 +5,7 @@ from typing import Any
 
 from haar.services.dynamodb import errors
 from haar.services.dynamodb.partiql.statements import WRITES, Bound, bind, read
+from haar.services.dynamodb.shapes import check_readable
 from haar.wire.errors import ServiceError
 
 MIXED_BATCH = "Batch statements must either be all reads or all writes"
@@ -22,8 +23,12 @@ async def _bound(request: Input) -> Bound:
 
 async def statement(input: Input) -> Bound:
     """The statement of a request. Raises ValidationException or SerializationException."""
-    bound = await _bound(input)
-    _check_alone(bound)
+    try:
+        bound = await _bound(input)
+        _check_alone(bound)
+    except ServiceError:
+        check_readable(input)
+        raise
     if not bound.statement.reads and input.get("NextToken") is not None:
         raise errors.validation(OTHER_REQUEST)
     return bound
@@ -43,8 +48,7 @@ async def batch(input: Input) -> list[Bound | ServiceError]:
             _check_alone(bound)
             found.append(bound)
         except ServiceError as error:
-            if error.code == "Serialization":
-                raise
+            check_readable(input)
             found.append(error)
         await asyncio.sleep(0)  # lets others in: there may be many
     if len({each.statement.kind in WRITES for each in found if isinstance(each, Bound)}) > 1:
@@ -56,7 +60,11 @@ async def transaction(input: Input) -> list[Bound]:
     """The statements of a transaction. Raises ValidationException when they cannot be in one."""
     found = []
     for request in input["TransactStatements"]:
-        found.append(await _bound(request))
+        try:
+            found.append(await _bound(request))
+        except ServiceError:
+            check_readable(input)
+            raise
         await asyncio.sleep(0)
     if len({each.statement.reads for each in found}) > 1:
         raise errors.validation(MIXED_TRANSACTION)
