@@ -1,24 +1,44 @@
 """`haar runtimes`: which runtime identifiers run here, and on what."""
 
+from typing import Annotated
+
 import typer
 
-from haar.cli.say import say
+from haar.cli.say import complain, say
 from haar.execution.images import missing_tools
-from haar.execution.runtimes import NODE_MINIMUM, UnknownRuntime, resolve
+from haar.execution.runtimes import NODE_MINIMUM, UnknownRuntime, java, resolve
 from haar.services.lambda_.checks import runtimes as identifiers
 
 ADD = {
     "nodejs": f"install Node.js {NODE_MINIMUM} or newer where haar finds it on its PATH, then start haar again",
     "python": "run haar itself on that version of Python",
+    "ruby": "apt-get install ruby, or have that version of it on haar's PATH, then start haar again",
+    "java": "install that version below /usr/lib/jvm (default-jre-headless), run `haar runtimes add java`, start haar again",
 }
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command("runtimes")(runtimes)
+    group = typer.Typer(invoke_without_command=True)
+    group.callback()(runtimes)
+    group.command("add")(add)
+    app.add_typer(group, name="runtimes")
 
 
-def runtimes() -> None:
+def add(runtime: Annotated[str, typer.Argument(help="What to add: java.")]) -> None:
+    """Fetches what a runtime needs besides its interpreter: AWS's runtime client for Java, with Maven, checked by its hash."""
+    if runtime != "java":
+        raise complain(f"there is nothing to add for {runtime}: only java needs more than its interpreter")
+    try:
+        java.add()
+    except java.NotFetched as error:
+        raise complain(f"the runtime client for Java: {error}") from None
+    say(f"the runtime client for Java is in {java.JARS}; start haar again")
+
+
+def runtimes(context: typer.Context) -> None:
     """Lists the runtimes of functions: those that are here, what stands in for another version, and how to add what is not."""
+    if context.invoked_subcommand is not None:
+        return
     missing: list[str] = []
     replaced: set[str] = set()
     for identifier in sorted(identifiers(), key=_order):

@@ -320,7 +320,7 @@ def runtime_command(runtime: Runtime, directory: str, memory_mb: int) -> list[st
         heap = [f"--max-old-space-size={memory_mb * 9 // 10}", f"--max-semi-space-size={max(1, memory_mb * 5 // 100)}"]
         return [str(runtimes.node()), *heap, f"{directory}/bootstrap.mjs"]
     if runtime.kind == "ruby":
-        return [str(runtimes.ruby()), f"{directory}/bootstrap.rb"]
+        return [str(runtimes.ruby()), "-EUTF-8", f"{directory}/bootstrap.rb"]
     if runtime.kind == "java":
         return java.command(java.homes()[int(runtime.version)], memory_mb)
     return []

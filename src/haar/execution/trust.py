@@ -1,11 +1,11 @@
 """Which certificates environments trust: the host's, and the local authority's, whose certificates haar shows for AWS's host names."""
 
+import subprocess
+import sys
 from pathlib import Path
 
-from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
-from cryptography.x509 import load_pem_x509_certificates
-
 from haar.execution.imagetree import HOST, has
+from haar.execution.runtimes import java
 
 BUNDLE = "etc/ssl/certs/ca-certificates.crt"
 BUNDLES = (
@@ -16,9 +16,21 @@ BUNDLES = (
 MAX_BYTES = 8 << 20
 AUTHORITY = "etc/ssl/haar.pem"
 JAVA = "etc/ssl/haar.p12"
-JAVA_PASSWORD = b"changeit"
+JAVA_PASSWORD = "changeit"  # noqa: S105
 """As of Java's own trust stores: they hold no secrets."""
 INSIDE_IMAGE = f"/{HOST}/trust"
+
+CONVERT_SECONDS = 30.0
+CONVERT = """
+import sys
+from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
+from cryptography.x509 import load_pem_x509_certificates
+bundle, target, password = sys.argv[1:]
+certificates = [pkcs12.PKCS12Certificate(one, None) for one in load_pem_x509_certificates(open(bundle, "rb").read())]
+encryption = PrivateFormat.PKCS12.encryption_builder().build(password.encode())
+open(target, "wb").write(pkcs12.serialize_java_truststore(certificates, encryption))
+"""
+"""In a process of its own: hosts' bundles hold certificates that cryptography warns of."""
 
 
 class Trust:
@@ -34,12 +46,10 @@ class Trust:
         found = next((path for path in (Path("/") / name for name in BUNDLES) if path.is_file()), None)
         self.authority.write_bytes(own)
         self.bundle.write_bytes((found.read_bytes() if found is not None else b"") + b"\n" + own)
-        self._for_java()
-
-    def _for_java(self) -> None:
-        certificates = [pkcs12.PKCS12Certificate(one, None) for one in load_pem_x509_certificates(self.bundle.read_bytes())]
-        encryption = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(1).build(JAVA_PASSWORD)
-        self.java.write_bytes(pkcs12.serialize_java_truststore(certificates, encryption))
+        self.java.touch()
+        if java.homes() and java.added():
+            command = [sys.executable, "-I", "-W", "ignore", "-c", CONVERT, str(self.bundle), str(self.java), JAVA_PASSWORD]
+            subprocess.run(command, check=True, timeout=CONVERT_SECONDS)
 
     @property
     def bundle(self) -> Path:

@@ -17,7 +17,9 @@ from haar.execution import cgroups, probe, report, runtimes, seccomp
 from haar.execution.contract import FunctionSpec, Unavailable
 from haar.execution.manager import Manager
 from haar.execution.output import LogWriter, Pump, stream_name
+from haar.execution.runtimes import java
 from haar.execution.spawner import Exit
+from haar.services.lambda_.checks import runtimes as identifiers
 
 
 @pytest.mark.parametrize("identifier", ["python2.7", "python3.14", "nodejs6.10", "nodejs22.x", "nodejs4.3-edge"])
@@ -30,13 +32,11 @@ def test_another_version_stands_in_and_says_so(identifier: str) -> None:
 def test_the_installed_version_needs_no_note() -> None:
     assert runtimes.resolve(runtimes.DEFAULT) == runtimes.Runtime("python", runtimes.DEFAULT.removeprefix("python"), exact=True)
     assert runtimes.resolve("provided.al2023").kind == "provided"
+    assert runtimes.resolve("nodejs").kind == "node"  # Lambda's very first identifier
 
 
-@pytest.mark.parametrize("identifier", ["java21", "", "python", "python3", "nodejs", "ruby3.3", "provided.al3"])
+@pytest.mark.parametrize("identifier", ["dotnet8", "", "python", "python3", "java", "ruby3", "provided.al3"])
 def test_others_are_unknown(identifier: str) -> None:
-    if identifier == "nodejs":  # Lambda's very first identifier
-        assert runtimes.resolve(identifier).kind == "node"
-        return
     with pytest.raises(runtimes.UnknownRuntime):
         runtimes.resolve(identifier)
 
@@ -240,3 +240,39 @@ def test_memory_for_all_is_part_of_the_hosts() -> None:
     host = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
     assert 1 <= cgroups.budget_mb(0) <= host * 3 // 4 + 1
     assert cgroups.budget_mb(77) == 77
+
+
+def test_every_identifier_of_aws_runs_on_something_or_says_what_is_missing() -> None:
+    for identifier in identifiers():
+        try:
+            found = runtimes.resolve(identifier)
+        except runtimes.UnknownRuntime as error:
+            assert identifier.startswith(("dotnet", "custom")) or "haar runtimes add java" in str(error) or "apt-get" in str(error)
+        else:
+            assert found.exact or identifier in found.note
+
+
+def test_a_virtual_machine_runs_what_was_built_for_an_older_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(java, "homes", lambda: {17: Path("/17"), 25: Path("/25")})
+    monkeypatch.setattr(java, "added", lambda: True)
+    assert [runtimes.java_version(asked) for asked in (8, 17, 21, 25, 30)] == [17, 17, 25, 25, 25]
+    monkeypatch.setattr(java, "added", lambda: False)
+    with pytest.raises(runtimes.UnknownRuntime, match="haar runtimes add java"):
+        runtimes.resolve("java17")
+
+
+def test_a_runtime_client_that_is_not_the_pinned_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    maven = tmp_path / "mvn"
+    maven.write_text(
+        "#!/bin/sh\nfor word; do case $word in -DoutputDirectory=*) out=${word#*=};; -Dartifact=*) name=${word#*=};; esac; done\n"
+        "echo other > $out/$(echo $name | cut -d: -f2)-$(echo $name | cut -d: -f3).jar\n"
+    )
+    maven.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(java, "JARS", tmp_path / "lib")
+    with pytest.raises(java.NotFetched, match="SHA-256"):
+        java.add()
+    assert not (tmp_path / "lib").exists()
+    maven.write_text("#!/bin/sh\necho no network; exit 1\n")
+    with pytest.raises(java.NotFetched, match="no network"):
+        java.add()

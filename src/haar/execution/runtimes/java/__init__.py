@@ -66,7 +66,8 @@ def command(home: Path, memory_mb: int) -> list[str]:
     """The command line of the runtime; the handler's name is put in when it is known."""
     return [
         str(home / "bin" / "java"), f"-Xmx{memory_mb * 7 // 10}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData",
-        "-Xshare:auto", "-Djavax.net.ssl.trustStore=/etc/ssl/haar.p12", "-cp", "/var/runtime/lib/*", MAIN, "$_HANDLER",
+        "-Xshare:auto", "-Djavax.net.ssl.trustStore=/etc/ssl/haar.p12",
+        "-Djavax.net.ssl.trustStorePassword=changeit", "-cp", "/var/runtime/lib/*", MAIN, "$_HANDLER",
     ]  # fmt: skip
 
 
