@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from haar.services.dynamodb.expressions.conditions import compile_condition
 from haar.services.dynamodb.expressions.keyconditions import key_conditions
+from haar.services.dynamodb.expressions.paths import clash
 from haar.services.dynamodb.expressions.scope import Scope
 from haar.wire.errors import ServiceError
 
@@ -359,3 +360,31 @@ def test_an_expression_that_is_known_still_has_its_values_checked(text, sound, w
         compiled.check(sound)
         with pytest.raises(ServiceError):
             compiled.check(wrong)
+
+
+@pytest.mark.parametrize("value", ["((a + :one))", "((a))", "(((a) + :one))", "((a)) + :one"])
+def test_redundant_parentheses_in_updates(value):
+    assert refused(update, f"SET fresh = {value}") == "Invalid UpdateExpression: The expression has redundant parentheses;"
+
+
+@pytest.mark.parametrize("value", ["(a + :one)", "(a) + :one", "((a) + :one)", "((a) + (:one))", "(if_not_exists(a, :nine) + :one)"])
+def test_parentheses_in_updates(value):
+    assert update(f"SET fresh = {value}")["fresh"] == N(6)
+
+
+PARTS = st.sampled_from(["a", "b", 0, 1])
+PATHS = st.lists(st.tuples(st.sampled_from("ab"), st.lists(PARTS, max_size=2)).map(lambda path: (path[0], *path[1])), max_size=4)
+
+
+@given(PATHS)
+def test_paths_touch_when_two_of_them_do(chosen):
+    """Of names and positions in one place only one can be; of a path and what is below it, too."""
+
+    def touch(one, other):
+        for first, second in zip(one, other, strict=False):
+            if first != second:
+                return type(first) is not type(second)
+        return True
+
+    expected = any(touch(one, other) for at, one in enumerate(chosen) for other in chosen[:at])
+    assert (clash(chosen) is not None) is expected

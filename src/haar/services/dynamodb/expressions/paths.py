@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from haar.services.dynamodb.expressions.lexer import Lexer
 from haar.services.dynamodb.limits import PATH_ELEMENTS
@@ -80,6 +81,8 @@ def show(path: Path) -> str:
 
 def clash(paths: Sequence[Path]) -> str | None:
     """What is wrong when two paths touch the same place."""
+    if not _touch(paths):
+        return None
     conflict = None
     for index, second in enumerate(paths):
         for first in paths[:index]:
@@ -88,6 +91,21 @@ def clash(paths: Sequence[Path]) -> str | None:
                 return found
             conflict = conflict or found
     return conflict
+
+
+def _touch(paths: Sequence[Path]) -> bool:
+    """Whether any two of the paths overlap or conflict: told without comparing each with each."""
+    tree: dict[Part | None, Any] = {}
+    for path in paths:
+        below = tree
+        for part in path:
+            if None in below or (below and type(next(iter(below))) is not type(part)):
+                return True
+            below = below.setdefault(part, {})
+        if below:
+            return True
+        below[None] = True
+    return False
 
 
 def _clash(first: Path, second: Path) -> str | None:

@@ -235,6 +235,8 @@ class _Parser:
         self.seen: set[str] = set()
         self.operators = 0
         self.depth = 0
+        self.group = (-1, -1)
+        """Where the parentheses that were read last begin, and what follows them."""
 
     def parse(self) -> list[Action]:
         while True:
@@ -252,7 +254,7 @@ class _Parser:
                 break
         if self.operators > EXPRESSION_OPERATORS:
             self.problems["operators"] = operators.too_many(self.operators)
-        for kind in ("operators", "reserved", "unknown", "section"):
+        for kind in ("operators", "parens", "reserved", "unknown", "section"):
             if kind in self.problems:
                 raise self.lexer.wrong(self.problems[kind])
         return self.actions
@@ -281,18 +283,26 @@ class _Parser:
     def value(self) -> Any:
         """An operand, or the sum or difference of two, perhaps in parentheses."""
         if self.lexer.token.text == "(" and self._sum_inside():
-            self.lexer.next()
-            self._deeper()
-            value = self.value()
-            self.depth -= 1
-            self.lexer.expect(")")
-            return value
+            return self._grouped(self.value)
         left = self.operand()
         for sign in ("+", "-"):
             if self.lexer.sign(sign):
                 self.operators += 1
                 return Call(sign, (left, self.operand()))
         return left
+
+    def _grouped(self, inner: Callable[[], Any]) -> Any:
+        """What is in the parentheses at hand."""
+        start = self.lexer.at
+        self.lexer.expect("(")
+        self._deeper()
+        value = inner()
+        self.depth -= 1
+        if self.group == (start + 1, self.lexer.at):
+            self.problems.setdefault("parens", "The expression has redundant parentheses;")
+        self.lexer.expect(")")
+        self.group = (start, self.lexer.at)
+        return value
 
     def _sum_inside(self) -> bool:
         """Whether the parenthesis at hand holds a sum (and not just an operand)."""
@@ -304,7 +314,7 @@ class _Parser:
                 depth -= 1
                 if depth == 0:
                     return False
-            elif depth == 1 and token.text in ("+", "-"):
+            elif token.text in ("+", "-"):
                 return True
         return False
 
@@ -315,12 +325,8 @@ class _Parser:
 
     def operand(self) -> Any:
         token = self.lexer.token
-        if self.lexer.sign("("):
-            self._deeper()
-            operand = self.operand()
-            self.depth -= 1
-            self.lexer.expect(")")
-            return operand
+        if token.text == "(":
+            return self._grouped(self.operand)
         if token.kind == "value":
             return self.lexer.next().text
         if token.kind == "name" and self.lexer.tokens[self.lexer.at + 1].text == "(":
