@@ -114,6 +114,9 @@ def test_what_cannot_be_imported_is_said(platform: RunningPlatform, bring: Impor
     assert len(made["Warnings"]) == 1
     [route] = gateway.get_routes(ApiId=made["ApiId"])["Items"]
     assert "Target" not in route
+    unexpected = {"/x": {"get": mocked["/x"]["get"] | {"responses": {"falseResponse": {"statusCode": 202}}}}}
+    odd = refused(gateway.import_api, Body=json.dumps(definition(echo, paths=unexpected)), FailOnWarnings=True)[1]
+    assert "Parse issue: attribute paths.'/x'(get).responses.falseResponse is unexpected" in odd
     broken = {"/x": {"get": {"x-amazon-apigateway-integration": {"type": "http_proxy", "httpMethod": "GET", "uri": "nowhere"}}}}
     assert "GET /x" in refused(gateway.import_api, Body=json.dumps(definition(echo, paths=broken)))[1]
 

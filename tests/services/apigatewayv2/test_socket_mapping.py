@@ -132,11 +132,16 @@ def test_a_function_behind_templates(make_sockets: Sockets, make_function: Calla
     uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{make_function(DOUBLE)}/invocations"
     integration = {"IntegrationType": "AWS", "IntegrationUri": uri, "RequestTemplates": {"$default": '{"n": $input.path("$.number")}'}}
     made = {"IntegrationResponseKey": "$default", "ResponseTemplates": {"$default": 'twice is $input.path("$.twice")'}}
-    integrate(api, "double", integration, made)
+    failed = {"IntegrationResponseKey": "/.*unsupported.*/", "ResponseTemplates": {"$default": "no number"}}
+    integrate(api, "double", integration, made, failed)
+    [kept] = api.gateway.get_integrations(ApiId=api.id)["Items"]
+    assert kept["IntegrationResponseSelectionExpression"] == "${integration.response.body.errorMessage}"
     api.deploy()
     client = api.connect()
     client.send({"action": "double", "number": 21})
     assert client.next() == "twice is 42"
+    client.send({"action": "double", "number": {}})
+    assert client.next() == "no number"
 
 
 def test_what_passes_through(make_sockets: Sockets, server: Server) -> None:

@@ -40,7 +40,7 @@ def _shown(domain: Doc) -> Doc:
         "DomainName": domain["domainName"],
         "DomainNameArn": domain["domainNameArn"],
         "DomainNameConfigurations": [{name: value for name, value in configuration.items() if value is not None}],
-        "RoutingMode": domain.get("routingMode", "API_MAPPING_ONLY"),
+        "RoutingMode": domain.get("routingMode", "API_MAPPING_ONLY").replace("BASE_PATH_MAPPING", "API_MAPPING"),
         "Tags": domain.get("tags", {}),
     }
     if trust := domain.get("mutualTlsAuthentication"):

@@ -21,6 +21,8 @@ MEMBERS = (
     "ResponseParameters", "TemplateSelectionExpression", "TimeoutInMillis", "TlsConfig",
 )  # fmt: skip
 FUNCTION_ARN = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]+:\d{12}:function:.+")
+BY_STATUS, BY_ERROR = "${integration.response.statuscode}", "${integration.response.body.errorMessage}"
+"""What selects among the integration responses of WebSocket APIs."""
 _VARIABLE = re.compile(r"\$\{stageVariables\.[^}]+\}")
 
 
@@ -75,7 +77,8 @@ def _http(integration: Doc, kind: str) -> Doc:
 
 def _websocket(integration: Doc, kind: str) -> Doc:
     uri = integration.get("IntegrationUri", "")
-    integration = dict[str, Any](IntegrationResponseSelectionExpression="${integration.response.statuscode}") | integration
+    by = BY_ERROR if kind == "AWS" and function_of(uri) is not None else BY_STATUS
+    integration = dict[str, Any](integration, IntegrationResponseSelectionExpression=by)
     integration = dict[str, Any](PassthroughBehavior="WHEN_NO_MATCH", PayloadFormatVersion="1.0") | integration
     if integration["PayloadFormatVersion"] != "1.0":
         raise errors.bad_request("Invalid payloadFormatVersion. Valid values: [1.0]")

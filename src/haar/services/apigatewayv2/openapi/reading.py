@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-open-api.html
 """
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,6 +29,8 @@ TAG_VALUE = "x-amazon-apigateway-tag-value"
 DEFAULT = "/$default"
 DISCOVERY = "/.well-known/openid-configuration"
 VERBS = ("get", "put", "post", "delete", "options", "head", "patch", ANY_METHOD)
+PARSE = "Parse issue:"
+_RESPONSE = re.compile(r"default|[1-5](\d\d|XX)|x-.*")
 IGNORED = ("parameters", "requestBody", "callbacks", "servers")
 """What an operation may have and HTTP APIs do nothing with."""
 INTEGRATION_MEMBERS = {
@@ -76,7 +79,7 @@ class Reading:
         self._authorizers()
         paths = self.document.raw.get("paths")
         if not isinstance(paths, dict):
-            self.errors.append("Unable to parse API definition because of a malformed component: paths is missing")
+            self.errors.append(f"{PARSE} attribute paths is missing")
             return
         prefix = self._prefix(base_path)
         for path, item in self.document.mapping(paths).items():
@@ -102,7 +105,9 @@ class Reading:
         document, api = self.document, self.draft.api
         info = document.info
         if not info.get("title"):
-            self.errors.append("Unable to parse API definition because of a malformed component: info.title is missing")
+            self.errors.append(f"{PARSE} attribute info.title is missing")
+        if not info.get("version"):
+            self.warnings.append(f"{PARSE} attribute info.version is missing")
         api["Name"] = str(info.get("title", ""))
         for member in ("description", "version"):
             if info.get(member) not in (None, ""):
@@ -168,8 +173,12 @@ class Reading:
         for verb in VERBS:
             if verb in item:
                 key = "$default" if path == DEFAULT else f"{'ANY' if verb == ANY_METHOD else verb.upper()} {path}"
+                operation = self.document.mapping(item[verb])
+                for status in self.document.mapping(operation.get("responses")):
+                    if not _RESPONSE.fullmatch(status):
+                        self.warnings.append(f"{PARSE} attribute paths.'{path}'({verb}).responses.{status} is unexpected")
                 with self._of(f"Unable to create route '{key}'"):
-                    self._route(key, self.document.mapping(item[verb]))
+                    self._route(key, operation)
 
     def _route(self, key: str, operation: Doc) -> None:
         draft = self.draft
