@@ -164,6 +164,7 @@ def test_methods(expression: str, expected: str):
 def test_variables_of_api_gateway_are_empty_where_they_are_not():
     context = Variables({"identity": {"sourceIp": "1.2.3.4", "user": None}})
     assert render("$context.identity.sourceIp|$context.identity.user|$context.no|$context.identity.no", context=context) == "1.2.3.4|||"
+    assert render('"$context.authorizer.claims.email" "$context.no.way.down"', context=context) == '"" ""'
 
 
 UNREADABLE = ["#if(true)", "#if(true) #else", "#end", "#foreach($x)#end", "#set(5 = 5)", "#set($x = )", "#set($x = 'a)", "#if(1 +)#end"]

@@ -28,6 +28,15 @@ class Variables(dict[str, Any]):
     """A map in which what is not there is an empty text, not undefined, all the way down: `$context` and `$stageVariables`."""
 
 
+class Missing(str):
+    """What is not there of such a map: an empty text, of which nothing is there either."""
+
+    __slots__ = ()
+
+
+MISSING = Missing("")
+
+
 class Nothing(str):
     """What `$input` has not: prints as an empty text, and is false."""
 
@@ -166,7 +175,9 @@ def prop(value: Any, name: Any) -> Any:
         found = value.get(name)
         if type(found) is dict:
             found = value[name] = Variables(found)
-        return "" if found is None else found
+        return MISSING if found is None else found
+    if type(value) is Missing:
+        return value
     if isinstance(value, dict):
         return value.get(name)
     if isinstance(value, Tool):
