@@ -31,6 +31,7 @@ def test_a_table_is_updating_while_an_index_is_made_and_taken_away(table):
     assert items.index("one")["IndexStatus"] == "ACTIVE" and "Backfilling" not in items.index("one")
     items.update_table(GlobalSecondaryIndexUpdates=[delete("one")])
     assert status() == "UPDATING" and items.index("one")["IndexStatus"] == "DELETING"
+    assert not {"KeySchema", "Projection"} & set(items.index("one"))
     assert refusal(items.delete_table) == updating
     eventually(lambda: status() == "ACTIVE")
     assert items.index("one") is None

@@ -110,6 +110,9 @@ def _index(index: IndexRecord, arn: str, count: Count, billing: str, status: str
         "ItemCount": counted.items if counted is not None else 0,
         "IndexArn": f"{arn}/index/{index.name}",
     }
+    if index.status == "DELETING":
+        # As of tables that go (github.com/boto/boto/issues/2978).
+        del out["KeySchema"], out["Projection"]
     if not index.local:
         out["IndexStatus"] = "CREATING" if status == "CREATING" else index.status
         if index.status == "CREATING":
