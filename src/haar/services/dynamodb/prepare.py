@@ -349,8 +349,8 @@ async def gradually(ctx: Context, input: Input, work: Iterator[None]) -> None:
         if large:
             await asyncio.to_thread(deque, work, 0)
             return
-        for done, _ in enumerate(work, 1):
-            if done % SLICE_REQUESTS == 0:
+        for done, _ in enumerate(work):
+            if done and done % SLICE_REQUESTS == 0:
                 await asyncio.sleep(0)
     except ServiceError as error:
         if large:
