@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -205,8 +204,7 @@ class Companions:
         if self._box.child.ended.done():
             return
         for pid in processes.tree(self._box.child.pid)[2:3] if self._isolated else [self._box.child.pid]:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGTERM)
+            processes.terminate(pid)
         await asyncio.wait([self._box.child.ended], timeout=limit)
 
     async def _gone(self, names: set[str], limit: float) -> None:

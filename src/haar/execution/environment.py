@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Literal
 
 from haar.clock import Clock, Ids
 from haar.execution.box import Box, Boxes
-from haar.execution.companions import SHUTDOWN_SECONDS, Companions
+from haar.execution.companions import Companions
 from haar.execution.contract import FunctionSpec, InvocationResult, Listener, SessionKeys, Sink, Surroundings, Unavailable
 from haar.execution.output import LogWriter, Pump
 from haar.execution.report import TIMED_OUT, Done, Figures, Phase, Reporter, Status
@@ -233,8 +234,8 @@ class Environment:
         else:
             self.end()
 
-    def end(self, reason: str = "spindown", limit: float = SHUTDOWN_SECONDS) -> None:
-        """Ends the environment now, and an invocation in it with Unavailable. Extensions hear of the reason, and have `limit` seconds."""
+    def end(self, reason: str = "spindown", limit: float = math.inf) -> None:
+        """Ends the environment now, and an invocation in it with Unavailable. Extensions hear of it, and have `limit` seconds at most."""
         if self.state != "ended":
             self.state = "ended"
             self._cancel_timer()

@@ -1,6 +1,7 @@
 """A tree of processes seen from outside, where no control group holds it together."""
 
 import contextlib
+import ctypes
 import os
 import signal
 from collections.abc import Iterable
@@ -32,6 +33,11 @@ def stop(pid: int) -> list[int]:
         _signal(fresh, signal.SIGSTOP)
         halted += fresh
     return halted
+
+
+def terminate(pid: int) -> None:
+    """SIGTERM for the main thread of `pid`: just after a thaw the kernel may choose another, which wakes no handler of Python's."""
+    ctypes.CDLL(None).tgkill(pid, pid, signal.SIGTERM)
 
 
 def resume(pids: Iterable[int]) -> None:

@@ -137,6 +137,10 @@ class Supervisor:
                 try:
                     if name and number == signal.SIGKILL:
                         posix.killpg(pid, number)
+                    elif number == signal.SIGTERM:
+                        import ctypes
+
+                        ctypes.CDLL(None).tgkill(pid, pid, number)  # to the main thread: Python's handlers wake no other
                     else:
                         posix.kill(pid, number)
                 except ProcessLookupError:
