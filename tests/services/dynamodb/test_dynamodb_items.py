@@ -180,6 +180,7 @@ def test_projection_of_a_get(table):
         ({"Expected": {"a": {"Exists": False, "Value": S("a")}}}, INVALID + "Value cannot be used when Exists is false for Attribute: a"),
         ({"Expected": {"a": {"ComparisonOperator": "EQ"}}}, INVALID + "Value or AttributeValueList must be used with ComparisonOperator: EQ for Attribute: a"),
         ({"ConditionalOperator": "OR"}, "ConditionalOperator cannot be used without Filter or Expected"),
+        ({"ConditionalOperator": "OR", "ConditionExpression": "a = b"}, "ConditionalOperator cannot be used without Filter or Expected"),
     ],
 )  # fmt: skip
 def test_parameters_that_do_not_go_together(table, parameters, message):

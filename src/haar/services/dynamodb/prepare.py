@@ -192,6 +192,7 @@ def update(input: Input, older: bool = False) -> Prepared:
     if text is None:
         _conditional(input, prepared, older)
         return prepared
+    legacy.check_operator(input, None)
     scope = Scope(input, older)
     compiled = scope.update(text)
     prepared.update, prepared.values = compiled, scope.values
@@ -203,6 +204,7 @@ def update(input: Input, older: bool = False) -> Prepared:
 
 def _conditional(input: Input, prepared: Prepared, older: bool) -> None:
     if input.get("ConditionExpression") is not None:
+        legacy.check_operator(input, None)
         scope = Scope(input, older)
         _condition(input, prepared, scope)
         scope.finish()
