@@ -90,6 +90,7 @@ def test_tokens_that_do_not_let_in(api: HttpApi, echo: str, issuer: Issuer) -> N
     token_api(api, echo, issuer.url)
     missing = api.call("/")
     assert (missing.status_code, missing.json(), missing.headers["www-authenticate"]) == (401, {"message": "Unauthorized"}, "Bearer")
+    assert "Content-Type" not in missing.headers
     good = sign(claims(issuer))
     for token, problem in (
         (sign(claims(issuer, exp=1)), "the token has expired"),

@@ -237,8 +237,8 @@ class _Numbers:
 
 
 def extended_id(host: Host) -> str:
-    """As `x-amz-apigw-id` has it: 15 characters of base64 and an equals sign."""
-    return base64.b64encode(host.get(_Numbers).bits(88).to_bytes(11)).decode()
+    """As `x-amz-apigw-id` has it: 15 characters of base64 that may stand in a path, and an equals sign."""
+    return base64.urlsafe_b64encode(host.get(_Numbers).bits(88).to_bytes(11)).decode()
 
 
 def trace_id(host: Host, received: str | None) -> str:

@@ -13,8 +13,10 @@ class Refused(Exception):
         self.status, self.message, self.why, self.headers = status, message, why, headers
 
     def response(self) -> Response:
+        """A challenge (www-authenticate) comes without a content type, as AWS's does."""
         body = orjson.dumps({"message": self.message})
-        return Response(self.status, [("Content-Type", "application/json"), *self.headers], body)
+        headers = [] if self.headers else [("Content-Type", "application/json")]
+        return Response(self.status, [*headers, *self.headers], body)
 
 
 def not_found() -> Refused:

@@ -36,7 +36,10 @@ async def serve(host: Host, request: Request, stage: Stage, connection_id: str) 
             live = None
         return codec.serialise(operation, run(operation, connection_id, live, request.body), request_id)
     except ServiceError as error:
-        return codec.serialise_error(error, request_id, operation or "PostToConnection")
+        response = codec.serialise_error(error, request_id, operation or "PostToConnection")
+        if error.message is None:
+            response.body = b""  # a connection that is gone has nothing to say
+        return response
 
 
 async def _authorise(host: Host, request: Request, stage: Stage, connection_id: str) -> None:

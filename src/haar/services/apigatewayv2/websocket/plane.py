@@ -46,11 +46,6 @@ async def serve(host: Host, request: Request, address: Address, api: Api) -> Res
     return await _connect(host, request, address, stage, key)
 
 
-def _connection_id(host: Host) -> str:
-    """As AWS's: base64 that may stand in a path."""
-    return extended_id(host).replace("+", "-").replace("/", "_")
-
-
 def _forbidden() -> Response:
     headers = [("Content-Type", "application/json"), ("x-amzn-ErrorType", "ForbiddenException")]
     return Response(403, headers, b'{"message":"Forbidden"}')
@@ -59,7 +54,7 @@ def _forbidden() -> Response:
 async def _connect(host: Host, request: Request, address: Address, stage: Stage, key: str) -> Response:
     domain = address.domain or f"{stage.api_id}.execute-api.{stage.region}.localhost"
     limits = (host.config.socket_idle_seconds, host.config.socket_seconds)
-    session = Session(_connection_id(host), request.client, request.headers.get("user-agent", ""), host.clock.now, limits)
+    session = Session(extended_id(host), request.client, request.headers.get("user-agent", ""), host.clock.now, limits)
     headers = [("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Accept", generate_accept_token(key.encode()).decode())]
     route = stage.compiled.sockets.get("$connect")
     if route is not None:
