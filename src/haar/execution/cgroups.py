@@ -15,6 +15,7 @@ CONTROLLERS = ("memory", "cpu", "pids", "freezer")
 PROCESSES = 1024
 PERIOD_US = 20_000
 MB_PER_CORE = 1769
+STAT_BYTES = 8192
 OVERHEAD_MB = 16
 """The kernel's own accounts and the sandbox's first processes."""
 
@@ -29,6 +30,7 @@ class Group:
     settings: list[tuple[str, str]]
     _freezer: int = -1
     _peak: int = -1
+    _stat: int = -1
     frozen: bool = False
 
     @property
@@ -89,11 +91,15 @@ class Group:
         """Memory that the environment has written to, without its /tmp; None where it is not counted."""
         if "memory" not in self.directories:
             return None
-        name = "rss " if self.version == 1 else "anon "
-        for line in _read(f"{self.directories['memory']}/memory.stat").splitlines():
-            if line.startswith(name):
-                return int(line[len(name) :])
-        return None
+        name = b"\nrss " if self.version == 1 else b"\nanon "
+        try:
+            if self._stat < 0:
+                self._stat = os.open(f"{self.directories['memory']}/memory.stat", os.O_RDONLY | os.O_CLOEXEC)
+            text = b"\n" + os.pread(self._stat, STAT_BYTES, 0)
+        except OSError:  # the group is gone
+            return None
+        start = text.find(name)
+        return None if start < 0 else int(text[start + len(name) : text.index(b"\n", start + 1)])
 
     def peak_bytes(self) -> int | None:
         """The most memory that was in use, /tmp and cached files included; None where it is not counted."""
@@ -112,10 +118,10 @@ class Group:
             return None
 
     def close(self) -> None:
-        for fd in (self._freezer, self._peak):
+        for fd in (self._freezer, self._peak, self._stat):
             if fd >= 0:
                 os.close(fd)
-        self._freezer = self._peak = -1
+        self._freezer = self._peak = self._stat = -1
 
 
 @dataclass(slots=True)
