@@ -13,6 +13,7 @@ import typer
 
 from haar.cli.say import complain, say
 from haar.config import load
+from haar.tls import CERTIFICATE
 
 
 def add_to(app: typer.Typer) -> None:
@@ -34,13 +35,20 @@ def describe(data: Path | None) -> dict[str, Any]:
 def env(
     data: Annotated[Path | None, typer.Option(readable=False, help="The platform's data directory.  [default: data]")] = None,
     profile: Annotated[str | None, typer.Option(help="Write this profile to the AWS configuration files instead.")] = None,
+    https: Annotated[bool, typer.Option("--https", help="The HTTPS endpoint, and the authority to trust.")] = False,
 ) -> None:
     """Prints the variables that point AWS clients at the platform: eval "$(haar env)"."""
     described = describe(data)
+    authority = ""
+    if https:
+        if "https_endpoint" not in described:
+            raise complain("the platform does not serve HTTPS (haar start --https-port 4567)")
+        described["endpoint"] = described["https_endpoint"]
+        authority = str((load({"data": data}).data / CERTIFICATE).resolve())
     if profile is not None:
         if not re.fullmatch(r"[\w.@+-]+", profile, re.ASCII):
             raise complain(f"{profile!r} cannot be a profile's name: letters, digits and . @ + - _ can")
-        write_profile(profile, described)
+        write_profile(profile, described, authority)
         say(f"wrote profile {profile}; use it: aws --profile {profile} sts get-caller-identity")
         return
     for name, key in (
@@ -51,6 +59,8 @@ def env(
         ("AWS_REGION", "region"),
     ):
         say(f"export {name}={shlex.quote(described[key])}")
+    if authority:
+        say(f"export AWS_CA_BUNDLE={shlex.quote(authority)} NODE_EXTRA_CA_CERTS={shlex.quote(authority)}")
     say("unset AWS_SESSION_TOKEN AWS_PROFILE")
     _offer_cli()
 
@@ -69,13 +79,14 @@ def _offer_cli() -> None:
         print(hint, file=sys.stderr, flush=True)
 
 
-def write_profile(profile: str, described: dict[str, Any]) -> None:
+def write_profile(profile: str, described: dict[str, Any], authority: str = "") -> None:
     """Adds or replaces a profile in ~/.aws/config and ~/.aws/credentials (or where AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE say)."""
     directory = Path.home() / ".aws"
     config = Path(os.environ.get("AWS_CONFIG_FILE", directory / "config"))
     credentials = Path(os.environ.get("AWS_SHARED_CREDENTIALS_FILE", directory / "credentials"))
     section = profile if profile == "default" else f"profile {profile}"
-    _set(config, section, {"region": described["region"], "endpoint_url": described["endpoint"]})
+    trust = {"ca_bundle": authority} if authority else {}
+    _set(config, section, {"region": described["region"], "endpoint_url": described["endpoint"], **trust})
     _set(
         credentials,
         profile,

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import ssl
 import subprocess
 import sys
@@ -133,16 +132,12 @@ def test_curl_and_the_aws_cli(secure: RunningPlatform, deployed: Api) -> None:
     command += ["-w", "\n%{http_version} %{http_code}", url]
     body, _, told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.rpartition("\n")
     assert (told, json.loads(body)["n"]) == ("2 200", "5")
-    environment = os.environ | {
-        "AWS_CA_BUNDLE": str(authority(secure)),
-        "AWS_ACCESS_KEY_ID": secure.described["access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": secure.described["secret_access_key"],
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"https://localhost:{port(secure)}",
-    }
-    aws = [str(Path(sys.executable).with_name("aws")), "apigateway", "get-rest-api", "--rest-api-id", deployed.id]
-    done = subprocess.run(aws, capture_output=True, text=True, env=environment, check=True, timeout=120)
-    assert json.loads(done.stdout)["id"] == deployed.id
+    haar = f"{sys.executable} -m haar env --https --data {secure.data}"
+    aws = f"{Path(sys.executable).with_name('aws')} apigateway get-rest-api --rest-api-id {deployed.id}"
+    script = f'eval "$({haar})" && echo "$AWS_ENDPOINT_URL" && {aws}'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, timeout=120)
+    endpoint, _, shown = done.stdout.partition("\n")
+    assert (endpoint, json.loads(shown)["id"]) == (secure.described["https_endpoint"], deployed.id)
 
 
 def domain(platform: RunningPlatform, api: Api, **settings: Any) -> tuple[str, dict[str, Any]]:
