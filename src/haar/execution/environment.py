@@ -14,6 +14,7 @@ from haar.clock import Clock, Ids
 from haar.execution.box import Box, Boxes
 from haar.execution.companions import Companions
 from haar.execution.contract import FunctionSpec, InvocationResult, Listener, SessionKeys, Sink, Surroundings, Unavailable
+from haar.execution.nursery import out_of_memory
 from haar.execution.output import LogWriter, Pump
 from haar.execution.report import TIMED_OUT, Done, Figures, Phase, Reporter, Status
 from haar.execution.runtime_api import PREFIX, Connection, Event, Posted
@@ -354,7 +355,8 @@ class Environment:
 
     def runtime_exited(self, status: int) -> None:
         self._pump.settle()
-        self._break(self._exit_fault(Exit(status)))
+        group = self.box.group
+        self._break(self._exit_fault(Exit(status, group is not None and out_of_memory(list(group.paths)))))
 
     # What happens by itself.
 
