@@ -12,6 +12,7 @@ from haar.services.dynamodb.public import Trimmed, find_stream, last_position, p
 from haar.services.dynamodb.tables import Tables
 from haar.services.dynamodbstreams import reading
 from haar.services.dynamodbstreams.streams import describe_stream
+from haar.services.lambda_.sources import find_source
 from haar.services.service import Context, Host
 from haar.wire.errors import ServiceError
 
@@ -214,6 +215,22 @@ async def test_the_moment_of_expiry(ctx: Context, clock: Clock) -> None:
         clock.at = START + seconds
         await ttl.expire(ctx.host, "us-east-1", "tab")
         assert len(await left()) == expected, seconds
+
+
+async def test_events_say_who_deleted_an_expired_item(ctx: Context, clock: Clock) -> None:
+    await ttl.update_time_to_live(ctx, {"TableName": "tab", "TimeToLiveSpecification": {"Enabled": True, "AttributeName": "t"}})
+    table = await ctx.host.get(Tables).find("us-east-1", "tab")
+    assert table is not None and table.record.ttl is not None
+    work = ttl.Switching("us-east-1", "tab", table.record.ttl.space)
+    await put(ctx, id=S("1"), t=N(int(START) + 10))
+    await ctx.store.transact(lambda tx: ttl._switched(ctx.host, tx, work))
+    clock.at += 20
+    await ttl.expire(ctx.host, "us-east-1", "tab")
+    source = await find_source(ctx.host, "us-east-1", await arn_of(ctx))
+    assert source is not None
+    made, gone = [orjson.loads(record.data) for record in (await source.read(0, None, 10)).records]
+    assert "userIdentity" not in made and gone["eventName"] == "REMOVE"
+    assert gone["userIdentity"] == {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
 
 
 async def test_logs_are_kept_for_the_recovery_period(ctx: Context, clock: Clock) -> None:

@@ -83,7 +83,11 @@ class DynamoDBStream:
         body = record["dynamodb"]
         number = dynamodb.number_of(body["SequenceNumber"])
         assert number is not None
-        data = orjson.dumps(record | {"eventSourceARN": self.arn})
+        event = record | {"eventSourceARN": self.arn}
+        if (identity := record.get("userIdentity")) is not None:
+            # Events write it otherwise than the streams' own API, and filters of expired items look for it so.
+            event["userIdentity"] = {"type": identity["Type"], "principalId": identity["PrincipalId"]}
+        data = orjson.dumps(event)
         return Record(number, body["SequenceNumber"], orjson.dumps(body["Keys"]), body["ApproximateCreationDateTime"], data)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
