@@ -34,6 +34,13 @@ def test_security_policies_are_kept(make_api: Any) -> None:
     )
     shown = api.gateway.get_rest_api(restApiId=api.id)
     assert (shown["securityPolicy"], shown["endpointAccessMode"]) == ("SecurityPolicy_TLS13_1_3_2025_09", "BASIC")
+    api.mock("/m")
+    api.deploy()
+    whole = {"extensions": "apigateway"}
+    exported = api.gateway.get_export(restApiId=api.id, stageName="v1", exportType="oas30", parameters=whole)["body"].read()
+    imported = api.gateway.import_rest_api(body=exported)
+    assert (imported["securityPolicy"], imported["endpointAccessMode"]) == ("SecurityPolicy_TLS13_1_3_2025_09", "BASIC")
+    api.gateway.delete_rest_api(restApiId=imported["id"])
     patch = [{"op": "replace", "path": "/securityPolicy", "value": "TLS_1_2"}]
     assert api.gateway.update_rest_api(restApiId=api.id, patchOperations=patch)["securityPolicy"] == "TLS_1_2"
 

@@ -106,6 +106,17 @@ def test_a_server_streams(api: Api, backend: str) -> None:
         arrivals(api.call("/breaks", stream=True))
 
 
+def test_nobody_reads_the_body_of_a_head(api: Api, function: str) -> None:
+    settings = {"type": "AWS_PROXY", "integrationHttpMethod": "POST", "uri": streaming_uri(function)}
+    api.gateway.put_integration(**api.method("/s", "HEAD"), responseTransferMode="STREAM", **settings)
+    api.mock("/m")
+    api.deploy()
+    for _ in range(2):  # on one connection: nothing of a body may be on it
+        answer = api.call("/s", "HEAD")
+        assert (answer.status_code, answer.headers["x-foo"], answer.content) == (201, "bar", b"")
+        assert api.call("/m").status_code == 200
+
+
 def test_what_can_be_streamed(api: Api, function: str) -> None:
     where = api.method("/s")
     put = api.gateway.put_integration

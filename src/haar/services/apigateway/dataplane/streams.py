@@ -59,7 +59,21 @@ class LambdaStream:
             raise malformed() from None
         status, headers = head_of(metadata)
         headers.append(("X-Amzn-Trace-Id", call.trace_id))
-        return Response(status, headers, _paced(parts, first, ends, idle_seconds(call)))
+        return await _streamed(call, Response(status, headers), parts, first, ends)
+
+
+async def _streamed(call: Call, response: Response, parts: AsyncIterator[bytes], first: bytes, ends: float) -> Response:
+    if call.request.method == "HEAD":  # nobody reads a body
+        await _close(parts)
+    else:
+        response.body = _paced(parts, first, ends, idle_seconds(call))
+    return response
+
+
+async def _close(parts: AsyncIterator[bytes]) -> None:
+    close = getattr(parts, "aclose", None)
+    if close is not None:
+        await close()
 
 
 def idle_seconds(call: Call) -> float:
@@ -109,9 +123,7 @@ async def _paced(parts: AsyncIterator[bytes], first: bytes, ends: float, idle: f
                 raise StreamEnded("the integration took too long") from None
             yield part
     finally:
-        close = getattr(parts, "aclose", None)
-        if close is not None:
-            await close()
+        await _close(parts)
 
 
 class HttpStream(HttpProxy):
@@ -121,4 +133,4 @@ class HttpStream(HttpProxy):
         ends = asyncio.get_running_loop().time() + self.endpoint.seconds
         status, headers, parts = await self.endpoint.begin(call, self.outgoing(call))
         headers = outgoing([pair for pair in headers if pair[0].lower() != "content-length"])
-        return Response(status, headers, _paced(parts, b"", ends, idle_seconds(call)))
+        return await _streamed(call, Response(status, headers), parts, b"", ends)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,10 @@ from haar.services.apigateway.records import Doc
 MAX_VALUES = 300_000
 """Values in a definition, counted after YAML's aliases are followed."""
 MAX_DEPTH = 100
+EXTENSIONS: Mapping[str, str] = MappingProxyType(
+    {"securityPolicy": "x-amazon-apigateway-security-policy", "endpointAccessMode": "x-amazon-apigateway-endpoint-access-mode"}
+)
+"""Settings of an API that a definition has as they are."""
 INVALID = "Invalid OpenAPI input."
 _VARIABLE = re.compile(r"\$\{(AWS::[A-Za-z]+)\}")
 _SERVER_VARIABLE = re.compile(r"\{([^{}]+)\}")

@@ -12,7 +12,7 @@ from haar.services.apigateway.authorizers import MAX_AUTHORIZERS, check_authoriz
 from haar.services.apigateway.dataplane.answers import STATUSES, TYPES
 from haar.services.apigateway.gatewayresponses import check_response
 from haar.services.apigateway.models import check_schema
-from haar.services.apigateway.openapi.document import Document
+from haar.services.apigateway.openapi.document import EXTENSIONS, Document
 from haar.services.apigateway.openapi.methods import Methods
 from haar.services.apigateway.records import Doc, Draft
 from haar.services.apigateway.resources import MAX_RESOURCES, check_place, path_of
@@ -110,12 +110,17 @@ class Reading:
             if not 0 <= size <= 10_485_760:
                 raise errors.bad_request("Invalid minimum compression size, must be between 0 and 10485760")
             api["minimumCompressionSize"] = size
+        for member, extension in EXTENSIONS.items():
+            if isinstance(raw.get(extension), str):
+                api[member] = raw[extension]
         servers = raw.get("servers")
         place = servers[0] if isinstance(servers, list) and servers and isinstance(servers[0], dict) else {}
         for holder in (raw, place):
             endpoint = document.mapping(holder.get("x-amazon-apigateway-endpoint-configuration"))
             if "disableExecuteApiEndpoint" in endpoint:
                 api["disableExecuteApiEndpoint"] = str(endpoint["disableExecuteApiEndpoint"]).lower() == "true"
+            if endpoint.get("ipAddressType") in ("ipv4", "dualstack"):
+                api["endpointConfiguration"] = api["endpointConfiguration"] | {"ipAddressType": endpoint["ipAddressType"]}
             if isinstance(endpoint.get("vpcEndpointIds"), list):
                 api["endpointConfiguration"] = api["endpointConfiguration"] | {"vpcEndpointIds": endpoint["vpcEndpointIds"]}
 

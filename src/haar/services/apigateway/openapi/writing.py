@@ -8,6 +8,7 @@ import orjson
 
 from haar.services.apigateway.dataplane.authorizers import DEFAULT_TTL
 from haar.services.apigateway.integrations import MAX_TIMEOUT
+from haar.services.apigateway.openapi.document import EXTENSIONS
 from haar.services.apigateway.records import Doc, Draft
 
 ANY_METHOD = "x-amazon-apigateway-any-method"
@@ -66,6 +67,9 @@ class Writing:
                 found["x-amazon-apigateway-api-key-source"] = "AUTHORIZER"
             if "minimumCompressionSize" in api:
                 found["x-amazon-apigateway-minimum-compression-size"] = api["minimumCompressionSize"]
+            for member, extension in EXTENSIONS.items():
+                if member in api:
+                    found[extension] = api[member]
             if self._draft.gateway_responses:
                 found["x-amazon-apigateway-gateway-responses"] = self._draft.gateway_responses
             if self._draft.validators:
