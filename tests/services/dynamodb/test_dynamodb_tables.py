@@ -184,6 +184,8 @@ def test_contributor_insights_are_kept(table, dynamodb):
 def test_kinesis_destinations_are_kept_and_say_what_they_are(table):
     items = table("id:S")
     arn = "arn:aws:kinesis:us-east-1:123456789012:stream/s"
+    wrong = "arn:aws:dynamodb:us-east-1:123456789012:table/t/stream/s"
+    assert refusal(items.enable_kinesis_streaming_destination, StreamArn=wrong)[0] == "ValidationException"
     assert items.enable_kinesis_streaming_destination(StreamArn=arn)["DestinationStatus"] == "ENABLING"
     (found,) = items.describe_kinesis_streaming_destination()["KinesisDataStreamDestinations"]
     assert found["DestinationStatus"] == "ACTIVE" and "not delivered" in found["DestinationStatusDescription"]

@@ -1,5 +1,6 @@
 """Contributor insights and Kinesis destinations: settings that are kept and shown. No Kinesis is here, and nothing is delivered to one."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from haar.services.service import Context, Demand, Demands, Input, Output
 from haar.store.contract import Transaction
 
 T = TypeVar("T")
+KINESIS_STREAM = re.compile(r"arn:aws:kinesis:[a-z0-9-]+:\d{12}:stream/[a-zA-Z0-9_.-]{1,128}", re.ASCII)
 DEFAULT_MODE = "ACCESSED_AND_THROTTLED_KEYS"
 NOT_DELIVERED = "haar keeps this setting; changes are not delivered to Kinesis. Use DynamoDB Streams."
 PAGE = 100
@@ -138,6 +140,8 @@ async def _names(ctx: Context) -> list[str]:
 
 @service.operation("EnableKinesisStreamingDestination", on_table("EnableKinesisStreamingDestination"))
 async def enable_kinesis_streaming_destination(ctx: Context, input: Input) -> Output:
+    if KINESIS_STREAM.fullmatch(input["StreamArn"]) is None:
+        raise errors.in_our_words(f"Not the ARN of a Kinesis data stream: {input['StreamArn']}")
     given = input.get("EnableKinesisStreamingConfiguration") or {}
     made = Destination(True, given.get("ApproximateCreationDateTimePrecision", "MILLISECOND"))
 
