@@ -12,6 +12,7 @@ from haar.services.apigatewayv2.dataplane.answers import Refused, forbidden, not
 from haar.services.apigatewayv2.dataplane.authorise import authorise
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Api, Plane, Stage
+from haar.services.apigatewayv2.dataplane.metrics import note_request
 from haar.services.apigatewayv2.dataplane.running import run_endpoint, write_access
 from haar.services.apigatewayv2.dataplane.speeds import throttle
 from haar.services.apigatewayv2.websocket import plane as sockets
@@ -56,6 +57,7 @@ async def _serve(host: Host, request: Request, request_id: str, address: Address
         response = refused.response()
     if settings is not None:
         cors.add(settings, request, response)
+    note_request(call, response)
     if stage.access_log is not None:
         write_access(call, response)
     return response

@@ -41,6 +41,6 @@ class Connections:
         task.add_done_callback(self._endings.discard)
 
     def find(self, connection_id: str) -> Live | None:
-        """An open connection: one whose `$connect` is still being answered counts, one that is being closed does not."""
+        """An open connection: one whose `$connect` is still being answered does not count, nor does one that is being closed."""
         live = self._live.get(connection_id)
         return live if live is not None and live.session.open else None

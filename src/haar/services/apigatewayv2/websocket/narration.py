@@ -8,7 +8,7 @@ from haar.wire.http import Response
 OFF = "OFF"
 
 
-def begin(call: Call, kind: str) -> None:
+def begin(call: Call, kind: str, *, key_required: bool) -> None:
     """Opens the log of a request, if its route has one."""
     stage = call.stage
     settings = stage.default | stage.settings.get(call.route_key, {})
@@ -19,6 +19,15 @@ def begin(call: Call, kind: str) -> None:
     assert session is not None
     call.log = StageLog(call.host.clock.now, call.request_id, level, bool(settings.get("DataTraceEnabled")))
     call.say(f"Extended Request Id: {call.request_id}")
+    where = f"{stage.api_id}/{stage.name}"
+    call.say(f"Verifying Usage Plan for request: {call.request_id}. API Key:  API Stage: {where}")
+    if not key_required:
+        call.say(
+            f"API Key  authorized because route '{call.route_key}' does not require API Key. "
+            "Request will not contribute to throttle or quota limits"
+        )
+        call.say(f"Usage Plan check succeeded for API Key  and API Stage {where}")
+    call.say(f"Starting execution for request: {call.request_id}")
     call.say(f"WebSocket Request Route: [{call.route_key}]")
     client = f"Client [UserAgent: {session.user_agent}, SourceIp: {session.source_ip}]"
     if kind == "CONNECT":

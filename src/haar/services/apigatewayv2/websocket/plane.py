@@ -14,6 +14,7 @@ from haar.services.apigatewayv2.dataplane.authorise import authorise
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Api, Plane, SocketRoute, Stage
 from haar.services.apigatewayv2.dataplane.events import encode_bytes
+from haar.services.apigatewayv2.dataplane.metrics import note_message
 from haar.services.apigatewayv2.dataplane.running import run_endpoint, write_access
 from haar.services.apigatewayv2.dataplane.speeds import throttle
 from haar.services.apigatewayv2.websocket import management, narration
@@ -109,7 +110,7 @@ def _call(host: Host, stage: Stage, request: Request, session: Session, route: S
 
 async def _run(call: Call, route: SocketRoute, kind: str, check: Check | None = None) -> Response:
     """What is behind a route, once the checks are passed; the access log's line and the execution log for it. Raises Refused."""
-    narration.begin(call, kind)
+    narration.begin(call, kind, key_required=route.key_required)
     answer: Response | None = None
     status = 500
     try:
@@ -123,6 +124,7 @@ async def _run(call: Call, route: SocketRoute, kind: str, check: Check | None = 
         raise
     finally:
         narration.end(call, answer)
+        note_message(call, kind, status)
         if call.stage.access_log is not None:
             write_access(call, answer or Response(status))
 
