@@ -1,10 +1,12 @@
 """`haar dev`: a function whose code is a directory; what is saved is what the next invocation runs."""
 
+import importlib.util
 import io
 import json
 import os
 import re
 import signal
+import sys
 import threading
 import time
 import zipfile
@@ -39,6 +41,9 @@ NODE = re.compile(r"(?:exports\.|export\s+(?:const|let|var|async\s+function|func
 RUNTIMES = {"py": "python3.12", "mjs": "nodejs22.x", "js": "nodejs22.x", "cjs": "nodejs22.x"}
 
 
+PYTHON_PORT, NODE_PORT = 5678, 9229
+
+
 class Guess(NamedTuple):
     runtime: str
     handler: str
@@ -57,11 +62,15 @@ def dev(
     timeout: Annotated[int | None, typer.Option(help=f"Seconds. (default: {TIMEOUT} for a new function)", show_default=False)] = None,
     memory: Annotated[int | None, typer.Option(help=f"MB. (default: {MEMORY} for a new function)", show_default=False)] = None,
     env: Annotated[list[str] | None, typer.Option(help="A variable of its environment: NAME=VALUE. May be repeated.")] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Invocations wait for a debugger, and do not time out.")] = False,
+    debug_port: Annotated[int, typer.Option(help="Where it attaches. (default: 5678 Python, 9229 Node.js)", show_default=False)] = 0,
     data: Annotated[Path | None, typer.Option(help="The platform's data directory. (default: data)")] = None,
 ) -> None:
     """Runs a function from DIRECTORY: save a file, and the next invocation runs it. Shows its logs until Ctrl-C.
 
     Makes the function when it is not there. What the directory holds at the end stays its code.
+
+    With --debug, attach to the port as to any process: in VS Code, "request": "attach" with the directory for the remote root /var/task.
 
     \b
     haar dev hello
@@ -76,9 +85,12 @@ def dev(
         guess = Guess(runtime, handler) if runtime and handler else guessed(source, runtime, handler)
         settings |= {"Runtime": guess.runtime, "Handler": guess.handler}
         arn = _deploy(described, functions, name, source, {key: value for key, value in settings.items() if value is not None})
-        with _mounted(load({"data": data}).data.resolve(), arn, source), _terminated():
+        mount = {"arn": arn, "directory": str(source), "pid": os.getpid()} | (_debugger(guess.runtime, debug_port) if debug else {})
+        with _mounted(load({"data": data}).data.resolve(), mount), _terminated():
             say(f"{name} runs {source} ({guess.runtime}, {guess.handler})")
             say(f"Next, in another terminal: haar invoke {name} '{{}}'; Ctrl-C ends this\n")
+            if debug:
+                say(f"Debuggers attach to 127.0.0.1:{mount['debug']}; the code is in /var/task there; invocations wait for one\n")
             group = functions.get_function_configuration(FunctionName=arn)["LoggingConfig"]["LogGroup"]
             follower = Follower(client(described, "logs"), group, int(time.time() * 1000))
             try:
@@ -170,16 +182,28 @@ def _package(source: Path | None) -> bytes | None:
     return buffer.getvalue()
 
 
+def _debugger(runtime: str, port: int) -> dict[str, Any]:
+    """What a mount says of debugging; complains where it cannot be."""
+    if runtime.startswith("nodejs"):
+        return {"debug": port or NODE_PORT}
+    if not runtime.startswith("python"):
+        raise complain(f"--debug is for Python and Node.js, not for {runtime}")
+    found = importlib.util.find_spec("debugpy")
+    if found is None or not found.submodule_search_locations:
+        raise complain(f"debugpy is not installed beside haar: {sys.executable} -m pip install debugpy")
+    return {"debug": port or PYTHON_PORT, "debugpy": found.submodule_search_locations[0]}
+
+
 @contextmanager
-def _mounted(data: Path, arn: str, source: Path) -> Iterator[None]:
+def _mounted(data: Path, mount: dict[str, Any]) -> Iterator[None]:
     """Has the platform run the function from the directory, for as long as this lasts."""
     place = data / "dev"
     place.mkdir(mode=0o700, exist_ok=True)
-    file = place / (re.sub(r"[^a-zA-Z0-9-_]", "_", arn) + ".json")
+    file = place / (re.sub(r"[^a-zA-Z0-9-_]", "_", mount["arn"]) + ".json")
     live = file.with_suffix(".live")
     live.unlink(missing_ok=True)
     with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as written:
-        json.dump({"arn": arn, "directory": str(source), "pid": os.getpid()}, written)
+        json.dump(mount, written)
     try:
         end = time.monotonic() + TAKE_UP_SECONDS
         while not live.exists():

@@ -35,6 +35,6 @@ from haar.services.lambda_ import (  # noqa: E402
     versions,  # noqa: F401
 )
 
-service.routes += [codeurls.CodeRoute(), insights.InsightsRoute(), urlroute.FunctionUrlRoute()]
+service.routes += [codeurls.CodeRoute(), development.DebugRoute(), insights.InsightsRoute(), urlroute.FunctionUrlRoute()]
 service.background += [asynchronous.run, containerimages.run, packages.sweep, pollers.run, provisioned.run, snapstart.run]
 service.background += [development.run, ledger.run, recordings.run]

@@ -19,10 +19,12 @@ from pathlib import Path
 import msgspec
 
 from haar.execution.contract import FunctionSpec
-from haar.execution.package import ENTRIES, UNPACKED_BYTES, into_place
+from haar.execution.package import ENTRIES, UNPACKED_BYTES, into_place, link_or_copy
+from haar.services.lambda_.debugging import FILES, HEADER, PATH, Door, add_files, debugged
 from haar.services.lambda_.errors import invalid
 from haar.services.lambda_.names import LATEST
 from haar.services.service import Host
+from haar.wire.http import Request, Response
 
 log = logging.getLogger("haar.lambda")
 
@@ -39,6 +41,10 @@ class Mount(msgspec.Struct, frozen=True):
     directory: str
     pid: int
     """Of `haar dev`: when that is gone, so is the mount."""
+    debug: int = 0
+    """The port for debuggers; 0 is none."""
+    debugpy: str = ""
+    """Where that package is, for Python."""
 
 
 @dataclass(slots=True)
@@ -47,6 +53,7 @@ class Mounted:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     digest: bytes = b""
     trees: list[Path] = field(default_factory=list)
+    door: Door | None = None
 
 
 class Development:
@@ -57,15 +64,34 @@ class Development:
         self.mounted: dict[str, Mounted] = {}
         """By the function's ARN; empty where nobody develops."""
 
-    def look(self) -> None:
+    async def look(self) -> None:
         """Takes up the mounts that are there, and drops those that are not."""
         found: dict[str, Mounted] = {}
         for path in self._directory.glob("*") if self._directory.is_dir() else ():
             mount = self._read(path)
             if mount is not None:
                 known = self.mounted.get(mount.arn)
-                found[mount.arn] = known if known is not None and known.mount == mount else Mounted(mount)
+                found[mount.arn] = known if known is not None and known.mount == mount else await self._take_up(mount)
+        gone = [each for arn, each in self.mounted.items() if found.get(arn) is not each]
         self.mounted = found
+        for each in gone:
+            if each.door is not None:
+                each.door.close()
+
+    async def _take_up(self, mount: Mount) -> Mounted:
+        mounted = Mounted(mount)
+        if mount.debug:
+            door = Door(mount.debug, self._host.ids.text(32))
+            try:
+                await door.open()
+                mounted.door = door
+            except OSError as error:
+                log.warning("no debugger can attach: port %d: %s", mount.debug, error.strerror)
+        return mounted
+
+    def door(self, token: str) -> Door | None:
+        """The door of the mount that has this token."""
+        return next((each.door for each in self.mounted.values() if each.door is not None and each.door.admits(token)), None)
 
     def _read(self, path: Path) -> Mount | None:
         try:
@@ -90,16 +116,24 @@ class Development:
         source = Path(mounted.mount.directory)
         async with mounted.lock:
             try:
-                digest = await asyncio.to_thread(fingerprint, source)
+                door = mounted.door
+                digest = await asyncio.to_thread(fingerprint, source, door.token if door is not None else "")
                 target = self._cache / digest.hex()
                 if digest != mounted.digest:
                     if not target.is_dir():
-                        last = mounted.trees[-1] if mounted.trees else None
-                        await asyncio.to_thread(into_place, target, lambda partial: copy(source, partial, last))
+                        await asyncio.to_thread(into_place, target, lambda partial: self._fill(mounted, partial))
                     await self._changed(mounted, digest, target)
             except OSError as error:
                 raise invalid(f"{source}: {error.strerror}") from None
-        return replace(spec, code_sha256=base64.b64encode(digest).decode(), revision=f"{spec.revision}/{digest.hex()}")
+        spec = replace(spec, code_sha256=base64.b64encode(digest).decode(), revision=f"{spec.revision}/{digest.hex()}")
+        return spec if door is None else debugged(spec, door)
+
+    def _fill(self, mounted: Mounted, target: Path) -> None:
+        last = mounted.trees[-1] if mounted.trees else None
+        copy(Path(mounted.mount.directory), target, last)
+        if mounted.door is not None:
+            kept = last / FILES / "debugpy" if last is not None else Path()
+            add_files(target, str(kept) if kept.is_dir() and last else mounted.mount.debugpy, link_or_copy if last else shutil.copyfile)
 
     async def _changed(self, mounted: Mounted, digest: bytes, target: Path) -> None:
         mounted.digest = digest
@@ -132,9 +166,9 @@ def files(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
                 yield path, found
 
 
-def fingerprint(directory: Path) -> bytes:
-    """32 bytes that move when a file is written, made or taken away."""
-    digest = hashlib.sha256(os.fsencode(directory))
+def fingerprint(directory: Path, more: str = "") -> bytes:
+    """32 bytes that move when a file is written, made or taken away, and with `more`."""
+    digest = hashlib.sha256(os.fsencode(directory) + b"\0" + more.encode())
     for path, found in files(directory):
         digest.update(os.fsencode(path) + f"\0{found.st_mode}|{found.st_size}|{found.st_mtime_ns}|{found.st_ino}\n".encode())
     return digest.digest()
@@ -165,9 +199,20 @@ def _same(path: Path, found: os.stat_result) -> bool:
     return stat.S_ISREG(kept.st_mode) and (kept.st_size, kept.st_mtime_ns, stat.S_IMODE(kept.st_mode)) == wanted
 
 
+class DebugRoute:
+    """Takes connections from inside sandboxes to where their debuggers are."""
+
+    def matches(self, request: Request) -> bool:
+        return request.path == PATH
+
+    async def serve(self, host: Host, request: Request, request_id: str) -> Response:
+        door = host.get(Development).door(request.headers.get(HEADER, "")) if request.environment is not None else None
+        return Response(403) if door is None else door.response()
+
+
 async def run(host: Host) -> None:
     """Looks for mounts, for as long as the platform stands."""
     development = host.get(Development)
     while True:
-        development.look()
+        await development.look()
         await asyncio.sleep(LOOK_SECONDS)
