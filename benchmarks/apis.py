@@ -13,6 +13,7 @@ from benchmarks.load import Signed, check, latencies, median, percentile, rate
 from benchmarks.peers import Target
 
 FUNCTION = 'def handler(event, context):\n    return {"statusCode": 200, "body": "{}"}\n'
+MOCKED = b'{"ok": true}'
 CALLS = 1000
 CLIENTS = 16
 MANY, FEW = 300, 3
@@ -42,7 +43,7 @@ class Api:
         self.client.put_integration(**where, **integration)
         if integration["type"] == "MOCK":
             self.client.put_method_response(**where, statusCode="200")
-            self.client.put_integration_response(**where, statusCode="200", responseTemplates={"application/json": '{"ok": true}'})
+            self.client.put_integration_response(**where, statusCode="200", responseTemplates={"application/json": MOCKED.decode()})
 
     def mock(self, part: str) -> None:
         self.method(part, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'})
@@ -54,8 +55,8 @@ class Api:
     def deploy(self, **settings: Any) -> None:
         self.client.create_deployment(restApiId=self.id, stageName=STAGE, **settings)
 
-    def request(self, part: str) -> Signed:
-        """A GET that the target answers with 200. Raises when there is none."""
+    def request(self, part: str, expected: bytes = MOCKED) -> Signed:
+        """A GET that the target answers as it should. Raises when there is none."""
         host = f"{self.id}.execute-api.us-east-1.localhost:{urlsplit(self.target.endpoint).port}"
         tried = (
             Signed("GET", f"/{STAGE}/{part}", {"Host": host}, b""),
@@ -65,7 +66,7 @@ class Api:
         while time.monotonic() < end:
             for one in tried:
                 status, body = check(self.target, one)
-                if status == 200:
+                if (status, body) == (200, expected):
                     return one
                 answers.append((status, body[:200]))
             time.sleep(0.2)
@@ -90,7 +91,7 @@ def measure(target: Target, seconds: float, rounds: int, say: Callable[[str], No
     cached.mock("r0")
     small.deploy()
     large.deploy()
-    proxied = small.request("function")
+    proxied = small.request("function", b"{}")
     latencies(target, proxied, 50)
     taken = latencies(target, proxied, CALLS)
     row("proxied to a warm Python function, median at 1 client", median(taken), "ms")
