@@ -173,3 +173,25 @@ def test_a_stage_is_exported_as_it_was_deployed(platform: RunningPlatform, bring
     staged = json.loads(gateway.export_api(StageName="v1", **wanted)["body"].read())
     assert "/later" not in staged["paths"] and staged["servers"][0]["variables"]["basePath"]["default"] == "v1"
     assert "/later" in json.loads(gateway.export_api(**wanted)["body"].read())["paths"]
+
+
+def test_a_definition_hands_over_no_role_that_its_sender_may_not(platform: RunningPlatform, bring: Import, echo: str, name: str) -> None:
+    iam = platform.client("iam")
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    mine = platform.client("apigatewayv2", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    given = definition(echo)
+    assert refused(mine.import_api, Body=json.dumps(given))[::2] == ("AccessDeniedException", 403)
+    statement = {"Effect": "Allow", "Action": "apigateway:*", "Resource": "*"}
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    made = mine.import_api(Body=json.dumps(given))["ApiId"]
+    given["paths"]["/$default"]["x-amazon-apigateway-any-method"]["x-amazon-apigateway-integration"]["credentials"] = (
+        f"arn:aws:iam::{platform.account}:role/{name}"
+    )
+    for call, more in ((mine.import_api, {}), (mine.reimport_api, {"ApiId": made})):
+        code, message, status = refused(call, Body=json.dumps(given), **more)
+        assert (code, status) == ("AccessDeniedException", 403) and "iam:PassRole" in message
+    mine.delete_api(ApiId=made)
+    iam.delete_user_policy(UserName=name, PolicyName="p")
+    iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName=name)

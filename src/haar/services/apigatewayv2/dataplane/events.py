@@ -157,7 +157,7 @@ def response_of(payload: bytes, version: str) -> Response:
         raise failed("The response from the Lambda function is not JSON") from None
     if version == "2.0" and not (isinstance(answer, dict) and "statusCode" in answer):
         # inferred: the answer is the body
-        return Response(200, [JSON], b"" if answer is None else answer.encode() if isinstance(answer, str) else payload)
+        return Response(200, [JSON], answer.encode() if isinstance(answer, str) else payload or b"null")
     if not isinstance(answer, dict):
         raise failed("The response from the Lambda function is not an object")
     headers = _headers(answer, version)
