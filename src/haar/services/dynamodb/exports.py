@@ -5,8 +5,8 @@ The codes of the errors are AWS's; their wording is not known.
 
 from collections.abc import Callable, Sequence
 
-from haar.services.dynamodb.access import nowhere
 from haar.services.dynamodb.face import service
+from haar.services.dynamodb.tables import table_arn
 from haar.services.service import Context, Demand, Input, Output
 from haar.wire.errors import ServiceError
 
@@ -18,12 +18,21 @@ def _on_arn(action: str, member: str) -> Callable[[Context, Input], Sequence[Dem
     return demands
 
 
-@service.operation("ListExports", nowhere("ListExports"))
+def _of_table(action: str) -> Callable[[Context, Input], Sequence[Demand]]:
+    """On the table that is asked about, or on all."""
+
+    def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+        return (Demand(f"dynamodb:{action}", input.get("TableArn") or table_arn(ctx.region, ctx.account, "*")),)
+
+    return demands
+
+
+@service.operation("ListExports", _of_table("ListExports"))
 async def list_exports(ctx: Context, input: Input) -> Output:
     return {"ExportSummaries": []}
 
 
-@service.operation("ListImports", nowhere("ListImports"))
+@service.operation("ListImports", _of_table("ListImports"))
 async def list_imports(ctx: Context, input: Input) -> Output:
     return {"ImportSummaryList": []}
 
