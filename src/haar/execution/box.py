@@ -67,6 +67,8 @@ class Box:
     network: Child | None = None
     """What connects it to the internet, if anything does."""
     _halted: list[int] = field(default_factory=list)
+    _inside: int = 0
+    """The first process in the box's network namespace, once it is known."""
 
     def assign(self, variables: Mapping[str, str], *, supervised: bool = False) -> None:
         """Tells the runtime its function; the runtime starts. When `supervised`, the socket stays open for what watches over it."""
@@ -99,6 +101,14 @@ class Box:
     def anonymous_bytes(self) -> int:
         counted = self.group.anonymous_bytes() if self.group is not None else None
         return processes.anonymous_bytes(self.child.pid) if counted is None else counted
+
+    def sockets(self) -> int:
+        """How many sockets it has; 0 where nothing is isolated: then nobody knows."""
+        if self.secure is None:
+            return 0
+        if not self._inside:
+            self._inside = next(iter(processes.tree(self.child.pid)[1:2]), 0)
+        return processes.sockets(self._inside) if self._inside else 0
 
     def peak_bytes(self) -> int:
         counted = self.group.peak_bytes() if self.group is not None else None

@@ -13,6 +13,7 @@ from pathlib import Path
 
 CONTROLLERS = ("memory", "cpu", "pids", "freezer")
 PROCESSES = 1024
+TCP_BYTES = "memory.kmem.tcp.limit_in_bytes"
 PERIOD_US = 20_000
 MB_PER_CORE = 1769
 STAT_BYTES = 8192
@@ -63,7 +64,13 @@ class Group:
         if "memory" not in self.directories:
             return []
         limit = str((memory_mb + ephemeral_mb + OVERHEAD_MB) << 20)
-        return [(f"{self.directories['memory']}/{'memory.limit_in_bytes' if self.version == 1 else 'memory.max'}", limit)]
+        directory = self.directories["memory"]
+        if self.version == 2:
+            return [(f"{directory}/memory.max", limit)]
+        settings = [(f"{directory}/memory.limit_in_bytes", limit)]
+        if Path(f"{Path(directory).parent}/{TCP_BYTES}").exists():  # what is on its way in connections is counted apart
+            settings.append((f"{directory}/{TCP_BYTES}", limit))
+        return settings
 
     def throttle(self, memory_mb: int) -> bool:
         """Gives the environment its share of a core and no more."""

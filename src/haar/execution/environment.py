@@ -25,6 +25,8 @@ from haar.execution.spawner import Exit
 INIT_SECONDS = 10.0
 WATCH_SECONDS = 0.1
 """How often a running invocation's memory is looked at."""
+MAX_SOCKETS = 2048
+"""Of one environment. What is written to a socket and not yet read is the kernel's memory, which no control group counts for all kinds."""
 BURST_SECONDS = 1.0
 """How long an invocation may use what the host has before it is held to its share of a core."""
 FREEZE_SECONDS = 0.05
@@ -392,7 +394,7 @@ class Environment:
         if now >= deadline:
             self._timed_out()
             return
-        if self.box.anonymous_bytes() > self.spec.memory_mb << 20:
+        if self.box.anonymous_bytes() > self.spec.memory_mb << 20 or self.box.sockets() > MAX_SOCKETS:
             self._memory_exceeded = True
             self._boxes.kill(self.box)
             return

@@ -53,6 +53,14 @@ def peak_bytes(pid: int) -> int:
     return sum(_field(process, "VmHWM:") for process in tree(pid)) << 10
 
 
+def sockets(pid: int) -> int:
+    """How many sockets there are in the network namespace of `pid`."""
+    for line in _read(f"/proc/{pid}/net/sockstat").splitlines():
+        if line.startswith("sockets: used "):
+            return int(line.split()[2])
+    return 0
+
+
 def _field(pid: int, name: str) -> int:
     for line in _read(f"/proc/{pid}/status").splitlines():
         if line.startswith(name):

@@ -24,7 +24,7 @@ from haar.clock import Clock
 from haar.config import ConfigError
 from haar.gateway.hello import MAX_HELLO, NotTls, server_name
 from haar.gateway.http2 import Http2Connection
-from haar.gateway.server import Connection, Server
+from haar.gateway.server import MAX_OF_ENVIRONMENT, Connection, Peer, Server
 from haar.tls import Authority
 from haar.wire.http import ClientCertificate, Request
 
@@ -144,6 +144,8 @@ class SecureListener:
         self._sockets: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._room = asyncio.Semaphore(MAX_GREETED)
+        self._few = False
+        self._made: set[Peer] = set()
 
     async def listen(self, host: str, port: int) -> int:
         """Listens on an address; the port (of use when 0 was asked for). Raises OSError when it is taken."""
@@ -160,8 +162,9 @@ class SecureListener:
         return int(self._sockets[0].getsockname()[1])
 
     def attach(self, listening: socket.socket) -> None:
-        """Listens on a socket that somebody else has made."""
+        """Listens on a socket that an execution environment has made, for MAX_OF_ENVIRONMENT connections at once."""
         listening.setblocking(False)
+        self._few = True
         self._sockets.append(listening)
         self._keep(asyncio.get_running_loop().create_task(self._accept(listening)))
         self._server.watch(self)
@@ -190,7 +193,17 @@ class SecureListener:
                     log.error("no connection can be accepted: %s", error)
                     await asyncio.sleep(ACCEPT_SECONDS)
                 continue
+            if self._few and self._crowded():
+                self._room.release()
+                connection.close()
+                continue
             self._keep(loop.create_task(self._greet(connection)))
+
+    def _crowded(self) -> bool:
+        """Whether there are as many connections as one environment may have; those whose handshake is under way count."""
+        if len(self._made) + len(self._tasks) > MAX_OF_ENVIRONMENT:
+            self._made.intersection_update(self._server.connections)
+        return len(self._made) + len(self._tasks) > MAX_OF_ENVIRONMENT  # one task is that which accepts
 
     async def _greet(self, connection: socket.socket) -> None:
         """From a connection to one that speaks HTTP. A client that does it wrong is hung up on."""
@@ -200,7 +213,10 @@ class SecureListener:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 context, trusted = await self._contexts.of(await _asked_name(connection))
             await loop.connect_accepted_socket(
-                lambda: Chooser(self._server, trusted), connection, ssl=context, ssl_handshake_timeout=HANDSHAKE_SECONDS
+                lambda: Chooser(self._server, trusted, self._made if self._few else None),
+                connection,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
             )
         except NotTls:
             with connection:
@@ -259,20 +275,23 @@ async def _readable(connection: socket.socket) -> None:
 class Chooser(asyncio.Protocol):
     """The first moment after the handshake: makes the connection one of HTTP/2 or HTTP/1.1."""
 
-    def __init__(self, server: Server, trusted: str) -> None:
+    def __init__(self, server: Server, trusted: str, made: "set[Peer] | None" = None) -> None:
         self._server = server
         self._trusted = trusted
+        self._made = made
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)
         tls = transport.get_extra_info("ssl_object")
         shown = tls.getpeercert(True) if self._trusted else None
         certificate = ClientCertificate(shown, self._trusted) if shown else None
-        chosen: asyncio.Protocol
+        chosen: Http2Connection | SecureConnection
         if tls.selected_alpn_protocol() == "h2":
             chosen = Http2Connection(self._server, certificate)
         else:
             chosen = SecureConnection(self._server, certificate)
+        if self._made is not None:
+            self._made.add(chosen)
         transport.set_protocol(chosen)
         chosen.connection_made(transport)
 

@@ -32,6 +32,8 @@ WHOLE_BODY = 4 * 1024 * 1024
 """A body of more is gathered in a bytearray and stays in it: copying 60 MB takes as long as a hundred requests."""
 MAX_WAITING = 16
 """Pipelined requests of one connection that wait for the one under way; beyond it, reading stops."""
+MAX_OF_ENVIRONMENT = 300
+"""Connections of one execution environment, by plain HTTP and again by TLS; more are hung up on."""
 READ_SECONDS = 60.0
 IDLE_SECONDS = 120.0
 SWEEP_SECONDS = 5.0
@@ -101,7 +103,7 @@ class Server:
 
         async def begin() -> None:
             loop = asyncio.get_running_loop()
-            listener.server = await loop.create_server(lambda: Connection(self, environment), sock=listening)
+            listener.server = await loop.create_server(few(self, lambda: Connection(self, environment)), sock=listening)
             if listener.closed:
                 listener.server.close()
 
@@ -188,6 +190,29 @@ def give_back_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+
+
+def few(server: Server, make: "Callable[[], Connection]") -> Callable[[], asyncio.Protocol]:
+    """Makes connections, of which no more than MAX_OF_ENVIRONMENT are there at once."""
+    made: set[Connection] = set()
+
+    def one() -> asyncio.Protocol:
+        if len(made) >= MAX_OF_ENVIRONMENT:
+            made.intersection_update(server.connections)
+            if len(made) >= MAX_OF_ENVIRONMENT:
+                return HungUp()
+        connection = make()
+        made.add(connection)
+        return connection
+
+    return one
+
+
+class HungUp(asyncio.Protocol):
+    """A connection too many."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).abort()
 
 
 class Listening:
