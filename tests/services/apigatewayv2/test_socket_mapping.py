@@ -144,6 +144,37 @@ def test_a_function_behind_templates(make_sockets: Sockets, make_function: Calla
     assert client.next() == "no number"
 
 
+def test_services_behind_templates(make_sockets: Sockets, name: str) -> None:
+    """A service that is here is called as the integration's role; one that is not is named."""
+    api = make_sockets()
+    iam, tables = api.platform.client("iam"), api.platform.client("dynamodb")
+    types = [{"AttributeName": "id", "AttributeType": "S"}]
+    key = [{"AttributeName": "id", "KeyType": "HASH"}]
+    tables.create_table(TableName=name, KeySchema=key, AttributeDefinitions=types, BillingMode="PAY_PER_REQUEST")
+    trust = {"Effect": "Allow", "Principal": {"Service": "apigateway.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
+    may = {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": "*"}
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [may]}))
+    common = {"IntegrationType": "AWS", "CredentialsArn": role["Role"]["Arn"]}
+    item = '{"TableName": "NAME", "Item": {"id": {"S": "$context.connectionId"}, "said": {"S": $input.json("$.text")}}}'
+    item = item.replace("NAME", name)
+    put = {"IntegrationUri": f"arn:aws:apigateway:{REGION}:dynamodb:action/PutItem", "RequestTemplates": {"$default": item}}
+    kept = {"IntegrationResponseKey": "/200/", "ResponseTemplates": {"$default": "kept"}}
+    integrate(api, "keep", common | put, kept)
+    integrate(api, "queue", common | {"IntegrationUri": f"arn:aws:apigateway:{REGION}:sqs:action/SendMessage"})
+    api.deploy()
+    client = api.connect()
+    client.send({"action": "keep", "text": "hello"})
+    assert client.next() == "kept"
+    [found] = tables.scan(TableName=name)["Items"]
+    assert found["said"] == {"S": "hello"}
+    client.send({"action": "queue"})
+    assert client.json()["message"] == "haar does not have sqs SendMessage"
+    iam.delete_role_policy(RoleName=name, PolicyName="p")
+    iam.delete_role(RoleName=name)
+    tables.delete_table(TableName=name)
+
+
 def test_what_passes_through(make_sockets: Sockets, server: Server) -> None:
     api = make_sockets()
     for key, behavior in (("never", "NEVER"), ("untemplated", "WHEN_NO_TEMPLATES"), ("always", "WHEN_NO_MATCH")):

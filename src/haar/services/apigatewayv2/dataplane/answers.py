@@ -4,6 +4,8 @@ import orjson
 
 from haar.wire.http import Response
 
+NOT_BUILT = 501
+
 
 class Refused(Exception):
     """The request ends here. `why` is for the access log (`$context.error.message` and the like)."""
@@ -42,6 +44,11 @@ def throttled() -> Refused:
 def failed(why: str) -> Refused:
     """What is behind the API is not what it should be; the caller is not told."""
     return Refused(500, "Internal Server Error", why)
+
+
+def not_built(message: str) -> Refused:
+    """What API Gateway has and haar has not: nothing is made up, and the caller is told."""
+    return Refused(NOT_BUILT, message)
 
 
 def unavailable(why: str) -> Refused:

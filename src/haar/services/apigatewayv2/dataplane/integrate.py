@@ -1,6 +1,6 @@
 """Which integration answers a route."""
 
-from haar.services.apigatewayv2.dataplane.answers import failed
+from haar.services.apigatewayv2.dataplane.answers import not_built
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Run
 from haar.services.apigatewayv2.dataplane.endpoints import HttpProxy
@@ -17,7 +17,7 @@ class NotBuilt:
         self._what = what
 
     async def __call__(self, call: Call) -> Response:
-        raise failed(f"haar does not have {self._what} integrations of HTTP APIs yet")
+        raise not_built(f"haar does not have {self._what} integrations of HTTP APIs")
 
 
 def compile_integration(integration: Doc) -> Run:

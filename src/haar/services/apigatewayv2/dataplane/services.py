@@ -10,7 +10,7 @@ import orjson
 
 from haar.auth.principal import Principal
 from haar.services.apigateway import public as rest
-from haar.services.apigatewayv2.dataplane.answers import Refused, failed
+from haar.services.apigatewayv2.dataplane.answers import Refused, failed, not_built
 from haar.services.apigatewayv2.dataplane.call import Call, stage_text
 from haar.services.apigatewayv2.dataplane.functions import translated
 from haar.services.apigatewayv2.dataplane.mapping import ResponseMapping, Value, value_of
@@ -78,7 +78,7 @@ async def ask(host: Host, wanted: ServiceCall, name: str) -> Response:
     try:
         answer = await host.call(wanted)
     except NoService:
-        raise Refused(501, f"haar does not have {name}") from None
+        raise not_built(f"haar does not have {name}") from None
     body = answer.body
     if not isinstance(body, bytes):
         whole = bytearray()

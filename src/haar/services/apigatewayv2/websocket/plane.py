@@ -9,7 +9,7 @@ import orjson
 from wsproto.utilities import generate_accept_token
 
 from haar.services.apigateway.public import Address, extended_id
-from haar.services.apigatewayv2.dataplane.answers import Refused
+from haar.services.apigatewayv2.dataplane.answers import NOT_BUILT, Refused
 from haar.services.apigatewayv2.dataplane.authorise import authorise
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Api, Plane, SocketRoute, Stage
@@ -96,9 +96,13 @@ async def _connected(call: Call, route: SocketRoute) -> Response:
     return await _run(call, route, "CONNECT", check)
 
 
+def _told(status: int, message: str) -> str:
+    """What a client is told of a refusal."""
+    return message if status < 500 or status == NOT_BUILT else "Internal server error"
+
+
 def _refusal(status: int, message: str, session: Session, call: Call) -> Response:
-    said = "Internal server error" if status >= 500 else message
-    body = orjson.dumps({"message": said, "connectionId": session.id, "requestId": call.request_id})
+    body = orjson.dumps({"message": _told(status, message), "connectionId": session.id, "requestId": call.request_id})
     return Response(status, [("Content-Type", "application/json")], body)
 
 
@@ -165,7 +169,7 @@ async def _message(host: Host, live: Live, message: str | bytes) -> None:
             session.send(answer.body)
     except Refused as refused:
         log.info("message to %s %s failed: %s", stage.api_id, call.route_key, refused)
-        _say(session, "Internal server error" if refused.status >= 500 else refused.message, call.request_id)
+        _say(session, _told(refused.status, refused.message), call.request_id)
     except Full:
         log.info("connection %s does not take what it is sent", session.id)
 
