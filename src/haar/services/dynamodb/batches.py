@@ -161,17 +161,17 @@ async def _perform(ctx: Context, planned: list[Planned]) -> list[Outcome]:
     """Does the writes in one transaction, or in one for each slice of a large batch: a batch is not atomic, its writes are."""
     slices: list[list[Write]] = [[]]
     size = 0
-    for write, bytes_ in ((each.write, each.size) for each in planned):
+    for each in planned:
         if size > SLICE_BYTES:
             slices.append([])
             size = 0
-        slices[-1].append(write)
-        size += bytes_
+        slices[-1].append(each.write)
+        size += each.size
     if len(slices) == 1:
         return await _together(ctx, slices[0])
     running = []
-    for each in slices:
-        running.append(asyncio.ensure_future(_together(ctx, each)))
+    for part in slices:
+        running.append(asyncio.ensure_future(_together(ctx, part)))
         await asyncio.sleep(0)
     return [outcome for done in await asyncio.gather(*running) for outcome in done]
 
@@ -189,15 +189,8 @@ def _planned(given: str, table: Table, request: dict[str, Any], needs_old: bool)
         key = request["DeleteRequest"]["Key"]
         return Planned(given, Write(table, table.key(key), _nothing, needs_old=needs_old), key, 0)
     item, size = put["Item"], request[PREPARED].size
-    made: list[Image] = []
-
-    def change(old: Image | None) -> Image:
-        # Made when it is written, not before: the items of a batch may be large together.
-        if not made:
-            made.append(Image.of(item, size))
-        return made[0]
-
-    return Planned(given, Write(table, table.item_key(item), change, needs_old=needs_old), item, size)
+    # The image is made when it is written, not before: the items of a batch may be large together.
+    return Planned(given, Write(table, table.item_key(item), lambda old: Image.of(item, size), needs_old=needs_old), item, size)
 
 
 def _nothing(old: Image | None) -> None:
