@@ -20,6 +20,21 @@ ANSWERS = {
         "exports.handler = (e, c, done) => { c.callbackWaitsForEmptyEventLoop = false; setTimeout(() => {}, 15000); done(null, 2); };",
         2,
     ),
+    "a callback and what is left to do": (
+        "index.js",
+        "let late = 0; exports.handler = (e, c, done) => { setTimeout(() => { late += 1; }, 50); done(null, { get late() { return late; } }); };",
+        {"late": 1},
+    ),
+    "the first of two answers": ("index.js", "exports.handler = async (e, c, done) => { done(null, 1); return 2; };", 2),
+    "succeed, then fail": ("index.js", "exports.handler = (e, c) => { c.succeed('first'); c.fail(new Error('second')); };", "first"),
+    "succeed with nothing": ("index.js", "exports.handler = (event, context) => context.succeed();", None),
+    "a value that is no promise": ("index.js", "exports.handler = () => 5;", None),
+    "a promise of another kind": ("index.js", "exports.handler = () => ({ then: (kept) => kept('thenable') });", "thenable"),
+    "what JSON leaves out": (
+        "index.mjs",
+        "export const handler = async () => ({ a: undefined, b: new Date(0), c: [NaN], d: 1n.toString() });",
+        {"b": "1970-01-01T00:00:00.000Z", "c": [None], "d": "1"},
+    ),
     "succeed": ("index.js", "exports.handler = (event, context) => context.succeed('s');", "s"),
     "done": ("index.js", "exports.handler = (event, context) => context.done(null, 'o');", "o"),
     "nothing": ("index.mjs", "export const handler = async () => {};", None),
@@ -76,6 +91,17 @@ FAILURES = {
     "no file": ("other.mjs", "", "Runtime.ImportModuleError", NO_FILE),
     "no package": ("index.mjs", "import 'nope';", "Runtime.ImportModuleError", NO_PACKAGE),
     "a syntax error": ("index.js", "exports.handler = (", "Runtime.UserCodeSyntaxError", "SyntaxError: Unexpected end of input"),
+    "a number thrown": ("index.mjs", "export const handler = async () => { throw 5; };", "number", "5"),
+    "an error of its own kind": (
+        "index.mjs",
+        "class Mine extends Error { constructor(m) { super(m); this.name = 'Mine'; this.code = 7; } } "
+        "export const handler = async () => { throw new Mine('m'); };",
+        "Mine",
+        "m",
+    ),
+    "done": ("index.js", "exports.handler = (event, context) => context.done(new Error('d'));", "Error", "d"),
+    "a rejection at the start": ("index.mjs", "await Promise.reject(new RangeError('early')); export const handler = 1;", "RangeError", "early"),
+    "no function": ("index.mjs", "export const handler = 1;", "Runtime.HandlerNotFound", "index.handler is not a function"),
     "a cycle": ("index.mjs", CYCLE, "Error", "Unable to stringify response body"),
     "a broken stream": (
         "index.mjs",
@@ -175,3 +201,31 @@ async def test_variables_that_node_reads_at_its_start_count(functions: Functions
     text = "export const handler = async () => [process.env.NODE_OPTIONS, typeof globalThis.gc];"
     spec = functions.node(text, environment=(("NODE_OPTIONS", "--expose-gc"),))
     assert await functions.answer(spec) == ["--expose-gc", "function"]
+
+
+async def test_handlers_in_directories_and_packages(functions: Functions) -> None:
+    files = {
+        "src/deep/app.js": "export const handlers = { main: async () => 'deep' };",
+        "src/package.json": '{"type": "module"}',
+        "common.js": "exports.handler = async () => require('./lib/other').value;",
+        "lib/other/index.js": "exports.value = 'required';",
+        "imported.mjs": "import other from './lib/other/index.js'; export const handler = async () => other.value;",
+        "mixed.cjs": "exports.handler = async () => (await import('./src/deep/app.js')).handlers.main();",
+    }
+    for handler, answer in {
+        "src/deep/app.handlers.main": "deep",
+        "common.handler": "required",
+        "imported.handler": "required",
+        "mixed.handler": "deep",
+    }.items():
+        assert await functions.answer(functions.make(files, handler, "nodejs22.x", memory_mb=256)) == answer
+    for handler in ("../app.handler", "app"):
+        told = await functions.failure(functions.make(files, handler, "nodejs22.x", memory_mb=256))
+        assert told["errorType"] == "Runtime.MalformedHandlerName"
+
+
+async def test_a_process_that_exits(functions: Functions) -> None:
+    told = await functions.failure(functions.node("export const handler = async () => process.exit(0);"))
+    assert told["errorType"] == "Runtime.ExitError" and told["errorMessage"].endswith("Error: Runtime exited without providing a reason")
+    told = await functions.failure(functions.node("export const handler = async () => process.exit(7);"))
+    assert told["errorMessage"].endswith("Error: Runtime exited with error: exit status 7")
