@@ -96,6 +96,63 @@ def test_what_is_missing(lambda_: Any, function: Make, name: str, platform: Runn
     assert refused(lambda_.get_alias, FunctionName=name, Name="a") == (MISSING, f"Cannot find alias arn: {arn}:a", 404)
 
 
+def test_principals_must_be_there(lambda_: Any, function: Make, name: str, role: str, platform: RunningPlatform) -> None:
+    function()
+    settings = {"FunctionName": name, "Action": "lambda:InvokeFunction"}
+    for principal in (f"arn:aws:iam::{platform.account}:role/no-such-role", f"arn:aws:iam::{platform.account}:user/nobody-at-all"):
+        found = refused(lambda_.add_permission, StatementId="s", Principal=principal, **settings)
+        assert found == (INVALID, "The provided principal was invalid. Please check the principal and try again.", 400)
+    for number, principal in enumerate((role, "arn:aws:iam::111111111111:role/theirs", f"arn:aws:iam::{platform.account}:root")):
+        lambda_.add_permission(StatementId=f"s{number}", Principal=principal, **settings)
+
+
+def test_system_tags(lambda_: Any, function: Make) -> None:
+    arn = function()["FunctionArn"]
+    assert refused(lambda_.tag_resource, Resource=arn, Tags={"aws:mine": "x"})[:2] == (
+        INVALID,
+        "System tags cannot be added/updated by requester.",
+    )
+
+
+def test_conditions_on_urls_and_removed_statements(
+    client: Callable[..., Any], lambda_: Any, function: Make, name: str, platform: RunningPlatform
+) -> None:
+    arn, iam = function()["FunctionArn"], client("iam")
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    theirs = client("lambda", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    statements = [
+        {
+            "Effect": "Allow",
+            "Action": "lambda:*FunctionUrlConfig",
+            "Resource": "*",
+            "Condition": {"ArnEquals": {"lambda:FunctionArn": arn}, "StringEquals": {"lambda:FunctionUrlAuthType": "AWS_IAM"}},
+        },
+        {
+            "Effect": "Allow",
+            "Action": "lambda:RemovePermission",
+            "Resource": "*",
+            "Condition": {"StringEquals": {"lambda:Principal": "s3.amazonaws.com"}},
+        },
+    ]
+    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document)
+    assert refused(theirs.create_function_url_config, FunctionName=name, AuthType="NONE")[0] == "AccessDeniedException"
+    theirs.create_function_url_config(FunctionName=name, AuthType="AWS_IAM")
+    assert refused(theirs.update_function_url_config, FunctionName=name, AuthType="NONE")[0] == "AccessDeniedException"
+    theirs.get_function_url_config(FunctionName=name)
+    theirs.update_function_url_config(FunctionName=name, InvokeMode="RESPONSE_STREAM")
+    lambda_.update_function_url_config(FunctionName=name, AuthType="NONE")
+    assert refused(theirs.delete_function_url_config, FunctionName=name)[0] == "AccessDeniedException"
+    for sid, principal in (("s3", "s3.amazonaws.com"), ("sns", "sns.amazonaws.com")):
+        lambda_.add_permission(FunctionName=name, StatementId=sid, Action="lambda:InvokeFunction", Principal=principal)
+    assert refused(theirs.remove_permission, FunctionName=name, StatementId="sns")[0] == "AccessDeniedException"
+    theirs.remove_permission(FunctionName=name, StatementId="s3")
+    iam.delete_user_policy(UserName=name, PolicyName="p")
+    iam.delete_access_key(UserName=name, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user(UserName=name)
+
+
 def test_headers_of_invocations(lambda_: Any, function: Make, name: str) -> None:
     function()
     for kind, typed in (("RequestResponse", True), ("Event", False), ("DryRun", False)):

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from haar.auth.principal import Credential, Principal
 from haar.execution.contract import SessionKeys
 from haar.policy.decision import Decision
-from haar.services.iam import keys, mfa, sessions
+from haar.services.iam import keys, mfa, sessions, trust
 from haar.services.iam import roles_of_services as taken
 from haar.services.iam.catalog import find_policy
 from haar.services.iam.directory import Directory
@@ -23,6 +23,7 @@ __all__ = [
     "decide_cached",
     "ensure_root",
     "find_credential",
+    "is_principal",
     "issue_session",
     "managed_policy",
     "note_use",
@@ -99,6 +100,11 @@ def session_of(host: Host, role: AssumableRole, session_name: str) -> Principal:
 def issue_session(host: Host, principal: Principal, seconds: int) -> SessionKeys:
     """Temporary credentials of a principal."""
     return sessions.issue_session(host, principal, seconds)
+
+
+async def is_principal(host: Host, arn: str) -> bool:
+    """Whether an ARN may be a principal of a resource policy: of this account's users and roles, only those that are there."""
+    return await trust.known(host.store, host.account, arn) is not None
 
 
 async def managed_policy(host: Host, arn: str) -> str | None:

@@ -36,7 +36,7 @@ async def stored(reader: Reader, account: str, document: str) -> tuple[str, dict
     for kind, principal in _principals(parsed):
         if kind == "AWS":
             arn = arns[principal] = await _arn(reader, account, principal)
-            unique = await _known(reader, account, arn)
+            unique = await known(reader, account, arn)
             if unique is None:
                 raise errors.malformed(f'Invalid principal in policy: "AWS":"{principal}"')
             if unique:
@@ -72,7 +72,7 @@ async def _arn(reader: Reader, account: str, principal: str) -> str:
     return principal if holder is None else holder.arn(account)
 
 
-async def _known(reader: Reader, account: str, principal: str) -> str | None:
+async def known(reader: Reader, account: str, principal: str) -> str | None:
     """The unique id of a user or role of this account, empty for a principal that has none, None for one that is not there."""
     if principal == "*":
         return ""

@@ -1,6 +1,6 @@
 """What the operations of Lambda demand of policies."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from haar.services.lambda_.directory import Directory
 from haar.services.lambda_.errors import invalid
@@ -12,6 +12,7 @@ from haar.wire.errors import ServiceError
 
 LAMBDA = "lambda.amazonaws.com"
 Conditions = Mapping[str, Sequence[str]]
+FunctionDemands = Callable[[Context, Input], Awaitable[list[Demand]]]
 
 
 def named(context: Context, input: Input) -> FunctionName:
@@ -39,7 +40,7 @@ def tag_conditions(tags: Mapping[str, str]) -> dict[str, Sequence[str]]:
     return conditions | {"aws:TagKeys": list(tags)} if tags else conditions
 
 
-def on_function(action: str, conditions: Callable[[Input], Conditions] = lambda _: {}, *, qualified: bool = True) -> Demands:
+def on_function(action: str, conditions: Callable[[Input], Conditions] = lambda _: {}, *, qualified: bool = True) -> FunctionDemands:
     """The action on the function, with its qualifier where the action's resource may have one."""
 
     async def demands(context: Context, input: Input) -> list[Demand]:

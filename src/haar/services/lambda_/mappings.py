@@ -177,7 +177,8 @@ def _on_mapping(action: str) -> Demands:
         mapping = await find_mapping(context.store, context.region, uuid)
         conditions: MappingOf[str, Sequence[str]] = {}
         if mapping is not None:
-            conditions = {"lambda:FunctionArn": [mapping.name(context.region, context.account).qualified]}
+            name = named(context, input) if input.get("FunctionName") else mapping.name(context.region, context.account)
+            conditions = {"lambda:FunctionArn": [name.qualified]}
         return [Demand(action, arn_of(context, uuid), conditions, tags=mapping.tags if mapping else {})]
 
     return demands

@@ -1,10 +1,12 @@
 """Resource policies: who besides the account's own principals may use a function."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from haar.services.iam.public import is_principal
 from haar.services.lambda_ import service
 from haar.services.lambda_.access import Conditions, named, on_function
 from haar.services.lambda_.errors import conflict, invalid, no_alias, no_function, no_policy, not_found, wrong_revision
@@ -22,7 +24,7 @@ from haar.services.lambda_.records import (
     put_function,
     put_version,
 )
-from haar.services.service import Context, Input, Output
+from haar.services.service import Context, Demand, Input, Output
 from haar.store.contract import Reader, Transaction
 from haar.wire.errors import ServiceError
 
@@ -71,7 +73,11 @@ def _principal(principal: str) -> Any:
         return {"AWS": principal}
     if _SERVICE.fullmatch(principal):
         return {"Service": principal}
-    raise invalid("The provided principal was invalid. Please check the principal and try again.")
+    raise _no_principal()
+
+
+def _no_principal() -> ServiceError:
+    return invalid("The provided principal was invalid. Please check the principal and try again.")
 
 
 def _conditions(input: Input) -> Conditions:
@@ -128,6 +134,8 @@ async def _check_revision(reader: Reader, name: FunctionName, input: Input) -> N
 async def add_permission(context: Context, input: Input) -> Output:
     name, revision = named(context, input), context.host.ids.uuid()
     statement = statement_of(input, name.qualified)
+    if _ARN.fullmatch(input["Principal"]) and not await is_principal(context.host, input["Principal"]):
+        raise _no_principal()
     if "FunctionUrlAuthType" in input and input["Action"] != "lambda:InvokeFunctionUrl":
         raise invalid("FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action")
 
@@ -151,7 +159,24 @@ async def add_permission(context: Context, input: Input) -> Output:
     return {"Statement": msgspec.json.encode(statement).decode()}
 
 
-@service.operation("RemovePermission", on_function("lambda:RemovePermission"))
+_removal = on_function("lambda:RemovePermission")
+
+
+async def _on_removal(context: Context, input: Input) -> list[Demand]:
+    """With what the statement that goes says."""
+    name = named(context, input)
+    policy = await find_policy(context.store, name, name.qualifier) if name.account == context.account else None
+    conditions: dict[str, list[str]] = {}
+    for statement in policy.statements if policy is not None else ():
+        if statement["Sid"] == input["StatementId"]:
+            principal = statement["Principal"]
+            conditions["lambda:Principal"] = [principal if isinstance(principal, str) else next(iter(principal.values()))]
+            if auth := statement.get("Condition", {}).get("StringEquals", {}).get("lambda:FunctionUrlAuthType"):
+                conditions["lambda:FunctionUrlAuthType"] = [auth]
+    return [replace(demand, conditions=conditions) for demand in await _removal(context, input)]
+
+
+@service.operation("RemovePermission", _on_removal)
 async def remove_permission(context: Context, input: Input) -> Output:
     name, revision, sid = named(context, input), context.host.ids.uuid(), input["StatementId"]
 

@@ -94,6 +94,8 @@ async def _change(context: Context, resource: FunctionName | MappingName, change
 async def tag_resource(context: Context, input: Input) -> Output:
     if not input["Tags"]:
         raise invalid("An error occurred and the request cannot be processed.")
+    if any(key.lower().startswith("aws:") for key in input["Tags"]):
+        raise invalid("System tags cannot be added/updated by requester.")
     await _change(context, _resource(context, input), lambda tags: tags | input["Tags"])
     return {}
 

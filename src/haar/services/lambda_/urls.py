@@ -1,6 +1,7 @@
 """Function URLs: an address of its own for a function or an alias."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,7 +22,7 @@ from haar.services.lambda_.records import (
     find_url,
     partition,
 )
-from haar.services.service import Context, Input, Output
+from haar.services.service import Context, Demand, Demands, Input, Output
 from haar.store.contract import Reader, Transaction
 
 PATH = "/_haar/lambda-url/"
@@ -30,8 +31,20 @@ ID_LETTERS = 32
 LIST_LIMIT = 50
 
 
-def _conditions(input: Input) -> Mapping[str, Sequence[str]]:
-    return {"lambda:FunctionUrlAuthType": [input["AuthType"]]} if "AuthType" in input else {}
+def _on_url(action: str) -> Demands:
+    """The action on the function, with how its URL authorises: as asked for, or as it is."""
+
+    plain = on_function(action)
+
+    async def demands(context: Context, input: Input) -> list[Demand]:
+        name = named(context, input)
+        conditions: dict[str, Sequence[str]] = {"lambda:FunctionArn": [name.qualified]}
+        config = await find_url(context.store, name) if "AuthType" not in input and name.account == context.account else None
+        if auth := input.get("AuthType") or (config.auth if config is not None else ""):
+            conditions["lambda:FunctionUrlAuthType"] = [auth]
+        return [replace(demand, conditions=conditions) for demand in await plain(context, input)]
+
+    return demands
 
 
 def _moment(seconds: float) -> str:
@@ -65,7 +78,7 @@ async def _check_there(reader: Reader, name: FunctionName) -> None:
         raise not_found("Function does not exist")
 
 
-@service.operation("CreateFunctionUrlConfig", on_function("lambda:CreateFunctionUrlConfig", _conditions))
+@service.operation("CreateFunctionUrlConfig", _on_url("lambda:CreateFunctionUrlConfig"))
 async def create_function_url_config(context: Context, input: Input) -> Output:
     name, now = _named(context, input), context.now()
     config = UrlConfig(
@@ -98,13 +111,13 @@ async def _find(reader: Reader, name: FunctionName) -> UrlConfig:
     return config
 
 
-@service.operation("GetFunctionUrlConfig", on_function("lambda:GetFunctionUrlConfig"))
+@service.operation("GetFunctionUrlConfig", _on_url("lambda:GetFunctionUrlConfig"))
 async def get_function_url_config(context: Context, input: Input) -> Output:
     name = _named(context, input)
     return await shown(context, name, await _find(context.store, name))
 
 
-@service.operation("UpdateFunctionUrlConfig", on_function("lambda:UpdateFunctionUrlConfig", _conditions))
+@service.operation("UpdateFunctionUrlConfig", _on_url("lambda:UpdateFunctionUrlConfig"))
 async def update_function_url_config(context: Context, input: Input) -> Output:
     name = _named(context, input)
 
@@ -121,7 +134,7 @@ async def update_function_url_config(context: Context, input: Input) -> Output:
     return await shown(context, name, await context.store.transact(write))
 
 
-@service.operation("DeleteFunctionUrlConfig", on_function("lambda:DeleteFunctionUrlConfig"))
+@service.operation("DeleteFunctionUrlConfig", _on_url("lambda:DeleteFunctionUrlConfig"))
 async def delete_function_url_config(context: Context, input: Input) -> Output:
     name = _named(context, input)
 
