@@ -20,6 +20,8 @@ MANY, FEW = 300, 3
 """Resources of the large API (as many as one may have, the root among them) and of the small one."""
 UNBOUND = "1000000"
 """Requests a second that the account may make: what is measured is not the throttle."""
+WARM_SECONDS = 6.0
+"""As many environments as clients are started meanwhile."""
 STAGE = "bench"
 READY_SECONDS = 30.0
 
@@ -96,7 +98,7 @@ def measure(target: Target, seconds: float, rounds: int, say: Callable[[str], No
     taken = latencies(target, proxied, CALLS)
     row("proxied to a warm Python function, median at 1 client", median(taken), "ms")
     row("proxied to a warm Python function, p99 at 1 client", percentile(taken, 0.99), "ms")
-    rate(target, [proxied], CLIENTS, seconds)
+    rate(target, [proxied], CLIENTS, max(seconds, WARM_SECONDS))
     row(f"proxied to a warm Python function, at {CLIENTS} clients", _median_rate(target, proxied, seconds, rounds), "requests/s")
     few, many = small.request("r0"), large.request(f"r{MANY - 2}")
     rates: dict[str, list[float]] = {"few": [], "many": []}

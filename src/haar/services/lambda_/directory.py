@@ -1,6 +1,6 @@
 """Functions as they are invoked: looked up once and kept in memory until something about them changes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from haar.execution.contract import FunctionSpec
 from haar.services.lambda_.errors import no_function
@@ -43,6 +43,8 @@ class Target:
     loops: str = "Terminate"
     state: str = ""
     """What keeps it from running: `Pending` or `Failed`; empty when nothing does."""
+    sources: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    """Services on whose behalf the resource policy was just found to allow calls, each with the time until which that counts."""
 
     def choose(self, chance: float) -> FunctionSpec:
         """The version for an invocation; `chance` is in [0, 1)."""

@@ -21,6 +21,11 @@ from haar.wire.errors import ServiceError
 __all__ = ["Source", "Streaming", "invoke", "is_text", "stream"]
 
 
+ALLOWED_SECONDS = 1.0
+"""How long a service's call counts as allowed by a policy that may speak of the time; one that changes is looked at anew at once."""
+MAX_SOURCES = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """On whose behalf a service invokes: checked against the function's resource policy."""
@@ -69,6 +74,9 @@ async def stream(host: Host, function: str, payload: bytes, *, caller: Source | 
 
 async def _authorise(host: Host, target: Target, caller: Source | Principal, region: str) -> None:
     """Raises AccessDeniedException unless the caller may invoke the function."""
+    key, now = (caller.service, caller.arn, caller.account) if isinstance(caller, Source) else None, host.clock.now()
+    if key is not None and target.sources.get(key, 0.0) > now:
+        return
     if isinstance(caller, Source):
         principal = Principal("service", caller.account, caller.service, caller.service)
         context = {"aws:SourceArn": [caller.arn], "aws:SourceAccount": [caller.account], "aws:PrincipalIsAWSService": ["true"]}
@@ -81,3 +89,7 @@ async def _authorise(host: Host, target: Target, caller: Source | Principal, reg
     if not decision.allowed:
         message = access_denied_message(principal.arn, action, target.arn, decision)
         raise ServiceError("AccessDeniedException", message, 403, Type="User")
+    if key is not None:
+        if len(target.sources) >= MAX_SOURCES:
+            target.sources.clear()
+        target.sources[key] = now + ALLOWED_SECONDS
