@@ -346,7 +346,8 @@ def _check_select(input: Input, prepared: Prepared) -> None:
 
 async def gradually(ctx: Context, input: Input, work: Iterator[None]) -> None:
     """Does the checks of a batch or transaction, and lets others in between slices; a helper thread does those of large requests."""
-    large = "content-encoding" in ctx.headers or int(ctx.headers.get("content-length", "0")) > CHECKED_AT_ONCE
+    length = ctx.headers.get("content-length")
+    large = length is None or int(length) > CHECKED_AT_ONCE or "content-encoding" in ctx.headers
     try:
         if large:
             await asyncio.to_thread(deque, work, 0)
