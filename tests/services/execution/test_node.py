@@ -22,7 +22,7 @@ ANSWERS = {
     ),
     "a callback and what is left to do": (
         "index.js",
-        "let late = 0; exports.handler = (e, c, done) => { setTimeout(() => { late += 1; }, 50); done(null, { get late() { return late; } }); };",
+        "let n = 0; exports.handler = (e, c, done) => { setTimeout(() => { n = 1; }, 50); done(null, { get late() { return n; } }); };",
         {"late": 1},
     ),
     "the first of two answers": ("index.js", "exports.handler = async (e, c, done) => { done(null, 1); return 2; };", 2),
@@ -100,7 +100,7 @@ FAILURES = {
         "m",
     ),
     "done": ("index.js", "exports.handler = (event, context) => context.done(new Error('d'));", "Error", "d"),
-    "a rejection at the start": ("index.mjs", "await Promise.reject(new RangeError('early')); export const handler = 1;", "RangeError", "early"),
+    "a rejection at the start": ("index.mjs", "throw new RangeError('early'); export const handler = 1;", "RangeError", "early"),
     "no function": ("index.mjs", "export const handler = 1;", "Runtime.HandlerNotFound", "index.handler is not a function"),
     "a cycle": ("index.mjs", CYCLE, "Error", "Unable to stringify response body"),
     "a broken stream": (
