@@ -86,6 +86,11 @@ def test_what_is_nested_too_deeply_is_refused(text: str) -> None:
     assert error("UPDATE t SET a = " + text)
 
 
+@pytest.mark.parametrize("value", ["a", "a.b", "a = 1", "size(a)", "NOT a = 1", "a + 1"])
+def test_what_is_inserted_is_a_value(value: str) -> None:
+    assert error("INSERT INTO t VALUE " + value) == "Statement wasn't well formed, can't be processed: Unexpected term"
+
+
 @given(st.text(alphabet="SELECT FROMWHERE *?'\"()[]{}<>=.,:-+;1ae\n\\`@$é\x00", max_size=60))
 def test_no_text_trips_the_parser(text: str) -> None:
     for start in ("", "SELECT * FROM t WHERE ", "UPDATE t SET ", "INSERT INTO t VALUE "):

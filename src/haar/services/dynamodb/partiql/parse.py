@@ -157,8 +157,10 @@ class _Builder(lark.Transformer[lark.Token, Any]):
         return made
 
     def insert(self, children: list[Any]) -> Written:
-        table, index = children[2]
-        return Written("INSERT", table, index, value=children[4].node)
+        (table, index), value = children[2], children[4].node
+        if not isinstance(value, Literal | Parameter | Collection):
+            raise malformed("Unexpected term")
+        return Written("INSERT", table, index, value=value)
 
     def update(self, children: list[Any]) -> Written:
         (table, index), *rest = children[1:]
