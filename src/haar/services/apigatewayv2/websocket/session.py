@@ -21,6 +21,8 @@ MAX_IN_FLIGHT = 32
 """Messages of one connection that are being answered; beyond it, reading stops."""
 MAX_UNSENT = 1024 * 1024
 """Bytes that wait for a client that does not read."""
+UNSAID = "Client-side close frame status not set"
+"""Why a connection ended whose client did not say."""
 GOING_AWAY, TOO_BIG, ABNORMAL, NO_STATUS = 1001, 1009, 1006, 1005
 
 log = logging.getLogger("haar.apigatewayv2")
@@ -115,7 +117,7 @@ class Session:
         elif isinstance(event, Ping):
             self._write(self._frames.send(event.response()))
         elif isinstance(event, CloseConnection):
-            self.code, self.reason = int(event.code), event.reason or ""
+            self.code, self.reason = int(event.code), event.reason or (UNSAID if event.code == NO_STATUS else "")
             answer = event.response() if event.code != NO_STATUS else CloseConnection(code=CloseReason.NORMAL_CLOSURE)
             self._write(self._frames.send(answer))
             self._hang_up()
