@@ -332,6 +332,11 @@ def _parser() -> Callable[[str], Any]:
     return made.parse
 
 
+def ready() -> bool:
+    """Whether the parser is made: that takes some tenths of a second."""
+    return _parser.cache_info().currsize > 0
+
+
 def parse(text: str) -> Written:
     """Raises ValidationException for what is no statement."""
     try:

@@ -92,8 +92,8 @@ def bind(statement: Statement, parameters: Sequence[Value] | None) -> Bound:
 
 
 async def read(text: str) -> Statement:
-    """The statement that a text is; long ones are parsed in a helper thread. Raises ValidationException."""
-    if len(text) <= STATEMENT_CHARS_AT_ONCE:
+    """The statement that a text is; long ones, and the first, are parsed in a helper thread. Raises ValidationException."""
+    if len(text) <= STATEMENT_CHARS_AT_ONCE and parse.ready():
         return kept(text)
     return await asyncio.to_thread(kept if len(text) <= CACHED_STATEMENT_CHARS else compiled, text)
 
