@@ -16,7 +16,7 @@ import pytest
 from tests.cli.test_commands import haar
 from tests.support.platform import RunningPlatform
 
-from haar.cli.dev import Guess, guessed
+from haar.cli.dev import Guess, guessed, installed
 from haar.cli.usage import PRICES, Row, Tariff, merged, read_prices
 
 WAIT_SECONDS = 60
@@ -62,7 +62,7 @@ def test_the_next_invocation_runs_what_was_saved(platform: RunningPlatform, tmp_
         return json.loads(functions.invoke(FunctionName=name, Payload=b'{"a": 1}')["Payload"].read())
 
     with developing(platform, str(code), "--name", name, "--env", "COLOUR=blue") as lines:
-        assert f"{name} runs {code} (python3.12, app.handler)" in "".join(lines)
+        assert f"{name} runs {code} ({installed('python')}, app.handler)" in "".join(lines)
         assert run() == "one" and run() == "one"
         for word in ("two", "three", "four"):
             (code / "lib" / "words.py").write_text(f"WORD = {word!r}\n")
@@ -94,16 +94,18 @@ def test_a_mount_ends_with_its_process(platform: RunningPlatform, tmp_path: Path
         process.kill()
     until(lambda: functions.invoke(FunctionName=name)["Payload"].read() == b'"deployed"', "still mounted")
     assert not file.with_suffix(".live").exists()
+    cached = platform.data / "cache" / "code"
+    until(lambda: not any(b"mounted" in path.read_bytes() for path in cached.glob("*/app.py")), "a copy of the directory is left")
 
 
 @pytest.mark.parametrize(
     ("files", "guess"),
     [
-        ({"app.py": "def lambda_handler(event, context): ..."}, Guess("python3.12", "app.lambda_handler")),
-        ({"util.py": "x = 1", "work.py": "async def handler(event): ..."}, Guess("python3.12", "work.handler")),
-        ({"index.mjs": "export const handler = async () => 1"}, Guess("nodejs22.x", "index.handler")),
-        ({"index.js": "exports.handler = async () => 1", "index.html": ""}, Guess("nodejs22.x", "index.handler")),
-        ({"app.mjs": "export async function lambdaHandler() {}"}, Guess("nodejs22.x", "app.lambdaHandler")),
+        ({"app.py": "def lambda_handler(event, context): ..."}, Guess(installed("python"), "app.lambda_handler")),
+        ({"util.py": "x = 1", "work.py": "async def handler(event): ..."}, Guess(installed("python"), "work.handler")),
+        ({"index.mjs": "export const handler = async () => 1"}, Guess(installed("nodejs"), "index.handler")),
+        ({"index.js": "exports.handler = async () => 1", "index.html": ""}, Guess(installed("nodejs"), "index.handler")),
+        ({"app.mjs": "export async function lambdaHandler() {}"}, Guess(installed("nodejs"), "app.lambdaHandler")),
         ({"bootstrap": "#!/bin/sh"}, Guess("provided.al2023", "bootstrap")),
     ],
 )

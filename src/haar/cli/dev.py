@@ -38,7 +38,9 @@ MAX_PACKAGE = 50_000_000
 NAMES = ("app", "lambda_function", "index", "handler", "main", "lambda")
 PYTHON = re.compile(r"^(?:async\s+)?def\s+(lambda_handler|handler|main)\s*\(", re.MULTILINE)
 NODE = re.compile(r"(?:exports\.|export\s+(?:const|let|var|async\s+function|function)\s+)(lambda_?[hH]andler|handler)\b")
-RUNTIMES = {"py": "python3.12", "mjs": "nodejs22.x", "js": "nodejs22.x", "cjs": "nodejs22.x"}
+KINDS = {"py": "python", "mjs": "nodejs", "js": "nodejs", "cjs": "nodejs"}
+NODE_RUNTIME = "nodejs22.x"
+"""Where no Node.js is installed to say which."""
 
 
 PYTHON_PORT, NODE_PORT = 5678, 9229
@@ -120,19 +122,31 @@ def guessed(directory: Path, runtime: str, handler: str) -> Guess:
         return Guess(runtime or "provided.al2023", handler or "bootstrap")
     if handler and not runtime:
         file = handler.rpartition(".")[0]
-        found = [suffix for suffix in RUNTIMES if (directory / f"{file}.{suffix}").is_file()]
+        found = [suffix for suffix in KINDS if (directory / f"{file}.{suffix}").is_file()]
         if found:
-            return Guess(RUNTIMES[found[0]], handler)
-    suffixes = [suffix for suffix in RUNTIMES if not runtime or runtime.startswith(RUNTIMES[suffix][:6])]
+            return Guess(installed(KINDS[found[0]]), handler)
+    suffixes = [suffix for suffix in KINDS if not runtime or runtime.startswith(KINDS[suffix])]
     files = [directory / f"{name}.{suffix}" for name in NAMES for suffix in suffixes]
     files += [path for suffix in suffixes for path in sorted(directory.glob(f"*.{suffix}")) if path not in files]
     for path in files:
         if path.is_file() and (function := _handler(path)):
-            return Guess(runtime or RUNTIMES[path.suffix[1:]], handler or f"{path.stem}.{function}")
+            return Guess(runtime or installed(KINDS[path.suffix[1:]]), handler or f"{path.stem}.{function}")
     raise complain(
         f"{directory} does not tell what its handler is: no file there has a function named handler or lambda_handler. "
         "Name it: --handler FILE.FUNCTION --runtime RUNTIME (haar runtimes lists them)"
     )
+
+
+def installed(kind: str) -> str:
+    """The identifier of the version that is here: nothing need stand in for it."""
+    from haar.execution.runtimes import UnknownRuntime, node_version
+
+    if kind == "python":
+        return f"python{sys.version_info.major}.{sys.version_info.minor}"
+    try:
+        return f"nodejs{node_version().partition('.')[0]}.x"
+    except UnknownRuntime:
+        return NODE_RUNTIME
 
 
 def _handler(path: Path) -> str:

@@ -7,7 +7,6 @@ import typer
 from haar.cli.say import complain, say
 from haar.execution.images import missing_tools
 from haar.execution.runtimes import NODE_MINIMUM, UnknownRuntime, java, resolve
-from haar.services.lambda_.checks import runtimes as identifiers
 
 ADD = {
     "nodejs": f"install Node.js {NODE_MINIMUM} or newer where haar finds it on its PATH, then start haar again",
@@ -37,6 +36,8 @@ def add(runtime: Annotated[str, typer.Argument(help="What to add: java.")]) -> N
 
 def runtimes(context: typer.Context) -> None:
     """Lists the runtimes of functions: those that are here, what stands in for another version, and how to add what is not."""
+    from haar.services.lambda_.checks import runtimes as identifiers  # all of haar: only here
+
     if context.invoked_subcommand is not None:
         return
     missing: list[str] = []

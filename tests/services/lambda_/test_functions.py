@@ -76,7 +76,7 @@ def test_the_code_can_be_fetched(lambda_: Any, function: Make, name: str) -> Non
         ({"Code": {"ZipFile": b"no zip"}}, "InvalidParameterValueException", "Could not unzip uploaded file. Please check your file, then"),
         ({"Code": {"ZipFile": b""}}, "InvalidParameterValueException", "Uploaded file must be a non-empty zip"),
         ({"Code": {"S3Bucket": "bucket", "S3Key": "k"}}, "InvalidParameterValueException", "haar does not have S3"),
-        ({"PackageType": "Image", "Code": {"ImageUri": "i"}}, "InvalidParameterValueException", "haar does not have container images"),
+        ({"PackageType": "Image", "Code": {"ImageUri": "i"}}, "InvalidParameterValueException", "Handler or Runtime or Layer when the"),
         ({"Timeout": 901}, "ValidationException", "Value '901' at 'timeout' failed to satisfy constraint: Member must have value less"),
         ({"MemorySize": 127}, "ValidationException", "Value '127' at 'memorySize' failed to satisfy constraint: Member must have value gr"),
         ({"MemorySize": 10241}, "ValidationException", "Value '10241' at 'memorySize' failed to satisfy constraint: Member must have"),

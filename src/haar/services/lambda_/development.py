@@ -75,8 +75,16 @@ class Development:
         gone = [each for arn, each in self.mounted.items() if found.get(arn) is not each]
         self.mounted = found
         for each in gone:
-            if each.door is not None:
-                each.door.close()
+            await self._give_up(each)
+
+    async def _give_up(self, mounted: Mounted) -> None:
+        if mounted.door is not None:
+            mounted.door.close()
+        if self._host.executor is not None:
+            await self._host.executor.retire(mounted.mount.arn)
+        async with mounted.lock:
+            for tree in mounted.trees:
+                await asyncio.to_thread(shutil.rmtree, tree, ignore_errors=True)
 
     async def _take_up(self, mount: Mount) -> Mounted:
         mounted = Mounted(mount)
