@@ -1,5 +1,7 @@
 """Container images are a stranger's: what one may try against the host while it is unpacked and while it runs."""
 
+import hashlib
+import json
 import os
 import stat
 import tarfile
@@ -10,13 +12,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from tests.support.functions import Functions, running
-from tests.support.images import Entry, busybox, directory, layout, link, needs_busybox, needs_tools
+from tests.support.images import ARCHITECTURE, Entry, busybox, directory, layout, link, needs_busybox, needs_tools
 
 from haar.execution import images, imagetree
 from haar.execution.contract import FunctionSpec
 from haar.execution.images import BadImage, Image, Images
 
 pytestmark = [needs_tools, pytest.mark.sandbox]
+INDEX = "application/vnd.oci.image.index.v1+json"
 BOOT = {"Entrypoint": ["/boot"], "Cmd": ["first"], "Env": ["ANSWER=true"]}
 
 
@@ -168,3 +171,41 @@ async def test_a_root_made_of_links_leads_nowhere(functions: Functions, tmp_path
     uri = layout(tmp_path / "image", [[*files, *links]], answers)
     assert "pid" in (await functions.answer(await specified(functions, uri), 1))["said"]
     assert list(outside.iterdir()) == []
+
+
+@needs_busybox
+async def test_an_image_finds_haar_by_awss_names_and_keeps_its_own_trust(functions: Functions, tmp_path: Path) -> None:
+    bundle = "etc/ssl/certs/ca-certificates.crt"
+    script = "nslookup sts.us-east-1.amazonaws.com | grep -c 'Address: 127.0.0.1'; grep -c . $AWS_CA_BUNDLE; head -n 1 /" + bundle
+    answers = {"Env": [f"ANSWER={script}; echo $AWS_CA_BUNDLE ${{SSL_CERT_FILE-unset}}"], "Entrypoint": ["/boot"]}
+    certificates = [directory("etc"), directory("etc/ssl"), directory("etc/ssl/certs"), Entry(bundle, b"the image's own\n")]
+    own = await specified(functions, layout(tmp_path / "own", [[*busybox(), *certificates]], answers))
+    found, lines, *told = (await functions.answer(own, 1))["said"].split()
+    assert (found, told) == ("1", ["the", "image's", "own", f"/{bundle}", "unset"]) and int(lines) > 2
+    bare = await specified(functions, layout(tmp_path / "bare", [busybox()], answers))
+    said = (await functions.answer(bare, 1))["said"].split()
+    assert said[0] == "1" and int(said[1]) > 2 and said[-2:] == ["/.haar/trust/bundle.pem"] * 2
+
+
+async def test_the_image_for_this_machine_is_taken_from_an_index(kept: Images, tmp_path: Path) -> None:
+    for number, architecture in enumerate(("s390x", ARCHITECTURE)):
+        layout(tmp_path, [[Entry(f"file{number}")]], BOOT | {"Cmd": [architecture]}, tag=architecture, architecture=architecture)
+    index = json.loads((tmp_path / "index.json").read_text())
+    manifests = [
+        {name: one[name] for name in ("mediaType", "digest", "size")} | {"platform": {"architecture": architecture, "os": "linux"}}
+        for one, architecture in zip(index["manifests"], ("s390x", ARCHITECTURE), strict=True)
+    ]
+    written = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).encode()
+    digest = hashlib.sha256(written).hexdigest()
+    (tmp_path / "blobs/sha256" / digest).write_bytes(written)
+    named = {
+        "mediaType": INDEX,
+        "digest": f"sha256:{digest}",
+        "size": len(written),
+        "annotations": {"org.opencontainers.image.ref.name": "all"},
+    }
+    (tmp_path / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named]}))
+    found = await kept.resolve(f"oci:{tmp_path}:all")
+    assert found.digest == digest
+    image = await kept.get(digest, f"oci:{tmp_path}:all")
+    assert image.command == (ARCHITECTURE,) and (image.root / "file1").is_file() and not (image.root / "file0").exists()

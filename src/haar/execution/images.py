@@ -36,6 +36,8 @@ WATCH_SECONDS = 0.2
 PULLS = 2
 """How many images are pulled at once."""
 SAID = 2000
+REMEMBERED = 2000
+"""Images whose configuration is in memory."""
 KEPT_ENVIRONMENT = (
     "PATH",
     "HOME",
@@ -168,6 +170,8 @@ class Images:
             task = self._pulling[digest] = asyncio.ensure_future(self._find(digest, uri))
             task.add_done_callback(lambda _: self._pulling.pop(digest, None))
         image = self._known[digest] = await asyncio.shield(task)
+        while len(self._known) > REMEMBERED:
+            del self._known[next(iter(self._known))]
         return image
 
     def trim(self) -> None:

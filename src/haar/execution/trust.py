@@ -21,6 +21,8 @@ JAVA_PASSWORD = "changeit"  # noqa: S105
 INSIDE_IMAGE = f"/{HOST}/trust"
 
 CONVERT_SECONDS = 30.0
+REMEMBERED = 2000
+"""Images whose bundle is known."""
 CONVERT = """
 import sys
 from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
@@ -79,7 +81,8 @@ class Trust:
         if image is None:
             places = {BUNDLE: self.bundle, AUTHORITY: self.authority, JAVA: self.java}
             return [("--ro-bind", str(path), f"/{place}") for place, path in places.items()]
-        mounted: list[tuple[str, ...]] = [("--ro-bind", str(path), f"{INSIDE_IMAGE}/{path.name}") for path in (self.bundle, self.authority)]
+        mounted: list[tuple[str, ...]] = [("--perms", "0755"), ("--dir", INSIDE_IMAGE)]
+        mounted += [("--ro-bind", str(path), f"{INSIDE_IMAGE}/{path.name}") for path in (self.bundle, self.authority)]
         if (found := self.of_image(image)) is not None:
             mounted.append(("--ro-bind", str(found[1]), found[0]))
         return mounted
@@ -92,6 +95,8 @@ class Trust:
             if name is not None:
                 made = self._directory / f"{image.parent.parent.name}.pem"
                 made.write_bytes((image / name).read_bytes() + b"\n" + self.authority.read_bytes())
+            while len(self._images) >= REMEMBERED:
+                del self._images[next(iter(self._images))]
             self._images[image] = None if name is None or made is None else (f"/{name}", made)
         return self._images[image]
 
