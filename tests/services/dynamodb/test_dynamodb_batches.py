@@ -38,6 +38,13 @@ def test_a_table_called_by_its_arn_is_told_by_its_arn(table, dynamodb):
     assert every(dynamodb.transact_get_items(TransactItems=[{"Get": {"TableName": arn, "Key": KEY}}], **capacity)) == [arn]
 
 
+@pytest.mark.parametrize("end", ["/index/byKind", "/", ";"])
+def test_what_is_no_tables_arn_names_no_table(table, end):
+    things = table("id:S", indexes={"byKind": ("kind:S",)})
+    code, message = refusal(things.client.get_item, TableName=things.arn + end, Key=KEY)
+    assert code == "ValidationException" and message.startswith("Invalid table ARN")
+
+
 def test_one_item_of_a_table_with_two_names_is_one_item(table, dynamodb):
     things = table("id:S")
     put = {"PutRequest": {"Item": KEY}}

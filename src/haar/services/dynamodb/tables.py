@@ -7,6 +7,7 @@ from haar.services.dynamodb import changes, errors, keys, records
 from haar.services.dynamodb.images import Image, Key
 from haar.services.dynamodb.keys import KeyPart, ended, hashed, scalar
 from haar.services.dynamodb.limits import PARTITION_KEY_BYTES, SORT_KEY_BYTES
+from haar.services.dynamodb.plain import is_name
 from haar.services.dynamodb.records import IndexRecord, TableRecord
 from haar.services.dynamodb.values import Item, Value, binary_size, kind_of
 from haar.store.cache import Cached
@@ -265,8 +266,8 @@ def table_name(ctx: "Context", given: str) -> str:
         return given
     parts = given.split(":", 5)
     kind, _, name = parts[5].partition("/") if len(parts) == 6 else ("", "", "")
-    if kind != "table" or not name or parts[2] != "dynamodb":
+    if kind != "table" or not is_name(name) or parts[2] != "dynamodb":
         raise errors.validation(f"Invalid table ARN: {given}")
     if parts[4] != ctx.account or parts[3] != ctx.region:
         raise errors.resource_not_found()
-    return name.partition("/")[0]
+    return name
