@@ -16,7 +16,7 @@ from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import GoAwayFrame
+from hyperframe.frame import Frame, GoAwayFrame
 
 from haar.eager import drive
 from haar.gateway.server import IDLE_SECONDS, LARGE_BODY, MAX_BODY, MAX_HEAD, MAX_HELD, MUCH_HELD, READ_SECONDS, Server
@@ -46,6 +46,17 @@ _FAILED = b'{"message":"Internal Server Error"}'
 log = logging.getLogger("haar.server")
 
 Headers = list[tuple[str, str]]
+
+
+class _Protocol(H2Connection):
+    """h2's, that goes on with what a client had asked for before it said that it will ask no more."""
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[events.Event]]:
+        if frame.error_code != ErrorCodes.NO_ERROR:
+            return super()._receive_goaway_frame(frame)
+        said = events.ConnectionTerminated()
+        said.error_code, said.last_stream_id = ErrorCodes.NO_ERROR, frame.last_stream_id
+        return [], [said]
 
 
 class _Stream:
@@ -87,7 +98,7 @@ class Http2Connection(asyncio.Protocol):
         self._last_id = 0
         self._since = 0.0
         self.client = ""
-        self._conn = H2Connection(
+        self._conn = _Protocol(
             H2Configuration(client_side=False, header_encoding="latin-1", validate_outbound_headers=False, normalize_outbound_headers=False)
         )
         bounds = {

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 from h2.errors import ErrorCodes
-from hyperframe.frame import PingFrame
+from hyperframe.frame import GoAwayFrame, PingFrame
 from tests.support.http2 import Http2Client
 
 from haar.clock import SystemClock
@@ -249,6 +249,18 @@ async def test_stopping_answers_what_is_under_way_and_takes_no_more(served: Serv
     headers, data = 1, 0
     assert await served.run(work) == ([headers, data], ErrorCodes.NO_ERROR)
     await asyncio.wrap_future(stopping[0])
+
+
+async def test_a_client_that_says_goodbye_gets_its_answers(served: Served) -> None:
+    def work(client: Http2Client) -> tuple[list[int], bool]:
+        under_way = [client.begin("/wait"), client.begin("/big")]
+        client.socket.sendall(GoAwayFrame(0, last_stream_id=0).serialize())
+        loop.call_soon_threadsafe(served.go.set)
+        sizes = [len(answer.body) for answer in client.finish(*under_way)]
+        return sizes, client.read()
+
+    loop = asyncio.get_running_loop()
+    assert await served.run(work) == ([17, 3_000_000], False)
 
 
 async def test_late_requests_and_idle_connections_go(served: Served) -> None:
