@@ -1,6 +1,7 @@
 """What functions have used, by the figures of their REPORT lines: requests, errors and billed time, a month at a time."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -9,6 +10,9 @@ import msgspec
 from haar.execution.contract import FunctionSpec, InvocationResult
 from haar.services.service import Host
 from haar.store.contract import Transaction
+from haar.store.errors import StoreError
+
+log = logging.getLogger("haar.lambda")
 
 USAGE = "lambda.usage"
 FLUSH_SECONDS = 2.0
@@ -63,7 +67,14 @@ class Ledger:
             for place, total in added.items():
                 tx.put(USAGE, *place, msgspec.json.encode(total))
 
-        await self._host.store.transact(write)
+        try:
+            await self._host.store.transact(write)
+        except StoreError as error:
+            log.warning("what functions have used is not written down yet: %s", error)
+            for key, used in noted.items():
+                later = self._open.setdefault(key, Used())
+                later.requests, later.errors = later.requests + used.requests, later.errors + used.errors
+                later.billed_ms += used.billed_ms
 
     async def month(self, month: str) -> list[Mapping[str, object]]:
         """A month's rows (`2026-11`): a row a function, architecture and memory size."""

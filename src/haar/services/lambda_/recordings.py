@@ -5,6 +5,7 @@ in a log, and nobody but the root user sees them who has not been given haar:Get
 """
 
 import asyncio
+import logging
 from typing import Any
 
 import msgspec
@@ -12,6 +13,9 @@ import msgspec
 from haar.execution.contract import FunctionSpec, InvocationResult
 from haar.services.service import Host
 from haar.store.contract import Transaction
+from haar.store.errors import StoreError
+
+log = logging.getLogger("haar.lambda")
 
 RECORDINGS = "lambda.recordings"
 TIMES = "lambda.recordingtimes"
@@ -80,9 +84,12 @@ class Recordings:
                 tx.put(RECORDINGS, each.id.encode(), b"", _encode(each))
                 tx.put(TIMES, b"", _place(each.at, each.id), b"")
 
-        await self._host.store.transact(write)
-        while await self._host.store.transact(self._prune):
-            pass
+        try:
+            await self._host.store.transact(write)
+            while await self._host.store.transact(self._prune):
+                pass
+        except StoreError as error:
+            log.warning("%d invocations are not recorded: %s", len(noted), error)
 
     async def _prune(self, tx: Transaction) -> bool:
         """Takes away a slice of what is too old or too much; whether there may be more."""
