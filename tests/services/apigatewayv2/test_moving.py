@@ -117,6 +117,10 @@ def test_what_cannot_be_imported_is_said(platform: RunningPlatform, bring: Impor
     unexpected = {"/x": {"get": mocked["/x"]["get"] | {"responses": {"falseResponse": {"statusCode": 202}}}}}
     odd = refused(gateway.import_api, Body=json.dumps(definition(echo, paths=unexpected)), FailOnWarnings=True)[1]
     assert "Parse issue: attribute paths.'/x'(get).responses.falseResponse is unexpected" in odd
+    far = {"/x": {"get": {"x-amazon-apigateway-integration": {"type": "http_proxy", "httpMethod": "GET", "uri": "http://x.example"}}}}
+    far["/x"]["get"]["x-amazon-apigateway-integration"] |= {"connectionType": "FAR"}
+    unknown = refused(gateway.import_api, Body=json.dumps(definition(echo, paths=far)))[1]
+    assert "Value 'FAR' at 'connectionType' failed to satisfy constraint" in unknown
     broken = {"/x": {"get": {"x-amazon-apigateway-integration": {"type": "http_proxy", "httpMethod": "GET", "uri": "nowhere"}}}}
     assert "GET /x" in refused(gateway.import_api, Body=json.dumps(definition(echo, paths=broken)))[1]
 

@@ -12,12 +12,17 @@ from haar.services.apigateway.public import Document
 from haar.services.apigatewayv2 import errors
 from haar.services.apigatewayv2.authorizers import MAX_AUTHORIZERS
 from haar.services.apigatewayv2.authorizers import complete as complete_authorizer
+from haar.services.apigatewayv2.face import check as validate
 from haar.services.apigatewayv2.integrations import ID_LETTERS, MAX_INTEGRATIONS
 from haar.services.apigatewayv2.integrations import complete as complete_integration
+from haar.services.apigatewayv2.openapi.values import boolean, mapping, mappings, number, text, texts
 from haar.services.apigatewayv2.records import Doc, Draft
 from haar.services.apigatewayv2.routes import MAX_ROUTES
 from haar.services.apigatewayv2.routes import check as check_route
 from haar.wire.errors import ServiceError
+
+Members = dict[str, tuple[str, Callable[[Any], Any]]]
+"""By the definition's names: API Gateway's, and what makes the value."""
 
 ANY_METHOD = "x-amazon-apigateway-any-method"
 INTEGRATION = "x-amazon-apigateway-integration"
@@ -33,28 +38,41 @@ PARSE = "Parse issue:"
 _RESPONSE = re.compile(r"default|[1-5](\d\d|XX)|x-.*")
 IGNORED = ("parameters", "requestBody", "callbacks", "servers")
 """What an operation may have and HTTP APIs do nothing with."""
-INTEGRATION_MEMBERS = {
-    "connectionId": "ConnectionId",
-    "connectionType": "ConnectionType",
-    "credentials": "CredentialsArn",
-    "description": "Description",
-    "httpMethod": "IntegrationMethod",
-    "integrationSubtype": "IntegrationSubtype",
-    "payloadFormatVersion": "PayloadFormatVersion",
-    "requestParameters": "RequestParameters",
-    "responseParameters": "ResponseParameters",
-    "timeoutInMillis": "TimeoutInMillis",
-    "type": "IntegrationType",
-    "uri": "IntegrationUri",
+INTEGRATION_MEMBERS: Members = {
+    "connectionId": ("ConnectionId", text),
+    "connectionType": ("ConnectionType", text),
+    "credentials": ("CredentialsArn", text),
+    "description": ("Description", text),
+    "httpMethod": ("IntegrationMethod", text),
+    "integrationSubtype": ("IntegrationSubtype", text),
+    "payloadFormatVersion": ("PayloadFormatVersion", text),
+    "requestParameters": ("RequestParameters", mapping),
+    "responseParameters": ("ResponseParameters", mappings),
+    "timeoutInMillis": ("TimeoutInMillis", number),
+    "type": ("IntegrationType", text),
+    "uri": ("IntegrationUri", text),
 }
-AUTHORIZER_MEMBERS = {
-    "authorizerCredentials": "AuthorizerCredentialsArn",
-    "authorizerPayloadFormatVersion": "AuthorizerPayloadFormatVersion",
-    "authorizerResultTtlInSeconds": "AuthorizerResultTtlInSeconds",
-    "authorizerUri": "AuthorizerUri",
-    "enableSimpleResponses": "EnableSimpleResponses",
+AUTHORIZER_MEMBERS: Members = {
+    "authorizerCredentials": ("AuthorizerCredentialsArn", text),
+    "authorizerPayloadFormatVersion": ("AuthorizerPayloadFormatVersion", text),
+    "authorizerResultTtlInSeconds": ("AuthorizerResultTtlInSeconds", number),
+    "authorizerUri": ("AuthorizerUri", text),
+    "enableSimpleResponses": ("EnableSimpleResponses", boolean),
+    "identitySource": ("IdentitySource", texts),
 }
-CORS_MEMBERS = ("allowCredentials", "allowHeaders", "allowMethods", "allowOrigins", "exposeHeaders", "maxAge")
+CORS_MEMBERS: Members = {
+    "allowCredentials": ("AllowCredentials", boolean),
+    "allowHeaders": ("AllowHeaders", texts),
+    "allowMethods": ("AllowMethods", texts),
+    "allowOrigins": ("AllowOrigins", texts),
+    "exposeHeaders": ("ExposeHeaders", texts),
+    "maxAge": ("MaxAge", number),
+}
+
+
+def members(given: Doc, known: Members) -> Doc:
+    """What a definition gives of the members that are known. Raises BadRequestException for a value that is none."""
+    return {member: take(given[name]) for name, (member, take) in known.items() if given.get(name) is not None}
 
 
 def first_up(name: str) -> str:
@@ -120,7 +138,9 @@ class Reading:
                 api["DisableExecuteApiEndpoint"] = str(endpoint["disableExecuteApiEndpoint"]).lower() == "true"
         cors = document.mapping(document.raw.get(CORS))
         if cors:
-            api["CorsConfiguration"] = {first_up(name): cors[name] for name in CORS_MEMBERS if cors.get(name) is not None}
+            with self._of("Unable to set the cross-origin configuration"):
+                api["CorsConfiguration"] = members(cors, CORS_MEMBERS)
+                validate("UpdateApi", {"ApiId": "", "CorsConfiguration": api["CorsConfiguration"]})
         tags = document.raw.get("tags")
         for tag in tags if isinstance(tags, list) else ():
             if isinstance(tag, dict) and TAG_VALUE in tag and "name" in tag:
@@ -151,21 +171,13 @@ class Reading:
             return
         authorizer_id = self._new_id(6)
         made: Doc = {"AuthorizerId": authorizer_id, "AuthorizerType": kind, "Name": name}
-        made |= {member: given[key] for key, member in AUTHORIZER_MEMBERS.items() if given.get(key) is not None}
-        if not str(made.get("AuthorizerResultTtlInSeconds", 0)).isdecimal():
-            raise errors.bad_request(f"Invalid authorizerResultTtlInSeconds: {made['AuthorizerResultTtlInSeconds']}")
-        if "AuthorizerResultTtlInSeconds" in made:
-            made["AuthorizerResultTtlInSeconds"] = int(made["AuthorizerResultTtlInSeconds"])
-        source = given.get("identitySource")
-        if source:
-            listed = source if isinstance(source, list) else [one.strip() for one in str(source).split(",")]
-            made["IdentitySource"] = [str(one) for one in listed]
+        made |= members(given, AUTHORIZER_MEMBERS)
         if kind == "JWT":
             settings = self.document.mapping(given.get("jwtConfiguration"))
-            issuer = settings.get("issuer") or str(scheme.get("openIdConnectUrl", "")).removesuffix(DISCOVERY)
-            audience = settings.get("audience") or []
-            made["JwtConfiguration"] = {"Issuer": issuer, "Audience": audience if isinstance(audience, list) else [audience]}
+            issuer = text(settings.get("issuer") or scheme.get("openIdConnectUrl") or "").removesuffix(DISCOVERY)
+            made["JwtConfiguration"] = {"Issuer": issuer, "Audience": texts(settings["audience"]) if settings.get("audience") else []}
             made.setdefault("IdentitySource", ["$request.header.Authorization"])
+        validate("UpdateAuthorizer", {"ApiId": ""} | made)
         self.draft.authorizers[authorizer_id] = complete_authorizer(self.draft, made)
         self._authorizer_ids[name] = authorizer_id
 
@@ -220,38 +232,16 @@ class Reading:
             return None
         integration_id = self._new_id(ID_LETTERS)
         made: Doc = {"IntegrationId": integration_id}
-        made |= {member: given[name] for name, member in INTEGRATION_MEMBERS.items() if given.get(name) is not None}
-        made["IntegrationType"] = kind
+        made |= members(given, INTEGRATION_MEMBERS) | {"IntegrationType": kind}
         for member in ("ConnectionType", "IntegrationMethod"):
             if member in made:
-                made[member] = "ANY" if made[member] == ANY_METHOD else str(made[member]).upper()
-        made = self._typed(made)
-        if isinstance(given.get("tlsConfig"), dict) and given["tlsConfig"].get("serverNameToVerify"):
-            made["TlsConfig"] = {"ServerNameToVerify": str(given["tlsConfig"]["serverNameToVerify"])}
+                made[member] = "ANY" if made[member] == ANY_METHOD else made[member].upper()
+        verified = self.document.mapping(given.get("tlsConfig")).get("serverNameToVerify")
+        if verified:
+            made["TlsConfig"] = {"ServerNameToVerify": text(verified)}
+        validate("UpdateIntegration", {"ApiId": ""} | made)
         self.draft.integrations[integration_id] = complete_integration(self.draft, made)
         return integration_id
-
-    def _typed(self, made: Doc) -> Doc:
-        """What YAML may have read as something else than the text, number or map that it is."""
-        typed: Doc = {name: value if isinstance(value, dict | int) else str(value) for name, value in made.items()}
-        for member in ("PayloadFormatVersion", "IntegrationUri", "CredentialsArn"):
-            if member in typed:
-                typed[member] = str(typed[member])
-        if "TimeoutInMillis" in typed:
-            if not str(typed["TimeoutInMillis"]).isdecimal():
-                raise errors.bad_request(f"Invalid timeoutInMillis: {typed['TimeoutInMillis']}")
-            typed["TimeoutInMillis"] = int(typed["TimeoutInMillis"])
-        for member in ("RequestParameters", "ResponseParameters"):
-            if member in typed and not isinstance(typed[member], dict):
-                raise errors.bad_request(f"Invalid {member}")
-        if "RequestParameters" in typed:
-            typed["RequestParameters"] = {name: str(value) for name, value in typed["RequestParameters"].items()}
-        if "ResponseParameters" in typed:
-            by_status = {status: self.document.mapping(mapped) for status, mapped in typed["ResponseParameters"].items()}
-            typed["ResponseParameters"] = {
-                status: {name: str(value) for name, value in mapped.items()} for status, mapped in by_status.items()
-            }
-        return typed
 
     def _security(self, key: str, operation: Doc) -> Doc:
         """How the route is protected: by the first requirement that API Gateway knows."""
@@ -268,5 +258,5 @@ class Reading:
                 if self.draft.authorizers[authorizer_id]["AuthorizerType"] == "REQUEST":
                     return {"AuthorizationType": "CUSTOM", "AuthorizerId": authorizer_id}
                 found: Doc = {"AuthorizationType": "JWT", "AuthorizerId": authorizer_id}
-                return found | ({"AuthorizationScopes": [str(one) for one in scopes]} if isinstance(scopes, list) and scopes else {})
+                return found | ({"AuthorizationScopes": texts(scopes)} if isinstance(scopes, list) and scopes else {})
         return {}

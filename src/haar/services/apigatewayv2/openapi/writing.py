@@ -15,7 +15,6 @@ from haar.services.apigatewayv2.openapi.reading import (
     INTEGRATION,
     INTEGRATION_MEMBERS,
     TAG_VALUE,
-    first_up,
 )
 from haar.services.apigatewayv2.records import Doc, Draft
 
@@ -47,7 +46,7 @@ def write(draft: Draft, url: str, base_path: str, *, extensions: bool) -> Doc:
     if extensions:
         if api.get("CorsConfiguration"):
             cors = api["CorsConfiguration"]
-            found[CORS] = {name: cors[first_up(name)] for name in CORS_MEMBERS if first_up(name) in cors}
+            found[CORS] = {name: cors[member] for name, (member, _) in CORS_MEMBERS.items() if member in cors}
         found[IMPORT_VERSION] = "1.0"
     return found
 
@@ -101,7 +100,7 @@ def _operation(draft: Draft, route: Doc, extensions: bool) -> Doc:
 
 
 def _integration(integration: Doc) -> Doc:
-    found = {name: integration[member] for name, member in INTEGRATION_MEMBERS.items() if member in integration}
+    found = {name: integration[member] for name, (member, _) in INTEGRATION_MEMBERS.items() if member in integration}
     found["type"] = found["type"].lower()
     if "TlsConfig" in integration:
         found["tlsConfig"] = {"serverNameToVerify": integration["TlsConfig"].get("ServerNameToVerify")}
@@ -134,7 +133,7 @@ def _authorizer(authorizer: Doc) -> Doc:
     if "JwtConfiguration" in authorizer:
         settings = authorizer["JwtConfiguration"]
         found["jwtConfiguration"] = {"audience": list(settings.get("Audience", ())), "issuer": settings.get("Issuer")}
-    found |= {key: authorizer[member] for key, member in AUTHORIZER_MEMBERS.items() if member in authorizer}
+    found |= {name: authorizer[member] for name, (member, _) in AUTHORIZER_MEMBERS.items() if member in authorizer}
     if authorizer.get("IdentitySource"):
         found["identitySource"] = ",".join(authorizer["IdentitySource"])
     return found
