@@ -19,7 +19,7 @@ from h2.settings import SettingCodes, Settings
 from hyperframe.frame import Frame, GoAwayFrame
 
 from haar.eager import drive
-from haar.gateway.server import IDLE_SECONDS, LARGE_BODY, MAX_BODY, MAX_HEAD, MAX_HELD, MUCH_HELD, READ_SECONDS, Server
+from haar.gateway.server import IDLE_SECONDS, MAX_BODY, MAX_HEAD, MAX_HELD, MUCH_HELD, READ_SECONDS, Server
 from haar.wire.http import ClientCertificate, Request, Response
 
 MAX_STREAMS = 128
@@ -212,10 +212,11 @@ class Http2Connection(asyncio.Protocol):
         stream.body.append(event.data)
         if stream.size > MAX_BODY:
             self._refuse(stream, 413, TOO_LARGE)
-        elif stream.size > LARGE_BODY:
+        else:
             self._hold(stream, len(event.data))
 
     def _hold(self, stream: _Stream, size: int) -> None:
+        """Small bodies are counted, too: a connection may have many."""
         server = self._server
         stream.held += size
         server.held += size

@@ -36,7 +36,8 @@ MAX_NAMES = 500
 RENEW_SECONDS = 86_400 * 30.0
 """How long an issued certificate is shown before another is made."""
 AGAIN_SECONDS = 0.02
-"""The wait for the rest of a ClientHello that came in pieces."""
+"""The wait for the rest of a ClientHello that came in pieces; twice as long every time."""
+MAX_AGAIN_SECONDS = 1.0
 ACCEPT_SECONDS = 0.2
 """The wait when no connection can be accepted: no more files may be open."""
 PLAIN = (
@@ -179,7 +180,12 @@ class SecureListener:
 
     def _keep(self, task: "asyncio.Task[None]") -> None:
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a connection to the HTTPS port could not be served", exc_info=error)
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -224,7 +230,7 @@ class SecureListener:
         except (OSError, TimeoutError) as error:  # TLS's errors are OSErrors
             log.debug("a TLS handshake failed: %s", error)
             connection.close()
-        except asyncio.CancelledError:
+        except BaseException:
             connection.close()
             raise
         finally:
@@ -243,7 +249,7 @@ def _say_plainly(connection: socket.socket) -> None:
 
 async def _asked_name(connection: socket.socket) -> str:
     """Looks at a ClientHello and leaves it where it is. Raises NotTls, ConnectionError."""
-    seen = 0
+    seen, wait = 0, AGAIN_SECONDS
     while True:
         await _readable(connection)
         data = connection.recv(MAX_HELLO, socket.MSG_PEEK)
@@ -252,8 +258,9 @@ async def _asked_name(connection: socket.socket) -> str:
         name = server_name(data)
         if name is not None:
             return name
-        if len(data) == seen:
-            await asyncio.sleep(AGAIN_SECONDS)
+        if len(data) == seen:  # it stays readable for as long as nothing is taken
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, MAX_AGAIN_SECONDS)
         seen = len(data)
 
 
