@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
 import orjson
@@ -69,16 +69,26 @@ def converted(body: bytes, handling: str | None) -> bytes:
         raise failed("Unable to base64 decode the body.") from None
 
 
+class _Answer(NamedTuple):
+    """One integration response."""
+
+    pattern: Any
+    """What its key is matched with; None for `$default`, and for a key that cannot be read, which is never chosen."""
+    templates: Templates
+    parameters: Parameters
+    handling: str | None
+
+
 class Incoming:
     """What an answer becomes: the integration response that its key selects, with its templates."""
 
     def __init__(self, integration: Doc, responses: dict[str, Doc]) -> None:
         self._expression = integration["IntegrationResponseSelectionExpression"]
-        self._answers: list[tuple[Any, Templates, Parameters, str | None]] = []
-        self._default: tuple[Any, Templates, Parameters, str | None] | None = None
+        self._answers: list[_Answer] = []
+        self._default: _Answer | None = None
         for response in sorted(responses.values(), key=lambda one: str(one["IntegrationResponseKey"])):
             key = response["IntegrationResponseKey"].removeprefix("\\")
-            made = (
+            made = _Answer(
                 None if key == "$default" else _pattern(key),
                 Templates(response.get("ResponseTemplates", {}), response.get("TemplateSelectionExpression")),
                 Parameters(response.get("ResponseParameters", {}), "route.response."),
@@ -95,18 +105,17 @@ class Incoming:
         if not self._answers and self._default is None:
             return answer
         subject = evaluate(self._expression, call, answer) or ""
-        chosen = next((one for one in self._answers if one[0] is not None and one[0].fullmatch(subject)), self._default)
+        chosen = next((one for one in self._answers if one.pattern is not None and one.pattern.fullmatch(subject)), self._default)
         if chosen is None:
             raise failed(
                 f"No match for output mapping and no default endpoint response configured. Endpoint Response Status Code: {answer.status}"
             )
-        _, templates, parameters, handling = chosen
         body = answer.body if isinstance(answer.body, bytes) else b""
-        made = await templates.apply(call, body.decode("utf-8", "replace"), answer)
+        made = await chosen.templates.apply(call, body.decode("utf-8", "replace"), answer)
         body = body if made is None else made.encode("utf-8", "surrogatepass")
-        if handling == "CONVERT_TO_TEXT" and not _is_text(body):
+        if chosen.handling == "CONVERT_TO_TEXT" and not _is_text(body):
             body = base64.b64encode(body)
-        return Response(answer.status, parameters.values("header", call, answer), converted(body, handling))
+        return Response(answer.status, chosen.parameters.values("header", call, answer), converted(body, chosen.handling))
 
 
 def _pattern(key: str) -> Any:
