@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import apis, curve, functions, peers, tables, websockets
+from benchmarks import apis, curve, environments, functions, peers, tables, websockets
 
 WIDTH = 160
 RESULTS = Path(__file__).with_name("results")
@@ -56,6 +56,7 @@ def main() -> int:
                 )
         if asked.only in (None, "functions"):
             report["functions"] = {t.name: functions.measure(t, asked.seconds, say) for t in targets if t.name in WITH_FUNCTIONS}
+            report["environments"] = {t.name: environments.measure(t, say) for t in targets if t.name == "haar"}
         if asked.only in (None, "websockets"):
             report["websockets"] = {t.name: websockets.measure(t, say) for t in targets if t.name == "haar"}
         if asked.only in (None, "apis"):
@@ -85,7 +86,7 @@ def show(report: dict[str, Any], console: Console) -> None:
         for row in report["curve"]["items"]:
             shown.add_row(f"{row['items']:,}", f"{row['GetItem']:,.0f}", f"{row['PutItem']:,.0f}")
         console.print(shown)
-    for kind in ("functions", "apis", "websockets"):
+    for kind in ("functions", "environments", "apis", "websockets"):
         if not report.get(kind):
             continue
         shown = Table(kind, *report[kind])

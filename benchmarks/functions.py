@@ -22,6 +22,7 @@ MEMORY_MB = 256
 """Sixteen of them fit into a small machine's memory."""
 WARM_CALLS = 500
 COLD_STARTS = 20
+LARGE_BYTES, LARGE_CALLS = 1_000_000, 20
 
 
 def zip_of(files: dict[str, str]) -> bytes:
@@ -59,6 +60,10 @@ def measure(target: Target, seconds: float, say: Callable[[str], None]) -> list[
         rows.append(
             {"what": f"warm Invoke, {language}, at 16 clients", "value": rate(target, [request], 16, seconds), "unit": "requests/s"}
         )
-        for row in rows[-4:]:
+        body = json.dumps("x" * LARGE_BYTES).encode()
+        large = sign(target, "lambda", body, path=request.path, headers={"Content-Type": "application/json"})
+        taken = median(latencies(target, large, LARGE_CALLS))
+        rows.append({"what": f"warm Invoke, {language}, 1 MB, median", "value": taken, "unit": "ms"})
+        for row in rows[-5:]:
             say(f"{target.name}: {row['what']}: {row['value']:.2f} {row['unit']}")
     return rows

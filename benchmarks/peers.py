@@ -49,7 +49,7 @@ class Target:
 
     def resident_mb(self) -> float:
         """The memory of the server's process tree, in MB (proportional set size)."""
-        return sum(_pss_kb(pid) for pid in _tree(self.process.pid)) / 1024
+        return sum(_pss_kb(pid) for pid in tree(self.process.pid)) / 1024
 
 
 def free_port() -> int:
@@ -58,12 +58,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children")
     found = [pid]
     if children.exists():
         for child in children.read_text().split():
-            found.extend(_tree(int(child)))
+            found.extend(tree(int(child)))
     return found
 
 

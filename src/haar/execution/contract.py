@@ -66,7 +66,14 @@ class InvocationResult:
 class Throttled(Exception):
     """No environment may be started: `reason` as TooManyRequestsException has it."""
 
-    def __init__(self, reason: Literal["ReservedFunctionConcurrentInvocationLimitExceeded", "ConcurrentInvocationLimitExceeded"]) -> None:
+    def __init__(
+        self,
+        reason: Literal[
+            "ReservedFunctionConcurrentInvocationLimitExceeded",
+            "ConcurrentInvocationLimitExceeded",
+            "FunctionInvocationRateLimitExceeded",
+        ],
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
 
@@ -180,6 +187,10 @@ class Executor(Protocol):
 
     async def snapshot(self, spec: FunctionSpec) -> None:
         """Initialises a version with SnapStart and keeps a snapshot of it. Raises NotInitialised, Throttled, Unavailable."""
+        ...
+
+    async def unpack(self, code_sha256: str) -> None:
+        """Unpacks a function's code before anyone asks for it."""
         ...
 
     def provision(self, wanted: Mapping[FunctionSpec, int]) -> None:

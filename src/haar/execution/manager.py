@@ -36,6 +36,7 @@ from haar.execution.package import BadPackage, Packages
 from haar.execution.provisioned import Provisioned
 from haar.execution.report import TIMED_OUT, Phase
 from haar.execution.runtime_api import Event
+from haar.execution.scaling import Scaling
 from haar.execution.snapshots import Restored, Snapshots, Taken
 from haar.execution.spawner import Spawner
 from haar.execution.standby import Standby
@@ -45,6 +46,8 @@ ACCOUNT_CONCURRENCY = 1000
 SWEEP_SECONDS = 1.0
 FINISHING_SECONDS = 0.02
 """How long a call waits for an environment that has answered and not yet asked for more, before another is started."""
+LATE_SECONDS = 2.0
+"""After this a call takes whatever is free first: on a host that is busy, waiting for environments makes it busier."""
 STOP_SECONDS = 1.4
 SNAPSHOT_SECONDS = 130.0
 """How long an initialisation for SnapStart may take, or as long as the function's timeout if that is more."""
@@ -86,6 +89,21 @@ class Pool:
             if waiter in self.waiters:
                 self.waiters.remove(waiter)
 
+    async def free(self, launching: "asyncio.Future[Environment | InvocationResult]") -> Environment | None:
+        """The first environment that comes free, or None when `launching` is done before."""
+        waiter: asyncio.Future[Environment | None] = asyncio.get_running_loop().create_future()
+        self.waiters.append(waiter)
+        try:
+            await asyncio.wait((launching, waiter), return_when=asyncio.FIRST_COMPLETED)
+            return waiter.result() if waiter.done() else None
+        except asyncio.CancelledError:
+            if waiter.done() and (environment := waiter.result()) is not None:
+                environment.release()
+            raise
+        finally:
+            if waiter in self.waiters:
+                self.waiters.remove(waiter)
+
 
 class Manager:
     """The Executor of one machine."""
@@ -110,6 +128,7 @@ class Manager:
         self._standby: Standby | None = None
         self._refused: str | None = None
         self._snapshots = Snapshots(config.data.resolve() / "cache" / "snapshots", self._take_snapshot)
+        self._scaling = Scaling()
         self._snapped = Pool()
         """Environments that are only there until their snapshot is."""
         self._provisioned = Provisioned(self._present, self._start_ready)
@@ -246,6 +265,11 @@ class Manager:
             log.warning("%s:%s: environments are initialised, not restored: %s", spec.arn, spec.version, taken.refusal)
         return None
 
+    async def unpack(self, code_sha256: str) -> None:
+        if self._boxes is not None:
+            with contextlib.suppress(BadPackage):  # who invokes it hears of it
+                await self._packages.code(code_sha256)
+
     def provision(self, wanted: Mapping[FunctionSpec, int]) -> None:
         self._provisioned.want(wanted)
 
@@ -298,12 +322,19 @@ class Manager:
             return environment
         if (environment := self._free(pool)) is not None:
             return environment
+        if not self._scaling.another(spec.arn, asyncio.get_running_loop().time()):
+            raise Throttled("FunctionInvocationRateLimitExceeded")
         launching = asyncio.ensure_future(self._launch(spec, pool))
         try:
-            return await asyncio.shield(launching)
+            await asyncio.wait((launching,), timeout=LATE_SECONDS)
+            environment = None if launching.done() else await pool.free(launching)
         except asyncio.CancelledError:
             launching.add_done_callback(unclaimed)  # whoever asked has gone; the next one finds it started
             raise
+        if environment is None:
+            return launching.result()
+        launching.add_done_callback(unclaimed)
+        return environment
 
     async def _launch(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
         try:

@@ -13,7 +13,7 @@ Make = Callable[..., Any]
 WAIT_SECONDS = 60.0
 SNAP = {"Runtime": "python3.12", "SnapStart": {"ApplyOn": "PublishedVersions"}}
 SOURCE = """
-import asyncio, hashlib, json, os, random, socket, ssl, tempfile, threading, time, uuid
+import asyncio, ctypes, hashlib, json, os, random, socket, ssl, tempfile, threading, time, uuid
 from snapshot_restore_py import register_after_restore, register_before_snapshot
 import boto3
 sts = boto3.client("sts")
@@ -29,9 +29,16 @@ register_before_snapshot(lambda: DONE.append("before"))
 register_after_restore(lambda: DONE.append("after"))
 print("initialised", MADE)
 COUNT = 0
+def churn():
+    # The heap shrinks and grows again: it is where the kernel believes it to be.
+    large = [bytes(5000) for _ in range(4000)]
+    del large
+    ctypes.CDLL(None).malloc_trim(0)
+    return len([bytes(50000) for _ in range(200)])
 def handler(event, context):
     global COUNT
     COUNT += 1
+    churn()
     time.sleep(event.get("sleep", 0))
     thread = threading.Thread(target=lambda: DONE.append("thread"))
     thread.start()

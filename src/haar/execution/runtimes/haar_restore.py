@@ -13,7 +13,16 @@ import socket
 import stat
 import struct
 
-from haar_snapshot import MAGIC, PAGE, SIGNALS, WORD, kernel, libc, mappings, rseq_address
+from haar_snapshot import (  # type: ignore[import-not-found]
+    MAGIC,
+    PAGE,
+    SIGNALS,
+    WORD,
+    kernel,
+    libc,
+    mappings,
+    rseq_address,
+)
 
 CODE = bytes.fromhex(
     "4889fb"  # rbx: the list; each entry seven words: the call's number and its arguments
@@ -33,7 +42,7 @@ READ_BYTES = 1 << 30
 PRIVATE, SHARED, FIXED, ANONYMOUS, NORESERVE, NOREPLACE = 2, 1, 0x10, 0x20, 0x4000, 0x100000
 CALLS = {
     "close": 3, "mmap": 9, "mprotect": 10, "munmap": 11, "sigaction": 13, "sigprocmask": 14, "pread": 17, "mremap": 25, "sigaltstack": 131,
-    "arch_prctl": 158, "set_tid_address": 218, "set_robust_list": 273, "rseq": 334,
+    "prctl": 157, "arch_prctl": 158, "set_tid_address": 218, "set_robust_list": 273, "rseq": 334,
 }  # fmt: skip
 RSEQ_LENGTHS = (32, 28, 24, 20, 33, 64)
 RSEQ_SIGNATURE = 0x53053053
@@ -189,6 +198,8 @@ def mapped(steps: Steps, part: "dict", image: int, sources: Sources) -> None:  #
 def thread(steps: Steps, described: "dict") -> None:  # type: ignore[type-arg]
     """What the kernel keeps of a thread."""
     length = give_up_rseq()
+    layout = bytes.fromhex(described["mm"])
+    steps.call("prctl", 35, 14, steps.keep(layout), len(layout), 0)
     steps.call("arch_prctl", 0x1002, described["base"])
     steps.call("set_robust_list", *described["robust"])
     steps.call("set_tid_address", 0)

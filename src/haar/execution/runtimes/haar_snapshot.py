@@ -25,6 +25,7 @@ WORD = 0xFFFFFFFFFFFFFFFF
 MAGIC = b"haar\x01\0\0\0"
 PIECE = 1 << 20
 SIGNALS = 64
+LAYOUT = struct.Struct("<12Q2I")
 CODE = bytes.fromhex(
     "535541544155415641574883ec08"  # push rbx, rbp, r12…r15; sub rsp, 8
     "0fae1c24d97c2404488927"  # stmxcsr, fnstcw; mov [rdi], rsp
@@ -96,7 +97,7 @@ def write_down(hand: "_socket.socket") -> bool:
         with open(f"/proc/{child}/mem", "rb", 0) as memory, open(f"/proc/{child}/pagemap", "rb", 0) as pages:  # noqa: PTH123
             memory.seek(address + SLOT)
             described |= {"sp": int.from_bytes(memory.read(8), "little"), "ip": address + RESUME}
-            memory.seek(int(str(described["tid"])))
+            described["mm"] = layout(child, memory)
             at = PAGE
             described["maps"] = maps = []
             described["special"] = special = []
@@ -121,6 +122,19 @@ def kernel() -> "list[str]":
     """What the image's pages take for granted."""
     system = os.uname()
     return [system.release, system.version, system.machine, sys.version]
+
+
+def layout(child: int, memory: "object") -> str:
+    """`struct prctl_mm_map`: where the kernel believes code, heap, stack and arguments to be. Only with it does the heap grow rightly."""
+    size = ctypes.c_uint32()
+    if libc.prctl(35, 15, ctypes.byref(size), 0, 0) != 0 or size.value != LAYOUT.size:
+        raise Unsupported("this kernel does not let processes be restored (CONFIG_CHECKPOINT_RESTORE)")
+    memory.seek(ctypes.addressof(ctypes.c_void_p.in_dll(libc, "__curbrk")))  # type: ignore[attr-defined]
+    end_of_heap = int.from_bytes(memory.read(8), "little")  # type: ignore[attr-defined]
+    with open(f"/proc/{child}/stat") as opened:  # noqa: PTH123
+        fields = [int(field) if field.isdigit() else 0 for field in opened.read().rpartition(")")[2].split()]
+    code, data, arguments = fields[23:25], fields[42:44], fields[45:49]
+    return LAYOUT.pack(*code, *data, fields[44], end_of_heap or fields[44], fields[25], *arguments, 0, 0, 0xFFFFFFFF).hex()
 
 
 def umask() -> int:

@@ -197,7 +197,7 @@ def beside() -> None:
 def snap(hand: "_socket.socket") -> None:
     """Writes this process down; returns in those that are made of it, when they know who they are."""
     beside()
-    import haar_snapshot
+    import haar_snapshot  # type: ignore[import-not-found]
 
     sys.path.pop(0)
     haar_snapshot.take(hand)
@@ -210,7 +210,7 @@ def become_restored(hand: "_socket.socket") -> None:
     _, ancillary, _, _ = hand.recvmsg(1, _socket.CMSG_SPACE(4))
     beside()
     try:
-        import haar_restore
+        import haar_restore  # type: ignore[import-not-found]
 
         haar_restore.restore(int.from_bytes(ancillary[0][2][:4], sys.byteorder))
     except BaseException as error:  # noqa: BLE001 - whatever it is, this is no environment

@@ -8,7 +8,7 @@ from haar.services.lambda_ import packages, service
 from haar.services.lambda_.access import configures, on_function, unversioned
 from haar.services.lambda_.containerimages import Preparations, change_image, check_code, check_ready, check_settings, resolve
 from haar.services.lambda_.errors import no_function, wrong_revision
-from haar.services.lambda_.functions import check_role, holder, package_of
+from haar.services.lambda_.functions import check_role, holder, package_of, unpack
 from haar.services.lambda_.layers import uses
 from haar.services.lambda_.names import LATEST, FunctionName
 from haar.services.lambda_.records import Function, Settings, Version, find_function, put_function
@@ -60,6 +60,7 @@ async def _update(context: Context, name: FunctionName, input: Input, apply: Cal
 
     version = await context.store.transact(write)
     context.host.get(Preparations).wake()
+    await unpack(context.host, version.settings)
     if context.host.executor is not None:
         await context.host.executor.retire(name.arn)
     return version

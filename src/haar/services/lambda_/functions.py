@@ -33,9 +33,11 @@ from haar.services.lambda_.settings import change, check, check_unpacked, config
 from haar.services.lambda_.snapstart import check_snap_start
 from haar.services.lambda_.updates import Updates
 from haar.services.lambda_.versions import publish
-from haar.services.service import Context, Input, Output
+from haar.services.service import Context, Host, Input, Output
 from haar.store.contract import Reader, Transaction
 
+UNPACK_BYTES = 16 << 20
+"""Smaller packages are unpacked when they are first needed."""
 LIST_LIMIT = 50
 READ_SLICE = 500
 
@@ -94,8 +96,15 @@ async def create_function(context: Context, input: Input) -> Output:
         return shown
 
     shown = await context.store.transact(create)
+    await unpack(context.host, settings)
     context.host.get(Preparations).wake()
     return pending(configuration(name, shown))
+
+
+async def unpack(host: Host, settings: Settings) -> None:
+    """Has a large package unpacked before it is answered for, so that its first invocation need not wait for that."""
+    if settings.code_unpacked >= UNPACK_BYTES and settings.image is None and host.executor is not None:
+        await host.executor.unpack(settings.code_sha256)
 
 
 async def _new_settings(context: Context, input: Input, data: bytes) -> Settings:

@@ -104,7 +104,7 @@ async def _snap(host: Host, key: bytes, sort: bytes, turns: asyncio.Semaphore) -
             except NotInitialised as error:
                 failure = error
             except ServiceError as error:
-                failure = NotInitialised("", error.message)
+                failure = NotInitialised("", error.message or error.code)
             except Unavailable as error:
                 log.warning("%s: no snapshot: %s", name.qualified, error)  # who invokes it hears the same
             break
