@@ -195,9 +195,13 @@ class SecureListener:
                 connection, _ = await loop.sock_accept(listening)
             except OSError as error:
                 self._room.release()
+                if listening.fileno() < 0:
+                    return
+                wait = 0.0  # one that gave up before it was accepted
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     log.error("no connection can be accepted: %s", error)
-                    await asyncio.sleep(ACCEPT_SECONDS)
+                    wait = ACCEPT_SECONDS
+                await asyncio.sleep(wait)
                 continue
             if self._few and self._crowded():
                 self._room.release()
