@@ -209,3 +209,28 @@ async def test_the_image_for_this_machine_is_taken_from_an_index(kept: Images, t
     assert found.digest == digest
     image = await kept.get(digest, f"oci:{tmp_path}:all")
     assert image.command == (ARCHITECTURE,) and (image.root / "file1").is_file() and not (image.root / "file0").exists()
+
+
+EXTENSION = b"""#!/bin/sh
+R=http://$AWS_LAMBDA_RUNTIME_API/2020-01-01/extension
+wget -q -S -O /dev/null --header "Lambda-Extension-Name: watcher" --post-data '{"events": ["INVOKE"]}' $R/register 2>/tmp/registered
+id=$(grep -i Lambda-Extension-Identifier: /tmp/registered | sed 's/.*: //' | tr -d '\\r')
+while wget -q -O - --header "Lambda-Extension-Identifier: $id" $R/event/next >>/tmp/seen; do true; done
+"""
+
+
+@needs_busybox
+async def test_an_images_own_extensions_run_beside_it(functions: Functions, tmp_path: Path) -> None:
+    opt = [directory("opt"), directory("opt/extensions"), Entry("opt/extensions/watcher", EXTENSION, 0o755)]
+    answers = {"Env": ["ANSWER=while ! grep -q INVOKE /tmp/seen; do sleep 0.1; done; echo heard"], "Entrypoint": ["/boot"]}
+    spec = await specified(functions, layout(tmp_path / "image", [[*busybox(), *opt]], answers))
+    assert (await functions.answer(spec, 1))["said"].split() == ["heard"]
+
+
+@needs_busybox
+async def test_links_to_the_hosts_extensions_are_not_followed(functions: Functions, tmp_path: Path) -> None:
+    (tmp_path / "outside/extensions").mkdir(parents=True)
+    (tmp_path / "outside/extensions/secret-name").touch(mode=0o755)
+    spec = await specified(functions, layout(tmp_path / "image", [[*busybox(), link("opt", str(tmp_path / "outside"))]], BOOT))
+    assert (await functions.answer(spec, 1))["event"] == 1
+    assert "secret-name" not in "".join(await functions.logged(spec, "^REPORT "))
