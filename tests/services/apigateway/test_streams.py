@@ -1,5 +1,6 @@
 """Responses that are streamed through REST APIs."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -130,3 +131,23 @@ def test_what_can_be_streamed(api: Api, function: str) -> None:
     assert refused(api.gateway.update_integration, **where, patchOperations=patch)[1].startswith("Timeout should be between")
     patch.append({"op": "replace", "path": "/timeoutInMillis", "value": "1000"})
     assert api.gateway.update_integration(**where, patchOperations=patch)["responseTransferMode"] == "BUFFERED"
+
+
+def test_a_definition_of_what_is_streamed(api: Api) -> None:
+    integration = {
+        "type": "http_proxy",
+        "httpMethod": "GET",
+        "uri": "http://localhost/",
+        "responseTransferMode": "STREAM",
+        "timeoutInMillis": 60_000,
+    }
+    paths = {"/s": {"get": {"responses": {}, "x-amazon-apigateway-integration": integration}}}
+    body = json.dumps({"openapi": "3.0.1", "info": {"title": "streams"}, "paths": paths}).encode()
+    api.gateway.put_rest_api(restApiId=api.id, mode="overwrite", body=body)
+    resource = next(one["id"] for one in api.gateway.get_resources(restApiId=api.id)["items"] if one["path"] == "/s")
+    found = api.gateway.get_integration(restApiId=api.id, resourceId=resource, httpMethod="GET")
+    assert (found["responseTransferMode"], found["timeoutInMillis"]) == ("STREAM", 60_000)
+    api.deploy()
+    exported = api.gateway.get_export(restApiId=api.id, stageName="v1", exportType="oas30", parameters={"extensions": "integrations"})
+    shown = json.loads(exported["body"].read())["paths"]["/s"]["get"]["x-amazon-apigateway-integration"]
+    assert (shown["responseTransferMode"], shown["timeoutInMillis"]) == ("STREAM", 60_000)
