@@ -41,6 +41,8 @@ class Config:
     """How functions are isolated. `none` runs them as plain processes: for hosts without namespaces."""
     egress: Literal["on", "off"] = "off"
     """Whether functions reach the internet (through pasta)."""
+    image_sources: str = ""
+    """Where container images may come from: beginnings of ImageUris, comma separated; empty is anywhere."""
     registry_auth: str = ""
     """A file of credentials for the registries of container images (as `skopeo login` and `docker login` write); empty is none."""
     memory_mb: int = 0

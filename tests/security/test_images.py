@@ -64,6 +64,23 @@ async def test_nothing_is_written_outside(kept: Images, tmp_path: Path) -> None:
     assert all(len(path.name) == 64 for path in (tmp_path / "images").iterdir())
 
 
+async def test_images_come_from_where_the_setting_says_and_nowhere_else(tmp_path: Path) -> None:
+    layout(tmp_path / "fine/app", [[Entry("x")]])
+    layout(tmp_path / "fine-not/app", [[Entry("x")]])
+    bounded = Images(tmp_path / "images", sources=f"oci:{tmp_path}/fine, registry.example.com/team")
+    assert (await bounded.resolve(f"oci:{tmp_path}/fine/app:v1")).digest
+    others = ["fine-not/app:v1", "fine/../fine-not/app:v1"]
+    for uri in [
+        *(f"oci:{tmp_path}/{other}" for other in others),
+        f"{tmp_path}/fine/app:v1",
+        "127.0.0.1:1/x:y",
+        "registry.example.com/teams/x:y",
+    ]:
+        with pytest.raises(BadImage) as raised:
+            await bounded.resolve(uri)
+        assert raised.value.reason == "ImageAccessDenied"
+
+
 async def test_no_devices_owners_or_set_user_id_programs_are_left(kept: Images, tmp_path: Path) -> None:
     entries = [
         directory("d", 0o7777), Entry("d/suid", b"x", 0o6755), Entry("fifo", type=tarfile.FIFOTYPE), Entry("owned", b"x", 0o600),

@@ -125,6 +125,15 @@ def pinned(uri: str, digest: str) -> str:
     return f"{head}/{last.partition(':')[0]}@sha256:{digest}"
 
 
+def _begins(uri: str, beginning: str) -> bool:
+    """Whether `uri` is below `beginning`: of that host, repository or directory, not of one whose name is longer."""
+    if ".." in uri.split("/"):
+        return False
+    return uri == beginning or uri.startswith(
+        beginning if beginning.endswith(("/", ":")) else (f"{beginning}/", f"{beginning}:", f"{beginning}@")
+    )
+
+
 def _unpinned(uri: str) -> str:
     return re.sub(r"@sha256:[0-9a-f]{64}$", "", uri)
 
@@ -138,10 +147,14 @@ def missing_tools() -> list[str]:
 
 
 class Images:
-    """Unpacked images below `directory`. `auth` is a file of registries' credentials (containers-auth.json), or empty."""
+    """Unpacked images below `directory`. `auth` is a file of registries' credentials (containers-auth.json), or empty.
 
-    def __init__(self, directory: Path, *, auth: str = "") -> None:
+    `sources` are the beginnings that an ImageUri may have, comma separated; empty is any.
+    """
+
+    def __init__(self, directory: Path, *, auth: str = "", sources: str = "") -> None:
         self._directory = directory
+        self._sources = [source.strip() for source in sources.split(",") if source.strip()]
         self._auth = auth
         self._known: dict[str, Image] = {}
         self._pulling: dict[str, asyncio.Task[Image]] = {}
@@ -150,6 +163,8 @@ class Images:
     async def resolve(self, uri: str) -> Resolved:
         """Asks for the image's manifest, and for nothing more. Raises BadImage."""
         self._check_tools()
+        if self._sources and not any(_begins(uri, beginning) for beginning in self._sources):
+            raise BadImage("ImageAccessDenied", "is of no source that the setting image_sources names")
         try:
             name = source(uri)
         except ValueError as error:

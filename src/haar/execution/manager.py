@@ -116,7 +116,7 @@ class Manager:
         self._token = ids.text(8)
         self._directory = config.data.resolve() / "run" / f"execution-{self._token}"
         self._packages = Packages(config.data.resolve() / "cache" / "code", surroundings.fetch_code)
-        self.images = Images(config.data.resolve() / "images", auth=config.registry_auth)
+        self.images = Images(config.data.resolve() / "images", auth=config.registry_auth, sources=config.image_sources)
         self._budget_mb = cgroups.budget_mb(config.memory_mb)
         self._used_mb = 0
         self._pools: dict[FunctionSpec, Pool] = {}
