@@ -51,3 +51,20 @@ def test_heads_of_more_than_10240_bytes(api: Api) -> None:
     assert api.call("/m", headers={"X": "a" * 9000}).status_code == 200
     answer = api.call("/m", headers={"X": "a" * 5200, "Y": "b" * 5200})
     assert (answer.status_code, answer.json()) == (413, {"message": "HTTP header is larger than 10240 bytes."})
+
+
+def test_tags_of_what_belongs_to_no_api(platform: RunningPlatform, name: str) -> None:
+    gateway = platform.client("apigateway")
+    domain = gateway.create_domain_name(domainName=f"{name}.example.org", tags={"a": "1"})
+    link = gateway.create_vpc_link(name=name, targetArns=["arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/net/x/1"])
+    certificate = gateway.generate_client_certificate()
+    prefix = "arn:aws:apigateway:us-east-1::"
+    paths = [f"/clientcertificates/{certificate['clientCertificateId']}", f"/vpclinks/{link['id']}"]
+    for arn in [domain["domainNameArn"], *(prefix + path for path in paths)]:
+        gateway.tag_resource(resourceArn=arn, tags={"b": "2", "c": "3"})
+        gateway.untag_resource(resourceArn=arn, tagKeys=["c"])
+        assert gateway.get_tags(resourceArn=arn)["tags"] == ({"a": "1", "b": "2"} if "domainnames" in arn else {"b": "2"})
+    assert gateway.get_domain_name(domainName=f"{name}.example.org")["tags"] == {"a": "1", "b": "2"}
+    gateway.delete_domain_name(domainName=f"{name}.example.org")
+    missing = refused(gateway.get_tags, resourceArn=domain["domainNameArn"])
+    assert missing == ("NotFoundException", "Invalid domain name identifier specified", 404)

@@ -1,11 +1,11 @@
-"""Tags of APIs, stages, API keys and usage plans."""
+"""Tags of APIs, stages, API keys, usage plans, domain names, client certificates and VPC links."""
 
 from typing import NamedTuple
 
 from haar.services.apigateway import errors
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
-from haar.services.apigateway.records import ACCOUNT, DRAFTS, LIVE, Doc, encode_draft, get_doc, load_draft, put_doc
+from haar.services.apigateway.records import ACCOUNT, DOMAINS, DRAFTS, LIVE, Doc, encode_draft, get_doc, load_draft, put_doc
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Reader, Transaction
 
@@ -32,6 +32,12 @@ def _place(ctx: Context, arn: str) -> _Place:
         return _Place(ACCOUNT, ctx.region, f"key/{path[1]}", errors.no_key())
     if len(path) == 2 and path[0] == "usageplans":
         return _Place(ACCOUNT, ctx.region, f"plan/{path[1]}", errors.no_plan())
+    if len(path) == 2 and path[0] == "clientcertificates":
+        return _Place(ACCOUNT, ctx.region, f"certificate/{path[1]}", errors.not_found("Invalid Client Certificate Identifier Specified"))
+    if len(path) == 2 and path[0] == "vpclinks":
+        return _Place(ACCOUNT, ctx.region, f"link/{path[1]}", errors.not_found("VPC Link not found"))
+    if len(path) == 2 and path[0] == "domainnames":
+        return _Place(DOMAINS, path[1].lower(), "name", errors.not_found("Invalid domain name identifier specified"))
     raise errors.bad_request("Invalid resource ARN specified")
 
 
@@ -43,6 +49,8 @@ async def _tagged(reader: Reader, ctx: Context, place: _Place) -> Doc:
     else:
         found = await get_doc(reader, place.space, place.partition, place.sort)
         if place.space == LIVE and await load_draft(reader, place.partition, ctx.region) is None:
+            found = None
+        if place.space == DOMAINS and found is not None and found["region"] != ctx.region:
             found = None
     if found is None:
         raise place.missing
