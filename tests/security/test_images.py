@@ -136,6 +136,10 @@ async def test_documents_that_are_not_what_they_seem(kept: Images, tmp_path: Pat
     (tmp_path / "image/index.json").write_text("[" * 100_000)
     with pytest.raises(BadImage):
         await kept.resolve(uri)
+    first, second = (layout(tmp_path / name / "image", [[Entry("x")]], BOOT) for name in ("one", "other"))
+    digest = (await kept.resolve(first)).digest
+    assert (await kept.resolve(second)).digest == digest
+    assert (await kept.get(digest, first)).root != (await kept.get(digest, second)).root  # neither can put its own in the other's place
     moved = layout(tmp_path / "moved", [[Entry("x")]], BOOT)
     digest = (await kept.resolve(moved)).digest
     layout(tmp_path / "moved", [[Entry("y")]], BOOT)

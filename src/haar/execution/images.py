@@ -125,6 +125,12 @@ def pinned(uri: str, digest: str) -> str:
     return f"{head}/{last.partition(':')[0]}@sha256:{digest}"
 
 
+def key(digest: str, uri: str) -> str:
+    """Under which an image is kept. What a registry gives is checked by its digest; what is on this machine could be changed between
+    looking and copying, and so is kept by its name as well: nobody gets another's under a digest that both know."""
+    return hashlib.sha256(f"{_unpinned(uri)} {digest}".encode()).hexdigest() if _local(uri) else digest
+
+
 def _begins(uri: str, beginning: str) -> bool:
     """Whether `uri` is below `beginning`: of that host, repository or directory, not of one whose name is longer."""
     if ".." in uri.split("/"):
@@ -154,7 +160,7 @@ class Images:
 
     def __init__(self, directory: Path, *, auth: str = "", sources: str = "") -> None:
         self._directory = directory
-        self._sources = [source.strip() for source in sources.split(",") if source.strip()]
+        self._sources = [one.strip() for one in sources.split(",") if one.strip()]
         self._auth = auth
         self._known: dict[str, Image] = {}
         self._pulling: dict[str, asyncio.Task[Image]] = {}
@@ -179,12 +185,13 @@ class Images:
 
     async def get(self, digest: str, uri: str) -> Image:
         """The unpacked image of that digest; pulled from where `uri` (an ImageUri) says when it is not here yet. Raises BadImage."""
-        if (image := self._known.get(digest)) is not None:
+        name = key(digest, uri)
+        if (image := self._known.get(name)) is not None:
             return image
-        if (task := self._pulling.get(digest)) is None:
-            task = self._pulling[digest] = asyncio.ensure_future(self._find(digest, uri))
-            task.add_done_callback(lambda _: self._pulling.pop(digest, None))
-        image = self._known[digest] = await asyncio.shield(task)
+        if (task := self._pulling.get(name)) is None:
+            task = self._pulling[name] = asyncio.ensure_future(self._find(digest, uri))
+            task.add_done_callback(lambda _: self._pulling.pop(name, None))
+        image = self._known[name] = await asyncio.shield(task)
         while len(self._known) > REMEMBERED:
             del self._known[next(iter(self._known))]
         return image
@@ -195,17 +202,17 @@ class Images:
             shutil.rmtree(path, ignore_errors=True)
 
     def present(self) -> set[str]:
-        """The digests of what is kept."""
+        """The keys of what is kept."""
         return {path.name for path in self._directory.glob("*") if path.suffix != ".partial"}
 
-    def remove(self, digests: Iterable[str]) -> None:
+    def remove(self, keys: Iterable[str]) -> None:
         """Removes images that no function has. Blocking."""
-        for digest in digests:
-            self._known.pop(digest, None)
-            shutil.rmtree(self._directory / digest, ignore_errors=True)
+        for name in keys:
+            self._known.pop(name, None)
+            shutil.rmtree(self._directory / name, ignore_errors=True)
 
     async def _find(self, digest: str, uri: str) -> Image:
-        target = self._directory / digest
+        target = self._directory / key(digest, uri)
         if not target.is_dir():
             self._check_tools()
             async with self._turns:
@@ -213,7 +220,7 @@ class Images:
         return await asyncio.to_thread(_read, target)
 
     async def _pull(self, digest: str, uri: str, target: Path) -> None:
-        work = target.with_name(f"{digest}.{os.getpid()}.pull.partial")
+        work = target.with_name(f"{target.name}.{os.getpid()}.pull.partial")
         await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
         for name in ("tmp", "layout", f"tree/{FILES}"):
             (work / name).mkdir(parents=True, mode=0o700)

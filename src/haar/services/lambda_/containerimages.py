@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from haar.execution.images import BadImage
+from haar.execution.images import key as image_key
 from haar.services.lambda_.errors import conflict, invalid, unavailable
 from haar.services.lambda_.names import FunctionName
 from haar.services.lambda_.records import (
@@ -144,11 +145,17 @@ class Preparations:
 
     def _start(self, region: bytes, function: bytes, digest: bytes) -> None:
         key = (region, function, digest)
-        if key not in self._tasks:
-            task = self._tasks[key] = asyncio.ensure_future(
-                self._prepare(FunctionName(region.decode(), self._host.account, function.decode()), digest.decode())
-            )
-            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        if key in self._tasks:
+            return
+        name = FunctionName(region.decode(), self._host.account, function.decode())
+        task = self._tasks[key] = asyncio.ensure_future(self._prepare(name, digest.decode()))
+
+        def over(task: "asyncio.Task[None]") -> None:
+            del self._tasks[key]
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("%s: its image is not prepared, and will be when haar starts again", name.arn, exc_info=error)
+
+        task.add_done_callback(over)
 
     async def _prepare(self, name: FunctionName, digest: str) -> None:
         executor = self._host.executor
@@ -179,9 +186,8 @@ class Preparations:
             while rows := await self._host.store.scan(space, after=after, limit=SLICE):
                 for row in rows:
                     version: Version = decode(row.value)
-                    wanted.update(
-                        one.image.digest for one in (version.settings, version.previous) if one is not None and one.image is not None
-                    )
+                    used = [one.image for one in (version.settings, version.previous) if one is not None and one.image is not None]
+                    wanted.update(image_key(image.digest, image.uri) for image in used)
                 after = (rows[-1].partition, rows[-1].sort)
         await asyncio.to_thread(images.remove, present - wanted)
 
