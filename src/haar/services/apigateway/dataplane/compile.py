@@ -61,6 +61,8 @@ class Compiled:
     gateway_responses: Mapping[str, Doc]
     compressed_from: int | None = None
     """Bytes from which on responses are compressed; None for an API that compresses nothing."""
+    name: str = ""
+    """The API's, as metrics have it."""
 
 
 @dataclass(slots=True)
@@ -124,6 +126,7 @@ def compile_draft(draft: Draft) -> Compiled:
         api.get("disableExecuteApiEndpoint", False),
         draft.gateway_responses,
         api.get("minimumCompressionSize"),
+        api["name"],
     )
 
 

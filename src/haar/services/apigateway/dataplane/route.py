@@ -16,6 +16,7 @@ from haar.services.apigateway.dataplane.compress import pack, unpacked
 from haar.services.apigateway.dataplane.execute import execute, narrated, refusal
 from haar.services.apigateway.dataplane.keys import Keys
 from haar.services.apigateway.dataplane.logs import LogSink, StageLog, execution_group
+from haar.services.apigateway.dataplane.metrics import note
 from haar.services.service import Host
 from haar.wire.http import Request, Response
 
@@ -112,6 +113,7 @@ class ApiRoute:
         call = Call(host, live, request, address.path, request_id, extended, trace, domain, host.clock.now())
         call.base_path = address.base_path
         response = await answer(call)
+        note(call, response)
         if live.compiled.compressed_from is not None:
             await pack(call, response, live.compiled.compressed_from)
         if call.log is not None or live.access_log is not None:

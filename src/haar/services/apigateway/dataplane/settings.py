@@ -22,6 +22,8 @@ class MethodSettings(NamedTuple):
     """`OFF`, `ERROR` or `INFO`."""
     trace: bool
     """Whether requests and responses are logged in full."""
+    detailed: bool = False
+    """Whether the method is measured by itself."""
 
 
 NONE = MethodSettings("", None, 0, True, "", "OFF", False)
@@ -44,4 +46,5 @@ def method_settings(scope: str, settings: Mapping[str, Doc], path: str, http_met
         found.get("unauthorizedCacheControlHeaderStrategy", "SUCCEED_WITH_RESPONSE_HEADER"),
         found.get("loggingLevel", "OFF"),
         found.get("dataTraceEnabled", False),
+        found.get("metricsEnabled", False),
     )
