@@ -97,7 +97,8 @@ def restore(image: int) -> None:
     os.umask(described["umask"])
     os.chdir(described["cwd"])
     lowest = max([TEMPORARY, *(entry["fd"] + 1 for entry in described["files"])])
-    image = fcntl.fcntl(image, fcntl.F_DUPFD_CLOEXEC, lowest)
+    image, received = fcntl.fcntl(image, fcntl.F_DUPFD_CLOEXEC, lowest), image
+    os.close(received)
     descriptors(described["files"], lowest)
     steps = Steps(free(described))
     temporary = [image]
@@ -108,8 +109,10 @@ def restore(image: int) -> None:
     below = max([part["end"] for part in described["maps"] if part["end"] <= stack["start"]] + [stack["end"] - STACK_BYTES])
     if below < stack["start"]:
         steps.call("mmap", below, stack["start"] - below, 3, PRIVATE | FIXED | ANONYMOUS | NORESERVE, WORD, 0)
-    own = fcntl.fcntl(os.memfd_create("haar"), fcntl.F_DUPFD_CLOEXEC, lowest)
-    os.write(own, os.getpid().to_bytes(4, "little"))
+    made = os.memfd_create("haar")
+    os.write(made, os.getpid().to_bytes(4, "little"))
+    own = fcntl.fcntl(made, fcntl.F_DUPFD_CLOEXEC, lowest)
+    os.close(made)
     temporary.append(own)
     steps.call("pread", own, described["tid"], 4, 0)
     for number in temporary:

@@ -31,6 +31,7 @@ BASIC = ("json", "logging", "traceback", "decimal", "importlib")
 STANDARD = (
     "datetime", "random", "http", "inspect", "email.parser", "socket", "ssl", "http.client", "typing", "urllib.request", "zipfile",
     "importlib.metadata", "uuid", "hashlib", "hmac", "concurrent.futures", "tempfile", "xml.etree.ElementTree",
+    "select", "ctypes", "fcntl", "mmap",
 )  # fmt: skip
 SDK = ("boto3", "botocore", "s3transfer", "urllib3", "jmespath", "dateutil", "six")
 SDK_STEPS = (
