@@ -133,6 +133,8 @@ def _cached(target: Target, api: Api, seconds: float, rounds: int) -> float | No
     operations = [
         {"op": "replace", "path": "/*/*/caching/enabled", "value": "true"},
         {"op": "replace", "path": "/*/*/caching/ttlInSeconds", "value": "3600"},
+        {"op": "replace", "path": "/*/*/throttling/rateLimit", "value": UNBOUND},
+        {"op": "replace", "path": "/*/*/throttling/burstLimit", "value": UNBOUND},
     ]
     api.client.update_stage(restApiId=api.id, stageName=STAGE, patchOperations=operations)
     return _median_rate(target, api.request("r0"), seconds, rounds)
