@@ -215,7 +215,8 @@ def _write_etc(etc: Path, egress: bool) -> None:
         (etc.parent / mounted).parent.mkdir(parents=True, exist_ok=True)
         (etc.parent / mounted).touch()
     for settings in Path("/etc").glob("java-*"):  # Debian's virtual machines have links into it
-        shutil.copytree(settings, etc / settings.name, ignore_dangling_symlinks=True)
+        if settings.is_dir():
+            shutil.copytree(settings, etc / settings.name, ignore=_private)
     for copied in ("ld.so.cache", "ssl/openssl.cnf", "services", "protocols"):
         source = Path("/etc") / copied
         if source.is_file():
@@ -229,6 +230,12 @@ def _write_etc(etc: Path, egress: bool) -> None:
                 (etc / "alternatives" / link.name).symlink_to(link.readlink())
     if (zone := Path("/usr/share/zoneinfo/UTC")).exists():
         (etc / "localtime").symlink_to(zone)
+
+
+def _private(directory: str, names: list[str]) -> list[str]:
+    """What not everyone on the host may read, and links."""
+    paths = {name: Path(directory, name) for name in names}
+    return [name for name, path in paths.items() if path.is_symlink() or not path.stat().st_mode & 0o004]
 
 
 def python_command(kind: str, port: int, command: Sequence[str], start: str = "/var/rapid/start.py") -> list[str]:
