@@ -189,6 +189,10 @@ class Executor(Protocol):
         """Initialises a version with SnapStart and keeps a snapshot of it. Raises NotInitialised, Throttled, Unavailable."""
         ...
 
+    async def forget(self, arn: str, version: str = "") -> None:
+        """Removes the snapshots of a function that is deleted, or of one version of it."""
+        ...
+
     async def unpack(self, code_sha256: str) -> None:
         """Unpacks a function's code before anyone asks for it."""
         ...

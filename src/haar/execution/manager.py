@@ -265,6 +265,9 @@ class Manager:
             log.warning("%s:%s: environments are initialised, not restored: %s", spec.arn, spec.version, taken.refusal)
         return None
 
+    async def forget(self, arn: str, version: str = "") -> None:
+        await asyncio.to_thread(self._snapshots.forget, arn, version)
+
     async def unpack(self, code_sha256: str) -> None:
         if self._boxes is not None:
             with contextlib.suppress(BadPackage):  # who invokes it hears of it

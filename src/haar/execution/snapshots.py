@@ -97,8 +97,16 @@ class Snapshots:
         self._making: dict[Path, asyncio.Task[str]] = {}
 
     def _path(self, spec: FunctionSpec) -> Path:
-        told = (spec.arn, spec.version, spec.revision, spec.code_sha256, spec.layers, spec.memory_mb, spec.ephemeral_mb)
-        return self._directory / f"{hashlib.sha256(repr(told).encode()).hexdigest()}.image"
+        told = (spec.revision, spec.code_sha256, spec.layers, spec.memory_mb, spec.ephemeral_mb)
+        return self._of(spec.arn) / f"{spec.version}-{hashlib.sha256(repr(told).encode()).hexdigest()[:32]}.image"
+
+    def _of(self, arn: str) -> Path:
+        return self._directory / hashlib.sha256(arn.encode()).hexdigest()[:32]
+
+    def forget(self, arn: str, version: str = "") -> None:
+        """Removes what is kept of a function that is deleted, or of one version of it."""
+        for path in self._of(arn).glob(f"{version}-*" if version else "*"):
+            path.unlink(missing_ok=True)
 
     async def take(self, spec: FunctionSpec) -> str:
         """Sees to it that the version has an image; why it can have none, or nothing. Raises NotInitialised, Throttled, Unavailable."""
@@ -114,7 +122,7 @@ class Snapshots:
 
     async def _take(self, spec: FunctionSpec, path: Path) -> str:
         taken = Taken(path, spec.memory_mb + spec.ephemeral_mb + EXTRA_MB)
-        self._directory.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         await self._make(spec, taken)
         if taken.refusal:
             path.with_suffix(".none").write_text(taken.refusal)
@@ -141,7 +149,7 @@ class Snapshots:
     def trim(self, newest: Path | None = None) -> None:
         """Removes the longest unused images beyond the bound, and what is half made."""
         found = []
-        for path in self._directory.glob("*"):
+        for path in self._directory.glob("*/*"):
             with contextlib.suppress(FileNotFoundError):
                 if path.name.endswith(".partial") and newest is None:
                     path.unlink()

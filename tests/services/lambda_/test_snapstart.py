@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.support.identity import refused
+from tests.support.platform import RunningPlatform
 
 Make = Callable[..., Any]
 WAIT_SECONDS = 60.0
@@ -47,9 +48,10 @@ def handler(event, context):
     name = tempfile.mktemp()
     others = [pid for pid in os.listdir("/proc") if pid.isdigit() and int(pid) not in (1, 2, os.getpid())]
     return {
-        "made": MADE, "sum": sum(TABLE), "done": DONE, "count": COUNT, "left": LEFT.read(), "loop": LOOP.run_until_complete(asyncio.sleep(0, 7)),
-        "random": random.random(), "bytes": ssl.RAND_bytes(8).hex(), "temporary": name, "kind": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"],
-        "stream": context.log_stream_name, "environ": os.environ["AWS_LAMBDA_LOG_STREAM_NAME"], "who": [ARN, sts.get_caller_identity()["Arn"]],
+        "made": MADE, "sum": sum(TABLE), "done": DONE, "count": COUNT, "left": LEFT.read(),
+        "loop": LOOP.run_until_complete(asyncio.sleep(0, 7)), "random": random.random(), "bytes": ssl.RAND_bytes(8).hex(),
+        "temporary": name, "kind": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"], "stream": context.log_stream_name,
+        "environ": os.environ["AWS_LAMBDA_LOG_STREAM_NAME"], "who": [ARN, sts.get_caller_identity()["Arn"]],
         "version": context.function_version, "key": "AWS_ACCESS_KEY_ID" in os.environ, "others": others, "uuid": uuid.uuid4().hex,
         "remaining": context.get_remaining_time_in_millis(), "files": sorted(os.listdir("/tmp")),
     }
@@ -69,7 +71,7 @@ def tail(answer: Any) -> str:
     return base64.b64decode(answer["LogResult"]).decode()
 
 
-def test_environments_are_restored(client: Make, lambda_: Any, function: Make, name: str) -> None:
+def test_environments_are_restored(platform: RunningPlatform, client: Make, lambda_: Any, function: Make, name: str) -> None:
     created = function(SOURCE, Timeout=30, MemorySize=256, **SNAP)
     assert created["SnapStart"] == {"ApplyOn": "PublishedVersions", "OptimizationStatus": "Off"}
     published = lambda_.publish_version(FunctionName=name)
@@ -108,6 +110,10 @@ def test_environments_are_restored(client: Make, lambda_: Any, function: Make, n
         got = logs.get_log_events(logGroupName=f"/aws/lambda/{name}", logStreamName=first["stream"], startFromHead=True)
         said = [event["message"] for event in got["events"]]
     assert said[0].startswith("RESTORE_START Runtime Version: python:") and said[1].startswith("RESTORE_REPORT Restore Duration: ")
+    images = platform.data / "cache" / "snapshots"
+    assert len(list(images.glob(f"*/{version}-*.image"))) == 1
+    lambda_.delete_function(FunctionName=name, Qualifier=version)
+    assert list(images.glob("*/*.image")) == []
     latest = json.loads(lambda_.invoke(FunctionName=name, Payload="{}")["Payload"].read())
     assert latest["kind"] == "on-demand" and latest["made"] != first["made"] and latest["key"]
 

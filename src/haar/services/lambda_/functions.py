@@ -256,8 +256,10 @@ async def delete_function(context: Context, input: Input) -> Output:
                 tx.delete(space, partition(name), sort)
 
     await context.store.transact(delete)
-    if not name.qualifier and context.host.executor is not None:
-        await context.host.executor.retire(name.arn)
+    if context.host.executor is not None:
+        if not name.qualifier:
+            await context.host.executor.retire(name.arn)
+        await context.host.executor.forget(name.arn, name.qualifier)
     return {"StatusCode": 204}
 
 
