@@ -151,7 +151,8 @@ async def batch_write_item(ctx: Context, input: Input) -> Output:
     if input.get("ReturnItemCollectionMetrics") == "SIZE":
         metrics: dict[str, list[Any]] = {}
         for each in planned:
-            if found := collection_metrics(each.write.table, each.item):
+            found = await collection_metrics(ctx.store, each.write.table, each.write.key.partition, each.item)
+            if found is not None:
                 metrics.setdefault(each.given, []).append(found)
         output["ItemCollectionMetrics"] = metrics
     return output

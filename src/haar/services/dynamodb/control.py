@@ -83,6 +83,7 @@ def new_table(ctx: Context, input: Input) -> TableRecord:
         key_schema=keys,
         attributes=defined,
         indexes=indexes,
+        collections=schema.collections_space(indexes, ids),
         billing=billing,
         billing_changed=ctx.now() if billing == "PAY_PER_REQUEST" else None,
         throughput=schema.units(throughput),

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from haar.services.dynamodb import history, records
+from haar.services.dynamodb import collections, history, records
 from haar.services.dynamodb.images import Image, Key, size_of
 from haar.services.dynamodb.jobs import WORKERS, clearing, copied_space
 from haar.services.dynamodb.limits import COPY_BYTES, COPY_LEASE_SECONDS, COPY_ROWS, READ_CHUNK_MOST, SETTLE_SECONDS
@@ -140,12 +140,18 @@ async def _put(tx: Transaction, work: Copying, target: Table | None, key: Key, d
     if target is not None and target.indexes:
         kept = await tx.get(work.target, key.partition, key.sort)
         before, after = (Image(each) if each else None for each in (kept, data))
+        grown = (after.size if after else 0) - (before.size if before else 0)
         for index in target.indexes:
             if before is not None and (entry := index.entry(target, key, before.item)) is not None:
                 tx.delete(index.space, entry.partition, entry.sort)
+                grown -= index.project(before).size if index.local else 0
             # What cannot be a key of the index stays out of it, as in a backfill.
             if after is not None and (entry := index.entry(target, key, after.item)) is not None and index.fits(after.item):
-                tx.put(index.space, entry.partition, entry.sort, index.project(after).data)
+                projected = index.project(after)
+                tx.put(index.space, entry.partition, entry.sort, projected.data)
+                grown += projected.size if index.local else 0
+        if target.record.collections:
+            await collections.count(tx, target.record.collections, key.partition, grown)
     if data:
         tx.put(work.target, key.partition, key.sort, data)
     else:

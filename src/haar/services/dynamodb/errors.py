@@ -69,6 +69,10 @@ def conflict() -> ServiceError:
     return ServiceError("TransactionConflictException", CONFLICT)
 
 
+def collection_too_large() -> ServiceError:
+    return ServiceError("ItemCollectionSizeLimitExceededException", "Collection size exceeded.")
+
+
 def duplicate_item() -> ServiceError:
     """As PartiQL's INSERT says it."""
     return ServiceError("DuplicateItemException", "Duplicate primary key exists in table")

@@ -57,7 +57,7 @@ async def put_item(ctx: Context, input: Input) -> Output:
     table = tables.ready(ctx.region, name) or await tables.live(ctx.region, name)
     write = put_write(table, input)
     outcome = await run(ctx, write)
-    return _output(input, write, outcome, outcome.old if input.get("ReturnValues") == "ALL_OLD" else None)
+    return await _output(ctx, input, write, outcome, outcome.old if input.get("ReturnValues") == "ALL_OLD" else None)
 
 
 @service.operation("DeleteItem", on_item("DeleteItem"))
@@ -66,7 +66,7 @@ async def delete_item(ctx: Context, input: Input) -> Output:
     table = tables.ready(ctx.region, name) or await tables.live(ctx.region, name)
     write = delete_write(table, input)
     outcome = await run(ctx, write)
-    return _output(input, write, outcome, outcome.old if input.get("ReturnValues") == "ALL_OLD" else None)
+    return await _output(ctx, input, write, outcome, outcome.old if input.get("ReturnValues") == "ALL_OLD" else None)
 
 
 @service.operation("UpdateItem", on_item("UpdateItem"))
@@ -85,7 +85,7 @@ async def update_item(ctx: Context, input: Input) -> Output:
             returned = projector(paths)(image.item)
         else:
             returned = image
-    return _output(input, write, outcome, returned or None)
+    return await _output(ctx, input, write, outcome, returned or None)
 
 
 async def run(ctx: Context, write: Write) -> Outcome:
@@ -182,7 +182,7 @@ def _write(table: Table, input: Input, write: Write) -> Write:
     return write
 
 
-def _output(input: Input, write: Write, outcome: Outcome, returned: Image | Item | None) -> Output:
+async def _output(ctx: Context, input: Input, write: Write, outcome: Outcome, returned: Image | Item | None) -> Output:
     output: dict[str, Any] = {}
     if returned is not None:
         output["Attributes"] = returned.fragment if isinstance(returned, Image) else returned
@@ -190,6 +190,8 @@ def _output(input: Input, write: Write, outcome: Outcome, returned: Image | Item
         consumed = Consumed(write.table)
         consumed.add_write(write.key, outcome.old, outcome.new)
         output["ConsumedCapacity"] = consumed.shown(detail, input.get(CALLED))
-    if input.get("ReturnItemCollectionMetrics") == "SIZE" and (metrics := collection_metrics(write.table, input)):
-        output["ItemCollectionMetrics"] = metrics
+    if input.get("ReturnItemCollectionMetrics") == "SIZE":
+        item: Item = input.get("Item") or input["Key"]
+        if (metrics := await collection_metrics(ctx.store, write.table, write.key.partition, item)) is not None:
+            output["ItemCollectionMetrics"] = metrics
     return output

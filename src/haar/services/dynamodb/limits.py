@@ -2,6 +2,7 @@
 
 KB = 1024
 MB = 1024 * KB
+GB = 1024 * MB
 DAY_SECONDS = 86_400
 
 REQUEST_BYTES = 16 * MB
@@ -55,6 +56,8 @@ STATEMENT_PARTITION_ROWS = 10
 """What a page of a statement over several partitions reads at most."""
 
 LOCAL_INDEXES = 5
+COLLECTION_BYTES = 10 * GB
+"""What the items that share a partition key may come to together with their entries in local indexes."""
 GLOBAL_INDEXES = 20
 PROJECTED_ATTRIBUTES = 100
 """NonKeyAttributes of all indexes of a table together."""

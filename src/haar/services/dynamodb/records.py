@@ -139,6 +139,8 @@ class TableRecord(msgspec.Struct):
     attributes: dict[str, str]
     """Attribute definitions: name -> S, N or B."""
     indexes: list[IndexRecord] = []
+    collections: str = ""
+    """The space of the sizes of its item collections; unique for ever. Empty without local indexes."""
     status: str = "ACTIVE"
     billing: str = "PROVISIONED"
     billing_changed: float | None = None
@@ -176,8 +178,10 @@ class TableRecord(msgspec.Struct):
     @property
     def spaces(self) -> list[str]:
         """Every space that is emptied when the table is deleted."""
-        spaces = [self.space, *(index.space for index in self.indexes)]
-        return spaces if self.ttl is None else [*spaces, self.ttl.space]
+        more = [self.collections] if self.collections else []
+        if self.ttl is not None:
+            more.append(self.ttl.space)
+        return [self.space, *(index.space for index in self.indexes), *more]
 
 
 def stream_place(region: str, table: str, label: str) -> tuple[str, bytes, bytes]:

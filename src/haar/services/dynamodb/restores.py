@@ -152,6 +152,7 @@ def _new(ctx: Context, input: Input, source: TableRecord) -> TableRecord:
         *_indexes(ctx, source, input.get("LocalSecondaryIndexOverride"), True, billing),
         *_indexes(ctx, source, input.get("GlobalSecondaryIndexOverride"), False, billing),
     ]
+    record.collections = schema.collections_space(record.indexes, ctx.host.ids)
     used = {name for keys in (record.key_schema, *(index.key_schema for index in record.indexes)) for name, _ in keys}
     record.attributes = {name: kind for name, kind in source.attributes.items() if name in used}
     set_encryption(ctx, record, input.get("SSESpecificationOverride") or None)

@@ -260,6 +260,11 @@ def units(throughput: dict[str, Any] | None) -> Throughput:
     return Throughput() if throughput is None else Throughput(throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"])
 
 
+def collections_space(indexes: Sequence[IndexRecord], ids: Ids) -> str:
+    """Where the sizes of a new table's item collections are kept, if it is to have such."""
+    return "dl:" + ids.text(SPACE_LETTERS) if any(index.local for index in indexes) else ""
+
+
 def check_projected(indexes: Sequence[IndexRecord]) -> None:
     total = sum(len(index.non_key) for index in indexes)
     if total > PROJECTED_ATTRIBUTES:

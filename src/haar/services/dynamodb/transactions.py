@@ -193,6 +193,7 @@ _REASONS = {
     "ConditionalCheckFailedException": "ConditionalCheckFailed",
     "ValidationException": "ValidationError",
     "DuplicateItemException": "DuplicateItem",
+    "ItemCollectionSizeLimitExceededException": "ItemCollectionSizeLimitExceeded",
     "ProvisionedThroughputExceededException": "ProvisionedThroughputExceeded",
 }
 
@@ -240,7 +241,10 @@ async def _write_output(ctx: Context, input: Input, actions: list[Action], outco
     if input.get("ReturnItemCollectionMetrics") == "SIZE":
         metrics: dict[str, list[Any]] = {}
         for action in actions:
-            if (found := collection_metrics(action.table, action.input)) and found not in metrics.setdefault(called(action.input), []):
+            assert action.write is not None
+            item = action.input.get("Item") or action.input["Key"]
+            found = await collection_metrics(ctx.store, action.table, action.write.key.partition, item)
+            if found is not None and found not in metrics.setdefault(called(action.input), []):
                 metrics[called(action.input)].append(found)
         output["ItemCollectionMetrics"] = {name: found for name, found in metrics.items() if found}
     return output

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from haar.services.dynamodb import errors
+from haar.services.dynamodb import collections, errors
 from haar.services.dynamodb.images import Image, Key
 from haar.services.dynamodb.tables import Index, Table
 from haar.services.dynamodb.values import Item
@@ -83,18 +83,29 @@ async def apply(tx: Transaction, table: Table, key: Key, old: Image | None, new:
         tx.put(table.space, key.partition, key.sort, new.data)
     else:
         tx.delete(table.space, key.partition, key.sort)
+    grown = (0 if new is None else new.size) - (0 if old is None else old.size)
     for index in table.indexes:
-        _reindex(tx, table, index, key, old, new)
+        grown += _reindex(tx, table, index, key, old, new)
+    if table.record.collections:
+        await collections.grow(tx, table.record.collections, key.partition, grown)
     if table.on_change is not None:
         await table.on_change(tx, table, key, old, new, origin)
 
 
-def _reindex(tx: Transaction, table: Table, index: Index, key: Key, old: Image | None, new: Image | None) -> None:
+def _reindex(tx: Transaction, table: Table, index: Index, key: Key, old: Image | None, new: Image | None) -> int:
+    """Puts the index right; by how many bytes a local one grows, with which the item's collection does."""
     before = None if old is None else index.entry(table, key, old.item)
     after = None if new is None else index.entry(table, key, new.item)
-    if before is not None and before != after:
+    grown = 0
+    if before is not None and old is not None and before != after:
         tx.delete(index.space, before.partition, before.sort)
+        grown -= index.project(old).size if index.local else 0
     if after is not None and new is not None:
         entry = index.project(new)
-        if before != after or old is None or index.project(old).data != entry.data:
+        if before != after or old is None:
             tx.put(index.space, after.partition, after.sort, entry.data)
+            grown += entry.size
+        elif (kept := index.project(old)).data != entry.data:
+            tx.put(index.space, after.partition, after.sort, entry.data)
+            grown += entry.size - kept.size
+    return grown if index.local else 0
