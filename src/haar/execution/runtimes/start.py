@@ -174,13 +174,13 @@ def become_python(variables: "dict[str, str]", early: "set[str]", snapped: "_soc
 
 def runtime_client(address: str) -> "Any":
     """The runtime's own. Where the function hears of SIGTERM, a thread waits for events: the main one is free to hear."""
-    import _signal
+    import _signal  # type: ignore[import-not-found]
 
     from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 
     class Client(LambdaRuntimeClient):  # type: ignore[misc]
         def wait_next_invocation(self) -> "Any":
-            if callable(_signal.getsignal(_signal.SIGTERM)) and not self.use_thread_for_polling_next:
+            if callable(_signal.getsignal(_signal.SIGTERM)) and not self.use_thread_for_polling_next:  # type: ignore[has-type]
                 from concurrent.futures import ThreadPoolExecutor
 
                 self.ThreadPoolExecutor = ThreadPoolExecutor
