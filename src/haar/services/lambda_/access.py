@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from haar.auth.principal import Credential
+from haar.services.iam.public import find_credential
 from haar.services.lambda_.directory import Directory
 from haar.services.lambda_.errors import invalid
 from haar.services.lambda_.layernames import MAX_LAYERS, using_layer
 from haar.services.lambda_.names import LATEST, FunctionName, parse_name
 from haar.services.lambda_.records import find_function, find_policy
-from haar.services.service import Context, Demand, Demands, Input
+from haar.services.service import Context, Demand, Demands, Host, Input
 from haar.wire.errors import ServiceError
 
 LAMBDA = "lambda.amazonaws.com"
@@ -100,3 +102,13 @@ async def on_invocation(context: Context, input: Input) -> list[Demand]:
     except ServiceError:
         return [Demand("lambda:InvokeFunction", name.qualified)]  # who may invoke it is told that it is not there
     return [Demand("lambda:InvokeFunction", target.arn, {}, target.policy_for_callers, target.tags)]
+
+
+class Credentials:
+    """Where signatures of requests that are no operations (function URLs) find their keys: IAM."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
+        return await find_credential(self._host, access_key_id, session_token)

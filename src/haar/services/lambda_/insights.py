@@ -12,10 +12,10 @@ from urllib.parse import parse_qs
 
 import orjson
 
-from haar.auth.principal import Credential
 from haar.auth.sigv4 import authenticate
 from haar.policy.messages import access_denied_message
-from haar.services.iam.public import decide, find_credential
+from haar.services.iam.public import decide
+from haar.services.lambda_.access import Credentials
 from haar.services.lambda_.ledger import Ledger, month_of
 from haar.services.lambda_.recordings import Recordings, shown
 from haar.services.service import Demand, Host
@@ -24,16 +24,6 @@ from haar.wire.http import Request, Response
 
 PATH = "/_haar/lambda/"
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
-
-
-class Credentials:
-    """Where the verifier finds credentials: IAM."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
-        return await find_credential(self._host, access_key_id, session_token)
 
 
 class InsightsRoute:

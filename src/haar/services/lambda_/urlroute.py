@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import orjson
 
-from haar.auth.principal import Credential, Principal
+from haar.auth.principal import Principal
 from haar.auth.sigv4 import authenticate
-from haar.services.iam.public import decide, find_credential
+from haar.services.iam.public import decide
 from haar.services.lambda_ import streaming
+from haar.services.lambda_.access import Credentials
 from haar.services.lambda_.directory import Directory, Target
 from haar.services.lambda_.invocations import MAX_SYNCHRONOUS
 from haar.services.lambda_.names import FunctionName
@@ -88,14 +89,6 @@ class Urls:
         name = FunctionName(region, self._account, function, qualifier)
         config = await find_url(self._store, name)
         return None if config is None else Live(config, name)
-
-
-class _Credentials:
-    def __init__(self, host: Host) -> None:
-        self._host = host
-
-    async def find(self, access_key_id: str, session_token: str | None) -> Credential | None:
-        return await find_credential(self._host, access_key_id, session_token)
 
 
 class FunctionUrlRoute:
@@ -186,7 +179,7 @@ def _unanswered(error: ServiceError) -> _Refused:
 
 async def _signed(host: Host, request: Request) -> Principal:
     try:
-        return (await authenticate(request, _Credentials(host), host.clock.now(), service="lambda")).principal
+        return (await authenticate(request, Credentials(host), host.clock.now(), service="lambda")).principal
     except ServiceError as error:
         if error.code == "MissingAuthenticationToken":
             raise _Refused(403, "AccessDeniedException", {"Message": FORBIDDEN}) from None
