@@ -18,6 +18,7 @@ Making = Callable[..., "Mapping[str, Sequence[str]]"]
 Pairs = Callable[[], "Mapping[str, Sequence[str]]"]
 NO_CONDITIONS: Mapping[str, Sequence[str]] = MappingProxyType({})
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
+PARTITION_KEYS = tuple(f"dynamodb:{each}PartitionKeyValues" for each in ("First", "Second", "Third", "Fourth"))
 
 
 class Conditions(Mapping[str, Sequence[str]]):
@@ -119,8 +120,10 @@ def nowhere(action: str) -> Callable[[Context, Input], Sequence[Demand]]:
     return demands
 
 
-def item_conditions(ctx: Context, name: str, input: Mapping[str, Any], enclosing: str = "") -> dict[str, Sequence[str]]:
-    """Condition keys of an operation on one item."""
+def item_conditions(
+    ctx: Context, name: str, input: Mapping[str, Any], transaction: Mapping[str, Any] | None = None
+) -> dict[str, Sequence[str]]:
+    """Condition keys of an operation on one item, or of one action of a transaction: parameters that are not given have a value as well."""
     table = ctx.host.get(Tables).peek(ctx.region, name)
     prepared: Prepared | None = input.get(PREPARED)
     item: Item = input.get("Item") or input.get("Key") or {}
@@ -133,10 +136,13 @@ def item_conditions(ctx: Context, name: str, input: Mapping[str, Any], enclosing
         if prepared.projection is not None:
             attributes.update(prepared.projection.heads)
     keys["dynamodb:Attributes"] = sorted(attributes)
-    _add(keys, input, enclosing)
+    if transaction is not None:
+        keys["dynamodb:EnclosingOperation"] = [ctx.operation]
     if ctx.operation in ("GetItem", "TransactGetItems"):
         keys["dynamodb:Select"] = ["SPECIFIC_ATTRIBUTES" if prepared is not None and prepared.projection is not None else "ALL_ATTRIBUTES"]
-    return keys
+    else:
+        keys["dynamodb:ReturnValues"] = [input.get("ReturnValues") or "NONE"]
+    return keys | capacity_condition(input if transaction is None else transaction)
 
 
 def source_conditions(ctx: Context, name: str, input: Mapping[str, Any]) -> dict[str, Sequence[str]]:
@@ -151,8 +157,8 @@ def source_conditions(ctx: Context, name: str, input: Mapping[str, Any]) -> dict
         attributes.update(prepared.keys)
         index = table.index.get(input.get("IndexName", "")) if table is not None else None
         hashes = [part.name for part in index.hashes] if index is not None else [table.hash.name] if table is not None else []
-        found = [prepared.keys[each].values[0] for each in hashes if each in prepared.keys and prepared.keys[each].values]
-        keys["dynamodb:LeadingKeys"] = [str(next(iter(value.values()))) for value in found]
+        found = [prepared.keys[each].values[:1] if each in prepared.keys else [] for each in hashes]
+        keys.update(partition_keys([[str(next(iter(value.values()))) for value in values] for values in found]))
     keys["dynamodb:Attributes"] = sorted(attributes)
     select = (
         "SPECIFIC_ATTRIBUTES"
@@ -163,8 +169,7 @@ def source_conditions(ctx: Context, name: str, input: Mapping[str, Any]) -> dict
     )
     keys["dynamodb:Select"] = [input.get("Select") or select]
     keys["dynamodb:FullTableScan"] = ["true" if prepared.keys is None else "false"]
-    _add(keys, input, "")
-    return keys
+    return keys | capacity_condition(input)
 
 
 def leading_keys(table: Table | None, items: Iterable[Item]) -> dict[str, Sequence[str]]:
@@ -172,12 +177,15 @@ def leading_keys(table: Table | None, items: Iterable[Item]) -> dict[str, Sequen
     if table is None:
         return {}
     values = (item.get(table.hash.name) for item in items)
-    return {"dynamodb:LeadingKeys": sorted({str(next(iter(value.values()))) for value in values if value})}
+    return partition_keys([sorted({str(next(iter(value.values()))) for value in values if value})])
 
 
-def _add(keys: dict[str, Sequence[str]], input: Mapping[str, Any], enclosing: str) -> None:
-    for parameter in ("ReturnValues", "ReturnConsumedCapacity"):
-        if input.get(parameter) is not None:
-            keys[f"dynamodb:{parameter}"] = [input[parameter]]
-    if enclosing:
-        keys["dynamodb:EnclosingOperation"] = [enclosing]
+def partition_keys(values: Sequence[Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Condition keys of the values that each partition key attribute is asked for; only an index may have more than one of those."""
+    if not values:
+        return {}
+    return {"dynamodb:LeadingKeys": values[0], **dict(zip(PARTITION_KEYS, values, strict=False))}
+
+
+def capacity_condition(input: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    return {"dynamodb:ReturnConsumedCapacity": [input.get("ReturnConsumedCapacity") or "NONE"]}

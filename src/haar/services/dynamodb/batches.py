@@ -44,7 +44,7 @@ async def _get_demands(ctx: Context, input: Input) -> Sequence[Demand]:
             heads = prepared.projection.heads if prepared.projection is not None else ()
             keys["dynamodb:Attributes"] = sorted({*heads, *(each for key in request["Keys"] for each in key)})
             keys["dynamodb:Select"] = ["SPECIFIC_ATTRIBUTES" if prepared.projection is not None else "ALL_ATTRIBUTES"]
-            return keys
+            return keys | access.capacity_condition(input)
 
         demands.append(await access.demand(ctx, "BatchGetItem", name, conditions))
     return demands
@@ -60,7 +60,7 @@ async def _write_demands(ctx: Context, input: Input) -> Sequence[Demand]:
             items = [each["PutRequest"]["Item"] if "PutRequest" in each else each["DeleteRequest"]["Key"] for each in requests]
             keys = access.leading_keys(ctx.host.get(Tables).peek(ctx.region, name), items)
             keys["dynamodb:Attributes"] = sorted({attribute for item in items for attribute in item})
-            return keys
+            return keys | access.capacity_condition(input)
 
         demands.append(await access.demand(ctx, "BatchWriteItem", name, conditions))
     return demands

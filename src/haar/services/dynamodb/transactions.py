@@ -55,7 +55,7 @@ async def _write_demands(ctx: Context, input: Input) -> Sequence[Demand]:
         kind = next(name for name in ACTIONS if given.get(name) is not None)
         action = given[kind]
         groups.setdefault((ACTIONS[kind], access.named(ctx, action)), []).append(action)
-    return await _demands(ctx, groups, "TransactWriteItems")
+    return await _demands(ctx, input, groups)
 
 
 async def _get_demands(ctx: Context, input: Input) -> Sequence[Demand]:
@@ -64,10 +64,10 @@ async def _get_demands(ctx: Context, input: Input) -> Sequence[Demand]:
     for given in input["TransactItems"]:
         get = given["Get"]
         groups.setdefault(("GetItem", access.named(ctx, get)), []).append(get)
-    return await _demands(ctx, groups, "TransactGetItems")
+    return await _demands(ctx, input, groups)
 
 
-async def _demands(ctx: Context, groups: dict[tuple[str, str], list[Input]], operation: str) -> Sequence[Demand]:
+async def _demands(ctx: Context, input: Input, groups: dict[tuple[str, str], list[Input]]) -> Sequence[Demand]:
     """One demand for each action on each table; its condition keys are those of all its items."""
     demands = []
     for (action, name), inputs in groups.items():
@@ -75,7 +75,7 @@ async def _demands(ctx: Context, groups: dict[tuple[str, str], list[Input]], ope
         def conditions(name: str = name, inputs: list[Input] = inputs) -> dict[str, Sequence[str]]:
             merged: dict[str, Sequence[str]] = {}
             for each in inputs:
-                for key, values in access.item_conditions(ctx, name, each, operation).items():
+                for key, values in access.item_conditions(ctx, name, each, input).items():
                     merged[key] = sorted({*merged.get(key, ()), *values})
             return merged
 

@@ -62,8 +62,8 @@ def _conditions(bound: Bound, table: Table | None, enclosing: str) -> dict[str, 
     else:
         made = _plan(bound, table)
         if made is not None and made.hashes:
-            leading = next(iter(made.hashes.values()))
-            keys["dynamodb:LeadingKeys"] = sorted({str(next(iter(bound.values[each].values()))) for each in leading})
+            values = [sorted({str(next(iter(bound.values[each].values()))) for each in given}) for given in made.hashes.values()]
+            keys.update(access.partition_keys(values))
         if statement.kind in ("SELECT", "EXISTS"):
             keys["dynamodb:FullTableScan"] = ["false" if made is not None and made.hashes else "true"]
     if statement.projection is not None:
