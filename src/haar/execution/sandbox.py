@@ -7,6 +7,7 @@ privileges, no network but the environment's own loopback, and a system call fil
 """
 
 import os
+import py_compile
 import shutil
 import struct
 import subprocess
@@ -81,7 +82,9 @@ class Bubblewrap:
         (root / "node_modules").symlink_to("/var/runtime/node_modules")  # where an `import` from /var/task ends its search
         (root / "var/node_modules").symlink_to("/opt/nodejs/node_modules")
         for program in (runtimes.START, runtimes.SUPERVISE, runtimes.SNAPSHOT, runtimes.RESTORE):
-            shutil.copyfile(program, root / "var/rapid" / program.name)
+            written = root / "var/rapid" / program.name
+            shutil.copyfile(program, written)
+            py_compile.compile(str(written), invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)  # inside, nothing is written
         _write_etc(root / "etc", self._egress)
         self._host.prepare([self._setpriv, str(runtimes.python())])
 

@@ -237,7 +237,11 @@ def main() -> None:
         sys.path.append(RUNTIME)
         preload(hand, BASIC)
         before = set(sys.modules)
-        preload(hand, STANDARD + SDK_STEPS if kind == "python+sdk" else STANDARD)
+        preload(hand, STANDARD)
+        beside()
+        preload(hand, ("haar_restore",))
+        sys.path.pop(0)
+        preload(hand, SDK_STEPS if kind == "python+sdk" else ())
         early = {name.partition(".")[0] for name in set(sys.modules) - before}
         kind = "python"
     variables = receive(hand)
