@@ -139,6 +139,7 @@ class Http2Connection(asyncio.Protocol):
         self._closing = True
         for stream in list(self._streams.values()):
             self._drop(stream)
+        self._on.clear()  # this and its methods are a cycle
         self._server.gone(self)
 
     def data_received(self, data: bytes) -> None:
