@@ -64,6 +64,10 @@ class Game:
         items = [{"UserId": S(each), "GameTitle": S("Go"), **attributes} for each in who or [self.own]]
         self.client.batch_write_item(RequestItems={self.table: [{"PutRequest": {"Item": item}} for item in items]})
 
+    def statement(self, text, who=None):
+        where = f"WHERE UserId = '{who or self.own}' AND GameTitle = 'Go'"
+        self.client.execute_statement(Statement=f"{text.format(table=self.table)} {where}")
+
     def transact(self, **more):
         update = {"TableName": self.table, "Key": {"UserId": S(self.own), "GameTitle": S("Go")}, "UpdateExpression": "SET Wins = :v"}
         self.client.transact_write_items(TransactItems=[{"Update": update | {"ExpressionAttributeValues": {":v": N(1)}}}], **more)
@@ -175,6 +179,28 @@ EXAMPLES = {
             lambda game: game.update("BossLevelUnlocked"),
             lambda game: game.update(ReturnValues="ALL_OLD"),
             Game.put,
+        ],
+    ),
+    "statements": (
+        [
+            {
+                "Action": ["dynamodb:PartiQLSelect", "dynamodb:PartiQLUpdate"],
+                "Condition": {
+                    "ForAllValues:StringEquals": OWN | {"dynamodb:Attributes": ATTRIBUTES},
+                    "StringEqualsIfExists": SPECIFIC | UPDATED,
+                },
+            }
+        ],
+        [
+            lambda game: game.statement('SELECT Wins FROM "{table}"'),
+        ],
+        [
+            lambda game: game.statement('SELECT * FROM "{table}"'),
+            lambda game: game.statement('SELECT Wins, Secret FROM "{table}"'),
+            lambda game: game.statement('SELECT Wins FROM "{table}"', who="other"),
+            lambda game: game.statement('UPDATE "{table}" SET Secret = 1'),
+            lambda game: game.statement('UPDATE "{table}" SET Wins = Secret + 1'),
+            lambda game: game.statement('DELETE FROM "{table}"'),
         ],
     ),
     "capacity that is not told": (

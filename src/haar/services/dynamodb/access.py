@@ -132,7 +132,7 @@ def item_conditions(
     if prepared is not None:
         attributes.update(prepared.condition_heads)
         if prepared.update is not None:
-            attributes.update(prepared.update.heads)
+            attributes.update(prepared.update.accessed)
         if prepared.projection is not None:
             attributes.update(prepared.projection.heads)
     keys["dynamodb:Attributes"] = sorted(attributes)

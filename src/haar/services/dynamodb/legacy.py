@@ -161,6 +161,10 @@ class LegacyUpdate:
         return tuple(name for name, _, _ in self.changes)
 
     @property
+    def accessed(self) -> tuple[str, ...]:
+        return self.heads
+
+    @property
     def paths(self) -> tuple[tuple[str | int, ...], ...]:
         return tuple((name,) for name, _, _ in self.changes)
 

@@ -13,6 +13,7 @@ from haar.services.dynamodb.expressions.conditions import FUNCTIONS as CONDITION
 from haar.services.dynamodb.expressions.conditions import SOUND_TYPES
 from haar.services.dynamodb.expressions.lexer import Lexer
 from haar.services.dynamodb.expressions.paths import Path
+from haar.services.dynamodb.expressions.projections import heads_of
 from haar.services.dynamodb.limits import CACHED_EXPRESSIONS, EXPRESSION_NESTING, EXPRESSION_OPERATORS
 from haar.services.dynamodb.sets import difference, union
 from haar.services.dynamodb.values import SETS, Item, Value, check_nesting, kind_of
@@ -63,6 +64,8 @@ class Compiled:
     """Whether it can but take something away: then it makes no item where there is none."""
     heads: tuple[str, ...] = field(init=False)
     """The attributes that are changed."""
+    accessed: tuple[str, ...] = field(init=False)
+    """These, and those that values are made of."""
     nested: tuple[str, ...] = field(init=False)
     """Those of them that it looks into."""
     sound: set[tuple[str, ...]] = field(default_factory=set)
@@ -73,7 +76,8 @@ class Compiled:
         self.written = tuple(action.path for action in self.actions if action.section != "REMOVE")
         self.removed = [action.path for action in self.others if action.section == "REMOVE"]
         self.only_removes = all(action.section in ("REMOVE", "DELETE") for action in self.actions)
-        self.heads = tuple(dict.fromkeys(str(path[0]) for path in self.paths))
+        self.heads = heads_of(self.paths)
+        self.accessed = heads_of([*self.paths, *(path for action in self.actions for path in _operand_paths(action.operand))])
         self.nested = tuple(str(path[0]) for path in self.paths if len(path) > 1)
 
     def check(self, values: Values) -> None:

@@ -69,7 +69,7 @@ def _conditions(bound: Bound, table: Table | None, enclosing: str) -> dict[str, 
     if statement.projection is not None:
         attributes.update(statement.projection.heads)
     if statement.update is not None:
-        attributes.update(statement.update.heads)
+        attributes.update(statement.update.accessed)
     if statement.kind in ("SELECT", "EXISTS"):
         everything = "ALL_ATTRIBUTES" if statement.index is None else "ALL_PROJECTED_ATTRIBUTES"
         keys["dynamodb:Select"] = ["SPECIFIC_ATTRIBUTES" if statement.projection is not None else everything]
