@@ -18,7 +18,7 @@ from haar.wire.http import Request
         ("ec2", "describe_instances", "ec2"),
         ("cloudformation", "list_stacks", "cloudformation"),
         ("sqs", "list_queues", "sqs"),
-        ("cloudwatch", "list_metrics", "monitoring"),
+        ("sns", "list_topics", "sns"),
         ("stepfunctions", "list_state_machines", "states"),
         ("batch", "list_scheduling_policies", "batch"),
     ],
