@@ -2,7 +2,7 @@
 
 import asyncio
 
-from haar.services.lambda_.admission import FIRST_LIMIT, MAX_AWAY, MAX_CONCURRENT, MAX_WAITING, MIN_AWAY, Slots
+from haar.services.lambda_.admission import FIRST_LIMIT, MAX_AWAY, MAX_CONCURRENT, MAX_WAITING, MIN_AWAY, SHORT_SECONDS, Slots
 
 
 async def settle() -> None:
@@ -16,15 +16,28 @@ async def test_it_starts_gently_and_grows() -> None:
     await settle()
     assert slots.running == FIRST_LIMIT
     assert not await slots.enter(1000), "enough of them wait"
-    slots.leave(0.01)
+    slots.leave(SHORT_SECONDS)
     await settle()
     assert slots.running == FIRST_LIMIT + 1, "one has left: two come in"
     while not all(task.done() for task in waiting):
-        slots.leave(0.01)
+        slots.leave(SHORT_SECONDS)
         await settle()
     while slots.running:
-        slots.leave(0.01)
+        slots.leave(SHORT_SECONDS)
     assert slots.idle
+
+
+async def test_short_events_start_no_more_environments() -> None:
+    slots = Slots()
+    waiting = [asyncio.create_task(slots.enter(1000)) for _ in range(FIRST_LIMIT + 2)]
+    await settle()
+    slots.leave(SHORT_SECONDS / 2)
+    await settle()
+    assert slots.running == FIRST_LIMIT, "one has left: one comes in"
+    while slots.running:
+        slots.leave(SHORT_SECONDS / 2)
+        await settle()
+    assert all(task.done() for task in waiting)
 
 
 async def test_a_ceiling_is_kept() -> None:

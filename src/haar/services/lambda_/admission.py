@@ -14,6 +14,8 @@ MAX_WAITING = 16
 """Events that wait here for their turn; further ones go back into the queue."""
 GROW_SECONDS = 1.0
 """Every event that has waited so long lets one more run at once: slow functions are not served one after another."""
+SHORT_SECONDS = 0.05
+"""Events that take less are through sooner than another environment has started."""
 MIN_AWAY = 0.5
 MAX_AWAY = 10.0
 """How long an event that goes back into the queue stays there."""
@@ -68,7 +70,8 @@ class Slots:
             self.limit = max(1, self.running)
         else:
             self._seconds = 0.8 * self._seconds + 0.2 * seconds
-            self.limit = min(self.limit + 1, MAX_CONCURRENT)
+            if seconds >= SHORT_SECONDS or self.limit < FIRST_LIMIT:
+                self.limit = min(self.limit + 1, MAX_CONCURRENT)
         self._wake()
 
     def turned_away(self) -> float:
