@@ -10,6 +10,7 @@ from haar.services.dynamodb import collections, restores, service
 from haar.services.dynamodb.images import size_of
 from haar.services.dynamodb.limits import GB
 from haar.services.dynamodb.tables import Tables
+from haar.services.dynamodb.values import item_size
 from haar.services.service import Context
 from haar.wire.errors import ServiceError
 
@@ -165,3 +166,33 @@ async def test_restored_collections_are_counted(host, ask):
     made = await host.get(Tables).live("us-east-1", "restored")
     partition = made.key({"p": S("P"), "s": N(1)}).partition
     assert await counted(host, made, partition) == await there(host, made, partition) > 0
+
+
+async def test_an_item_and_its_entries_in_local_indexes_have_400_kilobytes(ask):
+    await table(ask)
+    limit = 400 * 1024
+    too_large = "Item size has exceeded the maximum allowed size"
+
+    def item(size, **more):
+        found = {"p": S("P"), "s": N(1), **more}
+        return found | {"x": S("x" * (size - item_size(found) - 1))}
+
+    put = lambda given: ask("PutItem", TableName="items", Item=given)
+    # Without an entry an item may be as large as in other tables; an entry that is as large as the item halves that.
+    await put(item(limit))
+    await put(item(limit // 2, a=S("a")))
+    assert (await refused(put(item(limit // 2 + 1, a=S("a"))))).message == too_large
+    # A smaller entry has the keys, and what is projected.
+    keys = item_size({"p": S("P"), "s": N(1), "b": N(7)})
+    await put(item(limit - keys, b=N(7)))
+    assert (await refused(put(item(limit - keys + 1, b=N(7))))).message == too_large
+    assert (await refused(put(item(limit // 2 + 1, c=S("c"))))).message == too_large
+    batch = {"items": [{"PutRequest": {"Item": item(limit // 2 + 1, a=S("a"))}}]}
+    assert (await refused(ask("BatchWriteItem", RequestItems=batch))).message == too_large
+    actions = [{"Put": {"TableName": "items", "Item": item(limit // 2 + 1, a=S("a"))}}]
+    reasons = (await refused(ask("TransactWriteItems", TransactItems=actions))).fields["CancellationReasons"]
+    assert reasons == [{"Code": "ValidationError", "Message": too_large}]
+    await put(item(limit // 2 + 1))
+    update = {"UpdateExpression": "SET a = :a", "ExpressionAttributeValues": {":a": S("a")}}
+    error = await refused(ask("UpdateItem", TableName="items", Key={"p": S("P"), "s": N(1)}, **update))
+    assert error.message == "Item size to update has exceeded the maximum allowed size"

@@ -15,7 +15,7 @@ from haar.services.dynamodb.limits import BATCH_GET_BYTES, SLICE_BYTES
 from haar.services.dynamodb.prepare import PREPARED, Prepared, batch_get, batch_write, gradually
 from haar.services.dynamodb.tables import Table, Tables, table_name
 from haar.services.dynamodb.throughput import Throughput
-from haar.services.dynamodb.values import Item
+from haar.services.dynamodb.values import TOO_LARGE, Item
 from haar.services.dynamodb.writes import Outcome, Write
 from haar.services.service import Context, Demand, Input, Output
 from haar.store.contract import Transaction
@@ -190,6 +190,7 @@ def _planned(given: str, table: Table, request: dict[str, Any], needs_old: bool)
         key = request["DeleteRequest"]["Key"]
         return Planned(given, Write(table, table.key(key), _nothing, needs_old=needs_old), key, 0)
     item, size = put["Item"], request[PREPARED].size
+    table.check_size(item, size, TOO_LARGE)
     # The image is made when it is written, not before: the items of a batch may be large together.
     return Planned(given, Write(table, table.item_key(item), lambda old: Image.of(item, size), needs_old=needs_old), item, size)
 

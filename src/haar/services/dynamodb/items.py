@@ -12,15 +12,16 @@ from haar.services.dynamodb.expressions.projections import projector
 from haar.services.dynamodb.expressions.updates import Compiled as Update
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.images import SIZE_BYTES, Image, size_of, values_of
-from haar.services.dynamodb.limits import ITEM_BYTES
 from haar.services.dynamodb.prepare import CALLED, PREPARED, Prepared
 from haar.services.dynamodb.tables import Table, Tables
 from haar.services.dynamodb.throughput import Throughput
-from haar.services.dynamodb.values import Item, value_size
+from haar.services.dynamodb.values import TOO_LARGE, Item, item_size, value_size
 from haar.services.dynamodb.writes import Outcome, Write
 from haar.services.service import Context, Input, Output
 from haar.store.errors import StoreBusy
 from haar.wire.errors import ServiceError
+
+UPDATED_TOO_LARGE = "Item size to update has exceeded the maximum allowed size"
 
 
 @service.operation("GetItem", on_item("GetItem"))
@@ -119,6 +120,7 @@ def put_write(table: Table, input: Input) -> Write:
     prepared: Prepared = input[PREPARED]
     item: Item = input["Item"]
     key = table.item_key(item)
+    table.check_size(item, prepared.size, TOO_LARGE)
     image = Image.of(item, prepared.size)
     return _write(table, input, Write(table, key, lambda old: image, prepared.condition, duplicate=prepared.insert))
 
@@ -151,10 +153,9 @@ def update_write(table: Table, input: Input) -> Write:
             return None
         if table.indexes:
             table.check_index_keys(after, heads, updating=isinstance(update, Update))
-        if old is None:
-            return _sized(Image.of(after))
-        size = old.size - _sizes(before, heads) + _sizes(after, heads)
-        return _sized(Image.of(after, size))
+        size = item_size(after) if old is None else old.size - _sizes(before, heads) + _sizes(after, heads)
+        table.check_size(after, size, UPDATED_TOO_LARGE)
+        return Image.of(after, size)
 
     return _write(table, input, Write(table, key, change, prepared.condition, needs_old=True))
 
@@ -166,12 +167,6 @@ def _sizes(item: Item, names: tuple[str, ...]) -> int:
         if value is not None:
             size += len(name.encode()) + value_size(value)
     return size
-
-
-def _sized(image: Image) -> Image:
-    if image.size > ITEM_BYTES:
-        raise errors.validation("Item size to update has exceeded the maximum allowed size")
-    return image
 
 
 def _write(table: Table, input: Input, write: Write) -> Write:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from haar.services.dynamodb import changes, errors, keys, records
 from haar.services.dynamodb.images import Image, Key
 from haar.services.dynamodb.keys import KeyPart, ended, hashed, scalar
-from haar.services.dynamodb.limits import PARTITION_KEY_BYTES, SORT_KEY_BYTES
+from haar.services.dynamodb.limits import ITEM_BYTES, PARTITION_KEY_BYTES, SORT_KEY_BYTES
 from haar.services.dynamodb.plain import is_name
 from haar.services.dynamodb.records import IndexRecord, TableRecord
-from haar.services.dynamodb.values import Item, Value, binary_size, kind_of
+from haar.services.dynamodb.values import Item, Value, binary_size, item_size, kind_of
 from haar.store.cache import Cached
 from haar.store.contract import Transaction
 
@@ -48,14 +48,20 @@ class Index:
 
     def entry(self, table: "Table", key: Key, item: Item) -> Key | None:
         """Where the item's entry is, None when it has none: an index is sparse."""
-        for name, kind in self.parts:
-            value = item.get(name)
-            if value is None or not value.get(kind):
-                return None
+        if not self.holds(item):
+            return None
         ranges = b"".join(ended(kind, item[name][kind]) for name, kind in self.ranges)
         if self.local:
             return Key(key.partition, ranges + key.sort)
         return Key(keys.partition(self.hashes, item), ranges + table.hash_ended(item) + key.sort)
+
+    def holds(self, item: Item) -> bool:
+        """Whether the item has an entry."""
+        for name, kind in self.parts:
+            value = item.get(name)
+            if value is None or not value.get(kind):
+                return False
+        return True
 
     def fits(self, item: Item) -> bool:
         """Whether the key values are short enough (a backfill leaves the others out)."""
@@ -71,14 +77,34 @@ class Index:
         """What the index keeps of an item."""
         if self.whole:
             return image
-        item = image.item
-        return Image.of({name: item[name] for name in item if name in self.attributes})
+        return Image.of(self._projected(image.item))
+
+    def _projected(self, item: Item) -> Item:
+        return {name: item[name] for name in item if name in self.attributes}
+
+    def size(self, item: Item, size: int) -> int:
+        """The size of the entry of an item of this size; 0 without one."""
+        return 0 if not self.holds(item) else size if self.whole else item_size(self._projected(item))
 
 
 class Table:
     """A table, compiled from one version of its record."""
 
-    __slots__ = ("arn", "hash", "index", "indexes", "key_names", "live", "name", "needs_old", "on_change", "range", "record", "space")
+    __slots__ = (
+        "arn",
+        "hash",
+        "index",
+        "indexes",
+        "key_names",
+        "live",
+        "locals",
+        "name",
+        "needs_old",
+        "on_change",
+        "range",
+        "record",
+        "space",
+    )
 
     def __init__(self, record: TableRecord, account: str, on_change: ChangeHook | None = None) -> None:
         self.record = record
@@ -93,6 +119,7 @@ class Table:
         self.index = {index.name: index for index in compiled}
         self.indexes = tuple(index for index in compiled if index.maintained)
         """Those that every write keeps up."""
+        self.locals = sum(index.local for index in compiled)
         self.on_change = on_change
         self.live = record.status not in ("CREATING", "DELETING")
         """Whether its items can be read and written."""
@@ -147,6 +174,17 @@ class Table:
             raise errors.validation(UPDATED_TOO_LONG) if updating else errors.invalid(LONGEST_HASH)
         if sum(_length(item[part.name]) for part in index.ranges if part.name in item) > SORT_KEY_BYTES:
             raise errors.validation(UPDATED_TOO_LONG) if updating else errors.invalid(LONGEST_RANGE)
+
+    def check_size(self, item: Item, size: int, too_large: str) -> None:
+        """Raises ValidationException when the item is too large, alone or together with its entries in local indexes.
+
+        https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-items-size-secondary-indexes
+        """
+        if (
+            size * (1 + self.locals) > ITEM_BYTES
+            and size + sum(index.size(item, size) for index in self.indexes if index.local) > ITEM_BYTES
+        ):
+            raise errors.validation(too_large)
 
     def check_paths(self, nested: tuple[str, ...]) -> None:
         """Raises ValidationException when an expression looks into an attribute that is a key."""
