@@ -10,13 +10,13 @@ from collections import deque
 FIRST_LIMIT = 8
 MAX_CONCURRENT = 64
 """Of one function; the others' share of the workers is what is left."""
-MAX_WAITING = 16
+MAX_WAITING = 48
 """Events that wait here for their turn; further ones go back into the queue."""
 GROW_SECONDS = 1.0
 """Every event that has waited so long lets one more run at once: slow functions are not served one after another."""
 SHORT_SECONDS = 0.05
 """Events that take less are through sooner than another environment has started."""
-MIN_AWAY = 0.5
+MIN_AWAY = 0.05
 MAX_AWAY = 10.0
 """How long an event that goes back into the queue stays there."""
 
