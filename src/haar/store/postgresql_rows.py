@@ -15,6 +15,8 @@ VERSION = 1
 PARTITION_BYTES = 1100
 SORT_BYTES = 1200
 DIGEST_BYTES = 32
+BEHIND_ALL = b"\xff" * (SORT_BYTES + 1)
+"""Greater than every sort key in the table."""
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS haar_meta(name text PRIMARY KEY, value text NOT NULL)",
@@ -31,13 +33,32 @@ GET = "SELECT value FROM haar_rows WHERE space = $1 AND partition = $2 AND sort 
 PUT = f"""INSERT INTO haar_rows({COLUMNS}) VALUES($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT(space, partition, sort, digest) DO UPDATE SET value = excluded.value"""
 DELETE = "DELETE FROM haar_rows WHERE space = $1 AND partition = $2 AND sort = $3 AND digest = $4"
-APPLY = f"""WITH gone AS (
+GETS = """SELECT q.n, r.value
+    FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::bytea[]) WITH ORDINALITY AS q(space, partition, sort, digest, n)
+    JOIN haar_rows AS r ON r.space = q.space AND r.partition = q.partition AND r.sort = q.sort AND r.digest = q.digest"""
+_WRITES = """gone AS (
         DELETE FROM haar_rows AS r USING unnest($8::text[], $9::bytea[], $10::bytea[], $11::bytea[]) AS d(space, partition, sort, digest)
-        WHERE r.space = d.space AND r.partition = d.partition AND r.sort = d.sort AND r.digest = d.digest),
-    told AS (INSERT INTO haar_changes(token, space) SELECT $12::text, c.space FROM unnest($13::text[]) AS c(space))
-    INSERT INTO haar_rows({COLUMNS})
-    SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[])
-    ON CONFLICT(space, partition, sort, digest) DO UPDATE SET value = excluded.value"""
+        WHERE r.space = d.space AND r.partition = d.partition AND r.sort = d.sort AND r.digest = d.digest {condition}),
+    told AS (INSERT INTO haar_changes(token, space) SELECT $12::text, c.space FROM unnest($13::text[]) AS c(space) WHERE true {condition}),
+    kept AS (INSERT INTO haar_rows({columns})
+        SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[])
+        WHERE true {condition} ON CONFLICT(space, partition, sort, digest) DO UPDATE SET value = excluded.value)"""
+_WRONG = """wrong AS (
+    SELECT e.n FROM unnest(${0}::text[], ${1}::bytea[], ${2}::bytea[], ${3}::bytea[], ${4}::bytea[])
+        WITH ORDINALITY AS e(space, partition, sort, digest, value, n)
+    LEFT JOIN haar_rows AS r ON r.space = e.space AND r.partition = e.partition AND r.sort = e.sort AND r.digest = e.digest
+    WHERE r.value IS DISTINCT FROM e.value
+    UNION ALL SELECT -q.n FROM unnest(${5}::text[], ${6}::bytea[], ${7}::bytea[], ${8}::bytea[], ${9}::bigint[])
+        WITH ORDINALITY AS q(space, partition, low, high, rows, n)
+    WHERE q.rows <> (SELECT count(*) FROM haar_rows AS r
+        WHERE r.space = q.space AND r.partition = q.partition AND r.sort >= q.low AND r.sort < q.high))"""
+APPLY = f"WITH {_WRITES.format(columns=COLUMNS, condition='')} SELECT 1"
+"""Puts ($1 to $7), deletions ($8 to $11) and what is told of them ($12, $13)."""
+CHECK = f"WITH {_WRONG.format(*range(1, 11))} SELECT n FROM wrong"
+"""Which of the expected rows (n) and ranges (-n) are not as they are expected: value null is no row; a range has a number of rows."""
+APPLY_CHECKED = f"""WITH {_WRONG.format(*range(14, 24))},
+    {_WRITES.format(columns=COLUMNS, condition="AND NOT EXISTS (SELECT FROM wrong)")} SELECT n FROM wrong"""
+"""As APPLY when all is as expected ($14 to $23); else answers as CHECK, and does nothing. All of it sees one state."""
 CLEAR = """DELETE FROM haar_rows WHERE (space, partition, sort, digest) IN (
     SELECT space, partition, sort, digest FROM haar_rows WHERE {} ORDER BY partition, sort, digest LIMIT {})"""
 
