@@ -57,6 +57,8 @@ class Config:
     """How long a WebSocket connection may be silent."""
     socket_seconds: float = 7200.0
     """How long a WebSocket connection may be open."""
+    settle_seconds: float = 0.3
+    """How long a function that was created or changed says so, and takes no further change, as at AWS; 0 is not at all."""
     record_hours: float = 24.0
     """How long the last invocations are kept with their events, for `haar replay`; 0 keeps none."""
 

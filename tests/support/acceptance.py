@@ -8,10 +8,12 @@ from pathlib import Path
 
 from tests.support.platform import RunningPlatform
 
+from haar.config import Config
+
 
 def main(directory: Path) -> int:
     with tempfile.TemporaryDirectory(prefix="haar-acceptance-") as temporary:
-        running = RunningPlatform(Path(temporary)).start()
+        running = RunningPlatform(Path(temporary), environment={"HAAR_SETTLE_SECONDS": str(Config().settle_seconds)}).start()
         try:
             for turn in ("first", "second", "after kill -9"):
                 if turn == "after kill -9":

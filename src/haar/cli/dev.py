@@ -164,7 +164,9 @@ def _deploy(described: dict[str, Any], functions: Any, name: str, source: Path, 
         made = functions.create_function(FunctionName=name, Code={"ZipFile": _package(source) or _package(None)}, **settings)
         functions.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
         return str(made["FunctionArn"])
-    return str(functions.update_function_configuration(FunctionName=name, **settings)["FunctionArn"])
+    changed = functions.update_function_configuration(FunctionName=name, **settings)
+    functions.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    return str(changed["FunctionArn"])
 
 
 def _role(described: dict[str, Any]) -> str:

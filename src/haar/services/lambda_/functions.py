@@ -96,7 +96,8 @@ async def create_function(context: Context, input: Input) -> Output:
         return shown
 
     shown = await context.store.transact(create)
-    await unpack(context.host, settings)
+    with context.host.get(Updates).creating(name):
+        await unpack(context.host, settings)
     context.host.get(Preparations).wake()
     return pending(configuration(name, shown))
 
@@ -155,6 +156,7 @@ async def find_shown(reader: Reader, name: FunctionName) -> tuple[Function, Vers
 @service.operation("GetFunction", on_function("lambda:GetFunction"))
 async def get_function(context: Context, input: Input) -> Output:
     name = named(context, input)
+    await context.host.get(Updates).settled(name)
     function, version = await find_shown(context.store, name)
     output: dict[str, Any] = {
         "Configuration": _shown(context, name, version),
@@ -170,6 +172,7 @@ async def get_function(context: Context, input: Input) -> Output:
 @service.operation("GetFunctionConfiguration", on_function("lambda:GetFunctionConfiguration"))
 async def get_function_configuration(context: Context, input: Input) -> Output:
     name = named(context, input)
+    await context.host.get(Updates).settled(name)
     return _shown(context, name, (await find_shown(context.store, name))[1])
 
 
@@ -181,8 +184,10 @@ def _code(context: Context, version: Version) -> dict[str, Any]:
 
 def _shown(context: Context, name: FunctionName, version: Version) -> dict[str, Any]:
     shown = configuration(name, version)
-    updating = version.version == LATEST and context.host.get(Updates).under_way(name)
-    return in_progress(shown) if updating else shown
+    change = context.host.get(Updates).under_way(name) if version.version == LATEST else None
+    if change is None:
+        return shown
+    return pending(shown) if change.creates else in_progress(shown)
 
 
 @service.operation("ListFunctions", on_anything("lambda:ListFunctions"))
@@ -256,6 +261,8 @@ async def delete_function(context: Context, input: Input) -> Output:
                 tx.delete(space, partition(name), sort)
 
     await context.store.transact(delete)
+    if not name.qualifier:
+        context.host.get(Updates).forget(name)
     if context.host.executor is not None:
         if not name.qualifier:
             await context.host.executor.retire(name.arn)

@@ -17,7 +17,7 @@ from haar.services.lambda_.records import (
     put_function,
     put_version,
 )
-from haar.services.lambda_.settings import configuration
+from haar.services.lambda_.settings import configuration, pending
 from haar.services.lambda_.snapstart import snap
 from haar.services.lambda_.updates import Updates
 from haar.services.service import Context, Input, Output
@@ -73,9 +73,10 @@ async def publish_version(context: Context, input: Input) -> Output:
             put_function(tx, name, function)
         return version
 
-    with context.host.get(Updates).begin(name):
+    with context.host.get(Updates).begin(name, settles=False):
         version = await context.store.transact(write)
-    return configuration(name.at(version.version), version)
+    shown = configuration(name.at(version.version), version)
+    return pending(shown) if version.revision == revision else shown
 
 
 @service.operation("ListVersionsByFunction", on_function("lambda:ListVersionsByFunction", qualified=False))
