@@ -76,6 +76,19 @@ def test_a_key_is_never_looked_into(table):
     assert refusal(items.put_item, Item={"id": S("1")}, ConditionExpression="attribute_exists(x[0])")[1] == said + "IndexKey: x"
     assert refusal(items.update_item, Key={"id": S("1")}, UpdateExpression="REMOVE x.a")[1] == said + "IndexKey: x"
     assert refusal(items.scan, FilterExpression="attribute_exists(id.b)")[1] == said + "Key: id"
+    assert refusal(items.update_item, Key={"id": S("1")}, UpdateExpression="SET a = if_not_exists(id.b, x)")[1] == said + "Key: id"
+
+
+def test_attributes_have_names(table, dynamodb):
+    items = table("id:S")
+    nameless = {"id": S("1"), "": S("x")}
+    said = INVALID + "An attribute name must have at least one character"
+    assert refusal(items.put_item, Item=nameless)[1].endswith(said)
+    assert refusal(dynamodb.batch_write_item, RequestItems={items.name: [{"PutRequest": {"Item": nameless}}]})[1] == said
+    assert refusal(items.update_item, Key={"id": S("1")}, AttributeUpdates={"": {"Value": S("x")}})[1].endswith(said)
+    names = {"ExpressionAttributeNames": {"#n": ""}, "ExpressionAttributeValues": {":v": S("x")}}
+    assert refusal(items.update_item, Key={"id": S("1")}, UpdateExpression="SET #n = :v", **names)[1].endswith(said)
+    assert items.scan()["Count"] == 0
 
 
 @pytest.mark.parametrize(

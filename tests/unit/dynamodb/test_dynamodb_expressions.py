@@ -156,6 +156,7 @@ def test_limits_of_size_and_operators():
         ("SET a = b, b = a", {"a": S("hello"), "b": N(5)}),
         ("REMOVE a, nothing, m.n.o", {"a": None, "m": {"M": {"n": {"M": {}}, "p": N(2)}}}),
         ("REMOVE c[0], c[2], c[9]", {"c": {"L": [S("x")]}}),
+        ("ADD c[9] :one, c[0] :five", {"c": {"L": [N(6), S("x"), {"M": {"d": N(7)}}, N(1)]}}),
         ("ADD a :one, newer :five, ss :ss, fresh :ns", {"a": N(6), "newer": N(5), "ss": {"SS": ["q", "r", "s"]}, "fresh": {"NS": ["2", "3"]}}),
         ("DELETE ss :ss, ns :ns, nothing :ss", {"ss": {"SS": ["q"]}, "ns": {"NS": ["1"]}}),
         ("DELETE ss :q2", None),

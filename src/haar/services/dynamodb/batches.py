@@ -20,6 +20,9 @@ from haar.services.dynamodb.writes import Outcome, Write
 from haar.services.service import Context, Demand, Input, Output
 from haar.store.contract import Transaction
 
+KEYS_AT_ONCE = 25
+"""Items that are read together: up to 10 MB."""
+
 
 class Planned(NamedTuple):
     """One write of a batch."""
@@ -88,22 +91,24 @@ async def batch_get_item(ctx: Context, input: Input) -> Output:
         project = request[PREPARED].projection
         found: list[Any] = []
         left: list[Any] = []
-        for key, (partition, sort) in keys:
+        for begin in range(0, len(keys), KEYS_AT_ONCE):
+            part = keys[begin : begin + KEYS_AT_ONCE]
             if total >= BATCH_GET_BYTES or given in throttled:
-                left.append(key)
+                left += [key for key, _ in part]
                 continue
-            data = await ctx.store.get(table.space, partition, sort)
-            size = 0 if data is None else size_of(data)
-            if total + size > BATCH_GET_BYTES:
-                left.append(key)
-                total = BATCH_GET_BYTES
-                continue
-            if (total + size) // SLICE_BYTES > total // SLICE_BYTES:
-                await asyncio.sleep(0)
-            total += size
-            cost.own += read_units(size, consistent)
-            if data is not None:
-                found.append(orjson.Fragment(data[SIZE_BYTES:]) if project is None else project.project(values_of(data)))
+            rows = await ctx.store.get_many([(table.space, *place) for _, place in part])
+            for (key, _), data in zip(part, rows, strict=True):
+                size = 0 if data is None else size_of(data)
+                if total + size > BATCH_GET_BYTES:
+                    left.append(key)
+                    total = BATCH_GET_BYTES
+                    continue
+                if (total + size) // SLICE_BYTES > total // SLICE_BYTES:
+                    await asyncio.sleep(0)
+                total += size
+                cost.own += read_units(size, consistent)
+                if data is not None:
+                    found.append(orjson.Fragment(data[SIZE_BYTES:]) if project is None else project.project(values_of(data)))
         responses[given] = found
         meter.spend(cost)
         if left:
@@ -178,7 +183,10 @@ async def _perform(ctx: Context, planned: list[Planned]) -> list[Outcome]:
 
 
 async def _together(ctx: Context, wanted: list[Write]) -> list[Outcome]:
+    rows = [(write.table.space, *write.key) for write in wanted if write.needs_old or write.table.needs_old]
+
     async def run(tx: Transaction) -> list[Outcome]:
+        await tx.ahead(rows)
         return [await writes.perform(tx, write) for write in wanted]
 
     return await ctx.store.transact(run)

@@ -19,6 +19,11 @@ def invalid(message: str) -> ServiceError:
     return ServiceError("ValidationException", INVALID + message)
 
 
+def nameless() -> ServiceError:
+    """https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html#limits-naming-rules"""
+    return in_our_words(INVALID + "An attribute name must have at least one character")
+
+
 def in_our_words(message: str) -> ServiceError:
     """What AWS refuses, too; how it says so is not known."""
     return validation(message)

@@ -153,11 +153,18 @@ def put(input: Input, older: bool = False) -> Prepared:
     """PutItem, and Put of a transaction."""
     prepared = Prepared()
     _OF_WRITES.check(input)
-    prepared.size = values.check_item(input["Item"])
+    prepared.size = _checked(input["Item"])
     _check_return_values(input)
     _check_size(prepared.size)
     _conditional(input, prepared, older)
     return prepared
+
+
+def _checked(item: Any) -> int:
+    size = values.check_item(item)
+    if "" in item:
+        raise errors.nameless()
+    return size
 
 
 def _check_return_values(input: Input) -> None:
@@ -402,7 +409,7 @@ def _batch_request(request: Input) -> None:
         )
     prepared = request[PREPARED] = Prepared()
     if put_request is not None:
-        prepared.size = values.check_item(put_request["Item"])
+        prepared.size = _checked(put_request["Item"])
         _check_size(prepared.size)
     else:
         assert delete_request is not None

@@ -96,9 +96,13 @@ async def commit(ctx: Context, input: Input, given: Sequence[dict[str, Any]], di
     if sum(each.input[PREPARED].size or item_size(each.input.get("Key", {})) for each in actions) > TRANSACTION_BYTES:
         raise errors.validation(TOO_LARGE)
     now = ctx.now()
+    rows = [(each.table.space, *each.write.key) for each in actions if each.write is not None]
+    if token is not None:
+        rows += [(records.TOKENS, _stretch(moment), _token_sort(ctx, token)) for moment in (now, now - TOKEN_SECONDS)]
     _check_throughput(ctx, [action.table for action in actions], reads=False)
 
     async def run(tx: Transaction) -> list[Outcome] | None:
+        await tx.ahead(rows)
         if token is not None and await _seen(tx, _token_sort(ctx, token), digest, now):
             return None
         outcomes, reasons = [], []
@@ -321,7 +325,7 @@ async def transact_get_items(ctx: Context, input: Input) -> Output:
     _check_throughput(ctx, [table for table, _, _ in wants], reads=True)
 
     async def run(tx: Transaction) -> list[bytes | None]:
-        return [await tx.get(table.space, *key) for table, key, _ in wants if key is not None]
+        return await tx.get_many([(table.space, *key) for table, key, _ in wants if key is not None])
 
     found = await _unless_busy(ctx, run, len(wants))
     if sum(size_of(data) for data in found if data is not None) > TRANSACTION_BYTES:

@@ -144,6 +144,8 @@ def _check_names(names: Mapping[str, str]) -> None:
             raise errors.validation(f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"')
         if len(key) > PLACEHOLDER_BYTES:
             raise errors.validation(_too_long("ExpressionAttributeNames", key))
+    if "" in names.values():
+        raise errors.nameless()
 
 
 def _check_values(values: Mapping[str, Value], older: bool) -> None:

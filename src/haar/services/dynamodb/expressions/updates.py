@@ -67,7 +67,7 @@ class Compiled:
     accessed: tuple[str, ...] = field(init=False)
     """These, and those that values are made of."""
     nested: tuple[str, ...] = field(init=False)
-    """Those of them that it looks into."""
+    """Those of all of them that it looks into."""
     sound: set[tuple[str, ...]] = field(default_factory=set)
     """Types of the values (in the order of `values`) that were found to fit: types alone decide that."""
 
@@ -77,8 +77,9 @@ class Compiled:
         self.removed = [action.path for action in self.others if action.section == "REMOVE"]
         self.only_removes = all(action.section in ("REMOVE", "DELETE") for action in self.actions)
         self.heads = heads_of(self.paths)
-        self.accessed = heads_of([*self.paths, *(path for action in self.actions for path in _operand_paths(action.operand))])
-        self.nested = tuple(str(path[0]) for path in self.paths if len(path) > 1)
+        every = [*self.paths, *(path for action in self.actions for path in _operand_paths(action.operand))]
+        self.accessed = heads_of(every)
+        self.nested = tuple(str(path[0]) for path in every if len(path) > 1)
 
     def check(self, values: Values) -> None:
         """Raises ValidationException when the values do not fit, whatever the item will be."""
@@ -128,7 +129,9 @@ class Compiled:
                 appended.append((path, value))
         for action in self.others:
             if action.section == "ADD":
-                changed.put(action.path, _added(changed.get(action.path), values[action.operand]))
+                value = _added(changed.get(action.path), values[action.operand])
+                if not changed.put(action.path, value):
+                    appended.append((action.path, value))
             elif action.section == "DELETE":
                 _take_away(changed, action.path, values[action.operand])
         if appended:
