@@ -1,7 +1,9 @@
 """Transactions are serialisable, all or nothing, and see their own writes."""
 
 import asyncio
+import contextlib
 import itertools
+import random
 
 import pytest
 
@@ -101,6 +103,100 @@ async def test_no_update_is_lost_between_two_processes(store: Store, other: Stor
 
     answers = await asyncio.gather(many(store), many(other), many(store), many(other))
     assert sorted(itertools.chain(*answers)) == list(range(1, 401))
+
+
+async def test_many_rows_are_read_as_one_by_one(store: Store) -> None:
+    await fill(store, a=b"1", b=b"2", c=b"3")
+    keys = [("s", b"p", b"b"), ("s", b"p", b"x"), ("s", b"p", b"a"), ("none", b"p", b"a"), ("s", b"p", b"b")]
+    assert await store.get_many(keys) == [b"2", None, b"1", None, b"2"]
+    assert await store.get_many([]) == []
+    many = [("s", b"p", b"%d" % turn) for turn in range(150)]
+    assert await store.get_many(many) == [None] * 150
+
+    async def fn(tx: Transaction) -> list[bytes | None]:
+        tx.put("s", b"p", b"x", b"new")
+        tx.delete("s", b"p", b"a")
+        await tx.ahead(keys)
+        tx.put("s", b"p", b"b", b"newer")
+        return await tx.get_many(keys)
+
+    assert await store.transact(fn) == [b"newer", b"new", None, None, b"newer"]
+    assert await store.get_many(keys) == [b"newer", b"new", None, None, b"newer"]
+
+
+@pytest.mark.parametrize("writers", [1, 2])
+async def test_a_log_has_no_gaps_whoever_writes(store: Store, other: Store, writers: int) -> None:
+    """Each reads the last number of a partition, and writes the next one; some take the oldest away."""
+
+    async def append(tx: Transaction) -> int:
+        last = await tx.range("log", b"p", reverse=True, limit=1)
+        following = int.from_bytes(last[0][0]) + 1 if last else 1
+        tx.put("log", b"p", following.to_bytes(4), b"x")
+        return following
+
+    async def trim(tx: Transaction) -> int | None:
+        rows = await tx.range("log", b"p", limit=2)
+        if len(rows) < 2:
+            return None
+        tx.delete("log", b"p", rows[0][0])
+        return int.from_bytes(rows[0][0])
+
+    async def work(one: Store, seed: int) -> tuple[list[int], list[int]]:
+        dice = random.Random(seed)
+        added, gone = [], []
+        for _ in range(25):
+            if dice.random() < 0.7:
+                added.append(await one.transact(append))
+            elif (taken := await one.transact(trim)) is not None:
+                gone.append(taken)
+        return added, gone
+
+    done = await asyncio.gather(*(work([store, other][turn % writers], turn) for turn in range(8)))
+    added = sorted(itertools.chain(*(each[0] for each in done)))
+    gone = sorted(itertools.chain(*(each[1] for each in done)))
+    assert added == list(range(1, len(added) + 1))
+    assert gone == list(range(1, len(gone) + 1))
+    assert [int.from_bytes(sort) for sort, _ in await store.range("log", b"p")] == added[len(gone) :]
+
+
+async def test_sums_hold_while_many_move_amounts_and_look(store: Store, other: Store) -> None:
+    """Whoever reads several rows in a transaction sees them as of one moment, also when it fails because of them."""
+    accounts = [b"%d" % number for number in range(6)]
+
+    async def start(tx: Transaction) -> None:
+        for account in accounts:
+            tx.put("bank", account, b"", b"10")
+
+    await store.transact(start)
+
+    async def move(one: Store, dice: random.Random) -> None:
+        source, target = dice.sample(accounts, 2)
+
+        async def fn(tx: Transaction) -> None:
+            have, there = number(await tx.get("bank", source)), number(await tx.get("bank", target))
+            if not have:
+                raise Refused(str(have))
+            tx.put("bank", source, b"", b"%d" % (have - 1))
+            tx.put("bank", target, b"", b"%d" % (there + 1))
+
+        with contextlib.suppress(Refused):
+            await one.transact(fn)
+
+    async def look(one: Store) -> None:
+        async def fn(tx: Transaction) -> None:
+            found = [number(await tx.get("bank", account)) for account in accounts]
+            if sum(found) != 60:
+                raise AssertionError(found)
+
+        await one.transact(fn)
+
+    async def work(one: Store, seed: int) -> None:
+        dice = random.Random(seed)
+        for _ in range(20):
+            await (move(one, dice) if dice.random() < 0.8 else look(one))
+
+    await asyncio.gather(*(work([store, other][turn % 2], turn) for turn in range(10)))
+    await look(store)
 
 
 async def test_two_that_read_what_the_other_writes_do_not_both_pass(store: Store, other: Store) -> None:

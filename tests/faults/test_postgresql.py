@@ -130,3 +130,69 @@ async def test_a_conflict_that_the_caller_swallows_is_not_committed(url: str) ->
     assert runs == 2
     await one.close()
     await other.close()
+
+
+async def test_one_that_the_database_refuses_takes_nobody_along(url: str) -> None:
+    """Transactions that share a statement: a space that PostgreSQL cannot write is its own transaction's fault."""
+    store = await PostgreSQLStore.open(url)
+
+    async def write(space: str) -> None:
+        async def fn(tx: Transaction) -> None:
+            tx.put(space, b"p", b"", b"x")
+
+        await store.transact(fn)
+
+    spaces = ["bad\0" if turn == 7 else f"s{turn}" for turn in range(20)]
+    answers = await asyncio.gather(*(write(space) for space in spaces), return_exceptions=True)
+    assert [isinstance(answer, StoreError) for answer in answers] == [turn == 7 for turn in range(20)]
+    assert all([await store.get(space, b"p") == b"x" for space in spaces if "\0" not in space])
+    await store.close()
+
+
+async def test_a_transaction_that_reads_a_lot_is_done_as_well(url: str) -> None:
+    store = await PostgreSQLStore.open(url)
+
+    async def fill(tx: Transaction) -> None:
+        for turn in range(500):
+            tx.put("s", b"p", b"%04d" % turn, b"x" * 3000)
+
+    async def halve(tx: Transaction) -> int:
+        rows = await tx.range("s", b"p")
+        for sort, _ in rows[::2]:
+            tx.delete("s", b"p", sort)
+        return len(rows)
+
+    await store.transact(fill)
+    seen = await asyncio.gather(*(store.transact(halve) for _ in range(4)))
+    assert sorted(seen) == [62, 125, 250, 500]
+    assert len(await store.range("s", b"p")) == 31
+    await store.close()
+
+
+@pytest.mark.parametrize("notifies", [True, False])
+async def test_others_writes_are_told_with_hints_and_without(url: str, monkeypatch: pytest.MonkeyPatch, notifies: bool) -> None:
+    """A hint makes the poller look at once; a database that has none is polled."""
+    one, other = await PostgreSQLStore.open(url), await PostgreSQLStore.open(url)
+    told = asyncio.Event()
+    one.watch("s", told.set)
+    other.watch("s", lambda: None)
+    async with asyncio.timeout(20):
+        while one._changes._listening is None or "s" not in await other._changes.watched():
+            await asyncio.sleep(0.01)
+    one._changes._unsure.clear()  # as it is for a space that was watched before
+    if notifies:
+        monkeypatch.setattr("haar.store.postgresql_changes.POLL_SECONDS", 1000.0)
+    else:
+        monkeypatch.setattr("haar.store.postgresql_changes.Changes.hint", lambda changes: None)
+    # Polls that were under way are over.
+    await asyncio.sleep(0.6)
+    told.clear()
+
+    async def fn(tx: Transaction) -> None:
+        tx.put("s", b"k", b"", b"v")
+
+    await other.transact(fn)
+    async with asyncio.timeout(20):
+        await told.wait()
+    await one.close()
+    await other.close()

@@ -5,11 +5,14 @@ key's bytes; a whole space can be read in the order of (partition, sort). An ans
 that write is on disk. What cannot be done raises one of `haar.store.errors`: then nothing of it was done or acknowledged.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
+
+Key = tuple[str, bytes, bytes]
+"""(space, partition, sort)"""
 
 
 class Row(NamedTuple):
@@ -20,6 +23,10 @@ class Row(NamedTuple):
 
 class Reader(Protocol):
     async def get(self, space: str, partition: bytes, sort: bytes = b"") -> bytes | None: ...
+
+    async def get_many(self, keys: Sequence[Key]) -> list[bytes | None]:
+        """As many times `get`; where a read is a round trip, it is one."""
+        ...
 
     async def range(
         self, space: str, partition: bytes, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False, limit: int | None = None
@@ -36,6 +43,10 @@ class Reader(Protocol):
 
 class Transaction(Reader, Protocol):
     """Reads see the writes made through this transaction before them."""
+
+    async def ahead(self, keys: Sequence[Key]) -> None:
+        """Says which rows will be read by `get`: where a read is a round trip, they become one."""
+        ...
 
     def put(self, space: str, partition: bytes, sort: bytes, value: bytes) -> None: ...
 

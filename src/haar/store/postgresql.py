@@ -8,13 +8,13 @@ A commit is visible to others when it is on disk, not before.
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from haar.eager import into_task
 from haar.store import postgresql_rows as sql
-from haar.store.contract import Row, Transaction
+from haar.store.contract import Key, Row, Transaction
 from haar.store.errors import DataError, StoreBusy, StoreClosed, StoreError
 from haar.store.overlay import Missing, Overlay, merge_range, merge_scan
 from haar.store.postgresql_changes import Changes
@@ -51,6 +51,12 @@ class _Tx:
         if not isinstance(written, Missing):
             return written
         return await self._read(lambda connection: read_one(connection, space, partition, sort))
+
+    async def get_many(self, keys: Sequence[Key]) -> list[bytes | None]:
+        return [await self.get(*key) for key in keys]
+
+    async def ahead(self, keys: Sequence[Key]) -> None:
+        """What comes here reads too much to be fetched at once."""
 
     async def range(
         self, space: str, partition: bytes, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False, limit: int | None = None
@@ -148,6 +154,10 @@ class PostgreSQLStore:
     async def get(self, space: str, partition: bytes, sort: bytes = b"") -> bytes | None:
         with self._use:
             return await self._reads.get(space, partition, sort)
+
+    async def get_many(self, keys: Sequence[Key]) -> list[bytes | None]:
+        with self._use:
+            return await self._reads.get_many(keys)
 
     async def range(
         self, space: str, partition: bytes, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False, limit: int | None = None

@@ -9,17 +9,17 @@ Where another process wrote meanwhile nothing is done, and all of the group run 
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from haar.eager import Later
 from haar.store import postgresql_rows as sql
-from haar.store.contract import Row, Transaction
+from haar.store.contract import Key, Row, Transaction
 from haar.store.errors import StoreError
 from haar.store.overlay import Missing, Overlay, merge_range
 from haar.store.postgresql_changes import Changes
 from haar.store.postgresql_connections import FAILURES, Connections
-from haar.store.postgresql_reads import Key, Reads, conflicts, translate, values_of
+from haar.store.postgresql_reads import Reads, conflicts, translate, values_of
 from haar.store.watching import Watchers
 
 T = TypeVar("T")
@@ -170,26 +170,19 @@ class _Tx:
             if not isinstance(written, Missing):
                 return written
         key = (space, partition, sort)
-        if key in self.gets:
-            return self.gets[key]
-        self.gets[key] = None
-        self._groups.reads_key(key, self)
-        for group in reversed(self._groups.chain):
-            found = group.overlay.look(space, partition, sort)
-            if isinstance(found, Missing):
-                found = group.known.get(key, UNKNOWN)
-            if not isinstance(found, Missing):
-                self.source = group
-                self.gets[key] = found
-                return found
-        try:
-            value = await self._groups.reads.get(space, partition, sort)
-        except StoreError as error:
-            self.failed = error
-            raise
-        self.gets[key] = value
-        self._count(len(value or b""))
-        return value
+        if key not in self.gets:
+            await self._fetch([key])
+        return self.gets[key]
+
+    async def get_many(self, keys: Sequence[Key]) -> list[bytes | None]:
+        await self.ahead(keys)
+        return [await self.get(*key) for key in keys]
+
+    async def ahead(self, keys: Sequence[Key]) -> None:
+        look = self.overlay.look
+        wanted = dict.fromkeys(key for key in keys if key not in self.gets and isinstance(look(*key), Missing))
+        if wanted:
+            await self._fetch(list(wanted))
 
     async def range(
         self, space: str, partition: bytes, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False, limit: int | None = None
@@ -216,6 +209,32 @@ class _Tx:
 
     def covers(self, space: str, partition: bytes, sort: bytes) -> bool:
         return any(key[0] == space and key[1] == partition and key[2] <= sort and (key[3] is None or sort < key[3]) for key in self.ranges)
+
+    async def _fetch(self, keys: list[Key]) -> None:
+        """Rows as the transactions before have left them, into `gets`."""
+        unknown = []
+        for key in keys:
+            self.gets[key] = None
+            self._groups.reads_key(key, self)
+            for group in reversed(self._groups.chain):
+                found = group.overlay.look(*key)
+                if isinstance(found, Missing):
+                    found = group.known.get(key, UNKNOWN)
+                if not isinstance(found, Missing):
+                    self.source = group
+                    self.gets[key] = found
+                    break
+            else:
+                unknown.append(key)
+        if not unknown:
+            return
+        try:
+            values = await self._groups.reads.get_many(unknown)
+        except StoreError as error:
+            self.failed = error
+            raise
+        self.gets.update(zip(unknown, values, strict=True))
+        self._count(sum(len(value) for value in values if value is not None))
 
     async def _range(self, key: RangeKey, own: Writes, limit: int | None) -> _Range:
         space, partition, start, end, reverse = key

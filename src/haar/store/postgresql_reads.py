@@ -1,21 +1,18 @@
 """Reads outside of the database's transactions: each is one statement, and gets that arrive together share one."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 
 from haar.eager import Later
 from haar.store import postgresql_rows as sql
-from haar.store.contract import Row
+from haar.store.contract import Key, Row
 from haar.store.errors import StoreError, StoreFull
 from haar.store.postgresql_connections import CONFLICTS, FAILURES, STATEMENT_SECONDS, Connection, Connections
 
 T = TypeVar("T")
-
-Key = tuple[str, bytes, bytes]
-"""(space, partition, sort)"""
 
 BATCH_KEYS = 64
 """Rows that one statement asks for; with the largest items their answer is 25 MB."""
@@ -53,6 +50,16 @@ class Reads:
         batch.keys[key] = None
         await batch.read.wait()
         return batch.found.get(key)
+
+    async def get_many(self, keys: Sequence[Key]) -> list[bytes | None]:
+        batches = []
+        for key in keys:
+            batch = self._batch()
+            batch.keys[key] = None
+            batches.append(batch)
+        for batch in dict.fromkeys(batches):
+            await batch.read.wait()
+        return [batch.found.get(key) for key, batch in zip(keys, batches, strict=True)]
 
     async def range(
         self, space: str, partition: bytes, start: bytes, end: bytes | None, reverse: bool, limit: int | None

@@ -7,7 +7,7 @@ What was written and is not yet on disk is remembered by key, so that no answer 
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ import apsw
 
 from haar.eager import Later
 from haar.store import sqlite_backup, sqlite_file
-from haar.store.contract import Row, Transaction
+from haar.store.contract import Key, Row, Transaction
 from haar.store.errors import StoreBroken, StoreBusy, StoreClosed, StoreError
 from haar.store.helper import Helper
 from haar.store.overlay import Missing, Overlay, merge_range, merge_scan
@@ -85,6 +85,12 @@ class _Tx:
             if group.has(space, partition, sort):
                 self.behind = group
         return self._rows.get(space, partition, sort)
+
+    async def get_many(self, keys: Sequence[Key]) -> list[bytes | None]:
+        return [await self.get(*key) for key in keys]
+
+    async def ahead(self, keys: Sequence[Key]) -> None:
+        """Nothing is far away."""
 
     async def range(
         self, space: str, partition: bytes, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False, limit: int | None = None
@@ -166,6 +172,9 @@ class SQLiteStore:
                     await group.durable.wait()
                     break
         return value
+
+    async def get_many(self, keys: Sequence[Key]) -> list[bytes | None]:
+        return [await self.get(*key) for key in keys]
 
     async def range(
         self, space: str, partition: bytes, start: bytes = b"", end: bytes | None = None, *, reverse: bool = False, limit: int | None = None

@@ -99,7 +99,7 @@ async def batch_get_item(ctx: Context, input: Input) -> Output:
             rows = await ctx.store.get_many([(table.space, *place) for _, place in part])
             for (key, _), data in zip(part, rows, strict=True):
                 size = 0 if data is None else size_of(data)
-                if total + size > BATCH_GET_BYTES:
+                if total >= BATCH_GET_BYTES or total + size > BATCH_GET_BYTES:
                     left.append(key)
                     total = BATCH_GET_BYTES
                     continue
