@@ -174,8 +174,6 @@ def _strings(value: Value, texts: Any, depth: int) -> int:
         raise errors.invalid("An string set  may not be empty")
     if None in texts:
         raise errors.invalid("An string set may not have a null string as a member")
-    if "" in texts:
-        raise errors.invalid("An string set may not have a empty string as a member")
     if len(set(texts)) != len(texts):
         raise errors.invalid(f"Input collection [{', '.join(texts)}] contains duplicates.")
     value["SS"] = sorted(texts)
@@ -196,10 +194,10 @@ def _numbers(value: Value, texts: Any, depth: int) -> int:
 
 
 def _binaries(value: Value, texts: Any, depth: int) -> int:
-    data = [b"" if text is None else _decoded(text) for text in _listed(texts)]
+    data = [_decoded(text) for text in _listed(texts) if text is not None]
     if not texts:
         raise errors.invalid("Binary sets should not be empty")
-    if b"" in data:
+    if None in texts:
         raise errors.invalid("Binary sets may not contain null or empty values")
     if len(set(data)) != len(data):
         raise errors.invalid(f"Input collection [{', '.join(texts)}]of type BS contains duplicates.")
