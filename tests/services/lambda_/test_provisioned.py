@@ -80,6 +80,8 @@ def test_what_is_refused(lambda_: Any, function: Make, name: str) -> None:
     latest = refused(put, **one, Qualifier="$LATEST")
     message = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
     assert latest[:2] == ("InvalidParameterValueException", message)
+    lambda_.create_alias(FunctionName=name, Name="newest", FunctionVersion="$LATEST")
+    assert refused(put, **one, Qualifier="newest") == latest
     assert refused(put, **one, Qualifier="nowhere")[:2][0] == "ResourceNotFoundException"
     assert refused(put, **one, Qualifier="77")[0] == "ResourceNotFoundException"
     lambda_.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)

@@ -114,6 +114,17 @@ def test_system_tags(lambda_: Any, function: Make) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("tags", "message"),
+    [
+        ({"AWS:mine": "x"}, "System tags cannot be added/updated by requester."),
+        ({f"k{number}": "" for number in range(51)}, "Number of tags exceeds resource tag limit."),
+    ],
+)
+def test_tags_of_new_functions(function: Make, tags: dict[str, str], message: str) -> None:
+    assert refused(function, Tags=tags) == (INVALID, message, 400)
+
+
 def test_conditions_on_urls_and_removed_statements(
     client: Callable[..., Any], lambda_: Any, function: Make, name: str, platform: RunningPlatform
 ) -> None:

@@ -29,7 +29,7 @@ from haar.services.lambda_.records import (
     put_function,
     version_key,
 )
-from haar.services.lambda_.settings import change, check, check_unpacked, configuration, in_progress, pending
+from haar.services.lambda_.settings import change, check, check_tags, check_unpacked, configuration, in_progress, pending
 from haar.services.lambda_.snapstart import check_snap_start
 from haar.services.lambda_.updates import Updates
 from haar.services.lambda_.versions import publish
@@ -69,6 +69,7 @@ async def create_function(context: Context, input: Input) -> Output:
     name = named(context, input).at("")
     _check_new(input, name)
     check(input)
+    check_tags(input.get("Tags", {}))
     layers = await uses(context, input.get("Layers", ()))
     data = b"" if input.get("PackageType") == "Image" else package_of(input["Code"])
     await check_role(context, name, input["Role"])

@@ -77,13 +77,13 @@ async def put_provisioned_concurrency_config(context: Context, input: Input) -> 
         alias = None if is_version(name.qualifier) else await find_alias(tx, name, name.qualifier)
         if alias is None and not is_version(name.qualifier):
             raise no_alias(name.qualified)
+        if alias is not None and alias.version == LATEST:
+            raise invalid("Provisioned Concurrency Configs cannot be applied to unpublished function versions.")
         version = await find_version(tx, name, name.qualifier if alias is None else alias.version)
         if alias is None and version is None:
             raise no_function(name.qualified)
         if version is not None and applies(version.settings):
             raise invalid("Provisioned Concurrency is not supported for SnapStart enabled functions.")
-        if alias is not None and alias.version == LATEST:
-            raise invalid("Provisioned Concurrency Configs cannot be applied to unpublished function versions.")
         await _check_free(tx, name, alias)
         others = sum(
             decode_provisioned(value).count

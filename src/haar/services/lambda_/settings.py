@@ -13,6 +13,7 @@ from haar.services.lambda_.packages import MAX_UNZIPPED
 from haar.services.lambda_.records import Settings, Version, timestamp
 
 MAX_ENVIRONMENT_BYTES = 4096
+MAX_TAGS = 50
 LIMITS = {"Timeout": (1, 900), "MemorySize": (128, 10_240)}
 EPHEMERAL_LIMITS = (512, 10_240)
 RESERVED_KEYS = frozenset(
@@ -91,6 +92,18 @@ def check_environment(variables: Mapping[str, str] | None) -> None:
     measured = json.dumps(variables or {}, separators=(",", ":"), ensure_ascii=False)
     if len(measured.encode()) > MAX_ENVIRONMENT_BYTES:
         raise invalid(f"{cannot} exceeded the 4KB limit. String measured: {measured}")
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Of tags that a request adds."""
+    if any(key.lower().startswith("aws:") for key in tags):
+        raise invalid("System tags cannot be added/updated by requester.")
+    check_tag_count(tags)
+
+
+def check_tag_count(tags: Mapping[str, str]) -> None:
+    if len(tags) > MAX_TAGS:
+        raise invalid("Number of tags exceeds resource tag limit.")
 
 
 def change(settings: Settings, input: Mapping[str, Any]) -> None:

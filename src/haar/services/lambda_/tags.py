@@ -10,10 +10,10 @@ from haar.services.lambda_.errors import invalid, no_function, no_policy
 from haar.services.lambda_.mappingrecords import find_mapping, put_mapping
 from haar.services.lambda_.names import FunctionName, parse_name
 from haar.services.lambda_.records import find_function, put_function
+from haar.services.lambda_.settings import check_tag_count, check_tags
 from haar.services.service import Context, Demand, Demands, Input, Output
 from haar.store.contract import Transaction
 
-MAX_TAGS = 50
 _MAPPING = re.compile(r"arn:aws:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):event-source-mapping:(?P<uuid>[0-9a-f-]{36})")
 
 Change = Callable[[dict[str, str]], dict[str, str]]
@@ -67,8 +67,7 @@ async def list_tags(context: Context, input: Input) -> Output:
 
 
 def _checked(tags: dict[str, str]) -> dict[str, str]:
-    if len(tags) > MAX_TAGS:
-        raise invalid("Number of tags exceeds resource tag limit.")
+    check_tag_count(tags)
     return tags
 
 
@@ -94,8 +93,7 @@ async def _change(context: Context, resource: FunctionName | MappingName, change
 async def tag_resource(context: Context, input: Input) -> Output:
     if not input["Tags"]:
         raise invalid("An error occurred and the request cannot be processed.")
-    if any(key.lower().startswith("aws:") for key in input["Tags"]):
-        raise invalid("System tags cannot be added/updated by requester.")
+    check_tags(input["Tags"])
     await _change(context, _resource(context, input), lambda tags: tags | input["Tags"])
     return {}
 
