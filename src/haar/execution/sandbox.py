@@ -56,6 +56,7 @@ class Bubblewrap:
         self._extra = [prefix for prefix in _prefixes() if not prefix.is_relative_to("/usr")]
         found = shutil.which("bwrap")
         self._bwrap = found or "bwrap"
+        self._shell = _shell()
         self._setpriv = shutil.which("setpriv") or "/usr/bin/setpriv"
         self._egress = egress
         self._host = HostPrograms()
@@ -119,6 +120,7 @@ class Bubblewrap:
         else:
             chosen += [("--setenv", name, value) for name, value in {**FIRST_VARIABLES, **self.trust.variables()}.items()]
             chosen += [("--ro-bind", str(self._root), "/"), ("--ro-bind", "/usr", "/usr")]
+            chosen += [("--ro-bind", *map(str, self._shell))] if self._shell else []
             chosen += [("--ro-bind", str(prefix), str(prefix)) for prefix in self._extra]
             chosen += self.trust.mounts()
         chosen += [("--dev-bind", f"/dev/{device}", f"/dev/{device}") for device in DEVICES]
@@ -186,6 +188,12 @@ def _loader(program: Path) -> Path | None:
                 file.seek(at)
                 return Path(os.fsdecode(file.read(length).rstrip(b"\0")))
     return None
+
+
+def _shell() -> tuple[Path, Path] | None:
+    """Bash, and the program that it takes the place of: on Amazon Linux `sh` is Bash, and scripts (AWS's tutorial's, too) rely on it."""
+    bash, sh = (Path(name).resolve() for name in ("/usr/bin/bash", "/bin/sh"))
+    return (bash, sh) if bash.is_file() and sh.name == "dash" and sh.is_relative_to("/usr") else None
 
 
 def _prefixes() -> list[Path]:

@@ -157,6 +157,27 @@ async def test_a_shell_script_as_a_bootstrap(functions: Functions, runtime: str)
     assert await functions.answer(spec, {"a": 1}) == [{"a": 1}, "my.handler", "/var/task"]
 
 
+ECHOED = '[$event, \\"$_HANDLER\\", \\"$PWD\\"]'
+SOURCING = """#!/bin/sh
+set -euo pipefail
+source $LAMBDA_TASK_ROOT/"$(echo $_HANDLER | cut -d. -f1).sh"
+""" + SHELL.replace(ECHOED, '$($(echo $_HANDLER | cut -d. -f2) "$event")')
+LIBRARY = """function handler () {
+  local words=("$1" '"from a function"')
+  echo "[${words[0]}, ${words[1]}]"
+}
+"""
+
+
+@pytest.mark.skipif(not Path("/usr/bin/curl").exists(), reason="curl is not installed")
+async def test_sh_is_bash_as_on_amazon_linux(functions: Functions) -> None:
+    package = {"bootstrap": SOURCING, "function.sh": LIBRARY}
+    spec = functions.make(package, "function.handler", "provided.al2023", modes={"bootstrap": 0o755})
+    assert await functions.answer(spec, {"a": 1}) == [{"a": 1}, "from a function"]
+    source = "import subprocess\ndef handler(event, context):\n    return subprocess.run(event, shell=True).returncode\n"
+    assert await functions.answer(functions.make(source), "[[ a == a ]] && test -n $BASH_VERSION") == 0
+
+
 async def test_bootstraps_that_cannot_be_run(functions: Functions) -> None:
     spec = functions.make({"bootstrap": SHELL}, "x", "provided.al2", modes={"bootstrap": 0o644})
     failed = await functions.failure(spec)
