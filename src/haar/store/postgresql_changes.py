@@ -86,6 +86,7 @@ class Changes:
             self._hinting = self._loop.create_task(self._hint())
 
     async def stop(self) -> None:
+        self._hints = False
         tasks = [task for task in (self._poller, self._hinting) if task is not None]
         for task in tasks:
             task.cancel()

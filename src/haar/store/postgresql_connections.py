@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from haar.eager import into_task
 from haar.store import postgresql_rows as sql
 
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
@@ -75,6 +76,8 @@ class Connections:
         """Whoever calls has counted it."""
         connection: Connection = None
         try:
+            if asyncio.current_task() is None:
+                await into_task()
             connection = await asyncpg.connect(
                 self._url,
                 command_timeout=STATEMENT_SECONDS,

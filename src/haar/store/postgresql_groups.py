@@ -421,15 +421,14 @@ class Groups:
         """Whether others were told. Raises Again when something is not as expected."""
         watched = await self._changes.watched() if group.overlay else frozenset()
         told = [space for space in group.overlay.spaces if space in watched]
-        statement, values, asked = _statement(group, self._changes.token(), told)
+        statement, values, wrong = _statement(group, self._changes.token(), told)
         connection = await self._writers.take()
         try:
             rows = await connection.fetch(statement, *values)
         finally:
             self._writers.give(connection)
-        if rows and asked is not None:
-            places = list(group.ranges)
-            group.blamed = {asked[number - 1] if number > 0 else places[-number - 1] for (number,) in rows}
+        group.blamed = wrong(rows)
+        if group.blamed:
             raise Again("another process wrote", pause=self.pause())
         return bool(told)
 
@@ -453,33 +452,65 @@ def _told(group: Group, tx: _Tx) -> Exception:
     return failure
 
 
-def _statement(group: Group, token: str, told: list[str]) -> tuple[str, list[Any], list[Key] | None]:
-    """(statement, values, the rows that it checks in their order; None when it checks nothing)."""
-    writes = write_values(group.overlay, token, told)
+Wrong = Callable[[list[Any]], set[Key | RangeKey]]
+"""From a statement's answer: what was not as expected."""
+
+
+def _statement(group: Group, token: str, told: list[str]) -> tuple[str, list[Any], Wrong]:
     if not group.known and not group.ranges:
-        return (*writes, None)
+        return (*write_values(group.overlay, token, told), lambda _rows: set())
+    if not told and not group.ranges and len(group.known) == 1:
+        ((key, before),) = group.known.items()
+        single = _single(group.overlay)
+        if single is not None and single[0] == key and (before is not None or single[1] is not None):
+            return (*_replacement(key, before, single[1]), lambda rows: set() if rows else {key})
     expected = [(*key, value) for key, value in group.known.items()]
+    places: list[RangeKey] = list(group.ranges)
     ranges = []
-    for (space, partition, *_), found in ((key, each) for key, each in group.ranges.items()):
+    for (space, partition, *_), found in group.ranges.items():
         expected += [(space, partition, sort, value) for sort, value in found.rows]
         ranges.append((space, sql.fold(partition), *found.bounds(), len(found.rows)))
+
+    def wrong(rows: list[Any]) -> set[Key | RangeKey]:
+        return {expected[number - 1][:3] if number > 0 else places[-number - 1] for (number,) in rows}
+
     rows = [(space, *sql.place(partition, sort)[:3], value) for space, partition, sort, value in expected]
     checks = [*values_of(rows, 5), *values_of(ranges, 5)]
-    asked = [(space, partition, sort) for space, partition, sort, _ in expected]
     if not group.overlay:
-        return sql.CHECK, checks, asked
-    return sql.APPLY_CHECKED, [*apply_values(group.overlay, token, told), *checks], asked
+        return sql.CHECK, checks, wrong
+    return sql.APPLY_CHECKED, [*apply_values(group.overlay, token, told), *checks], wrong
+
+
+def _replacement(key: Key, before: bytes | None, after: bytes | None) -> tuple[str, list[Any]]:
+    """One row that was read is written: the commonest group where writers are few."""
+    space, partition, sort = key
+    where = sql.place(partition, sort)
+    if before is None:
+        return sql.CREATE, [space, *where, after]
+    if after is None:
+        return sql.REMOVE, [space, *where[:3], before]
+    return sql.REPLACE, [space, *where[:3], before, after]
+
+
+def _single(overlay: Overlay) -> tuple[Key, bytes | None] | None:
+    """The only row that is written, if it is the only one."""
+    if len(overlay.spaces) != 1:
+        return None
+    ((space, rows),) = overlay.spaces.items()
+    if len(rows) != 1:
+        return None
+    (((partition, sort), value),) = rows.items()
+    return (space, partition, sort), value
 
 
 def write_values(overlay: Overlay, token: str, told: list[str]) -> tuple[str, list[Any]]:
     """One statement that writes all of it."""
-    if not told and len(overlay.spaces) == 1:
-        ((space, rows),) = overlay.spaces.items()
-        if len(rows) == 1:
-            (((partition, sort), value),) = rows.items()
-            where = sql.place(partition, sort)
-            return (sql.DELETE, [space, *where[:3]]) if value is None else (sql.PUT, [space, *where, value])
-    return sql.APPLY, apply_values(overlay, token, told)
+    single = None if told else _single(overlay)
+    if single is None:
+        return sql.APPLY, apply_values(overlay, token, told)
+    (space, partition, sort), value = single
+    where = sql.place(partition, sort)
+    return (sql.DELETE, [space, *where[:3]]) if value is None else (sql.PUT, [space, *where, value])
 
 
 def apply_values(overlay: Overlay, token: str, told: list[str]) -> list[Any]:

@@ -52,12 +52,16 @@ _WRONG = """wrong AS (
         WITH ORDINALITY AS q(space, partition, low, high, rows, n)
     WHERE q.rows <> (SELECT count(*) FROM haar_rows AS r
         WHERE r.space = q.space AND r.partition = q.partition AND r.sort >= q.low AND r.sort < q.high))"""
+REPLACE = "UPDATE haar_rows SET value = $6 WHERE space = $1 AND partition = $2 AND sort = $3 AND digest = $4 AND value = $5 RETURNING 1"
+REMOVE = "DELETE FROM haar_rows WHERE space = $1 AND partition = $2 AND sort = $3 AND digest = $4 AND value = $5 RETURNING 1"
+CREATE = f"INSERT INTO haar_rows({COLUMNS}) VALUES($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING 1"
+"""One row that is as expected becomes another: answers a row when it was."""
 APPLY = f"WITH {_WRITES.format(columns=COLUMNS, condition='')} SELECT 1"
 """Puts ($1 to $7), deletions ($8 to $11) and what is told of them ($12, $13)."""
 CHECK = f"WITH {_WRONG.format(*range(1, 11))} SELECT n FROM wrong"
 """Which of the expected rows (n) and ranges (-n) are not as they are expected: value null is no row; a range has a number of rows."""
 APPLY_CHECKED = f"""WITH {_WRONG.format(*range(14, 24))},
-    {_WRITES.format(columns=COLUMNS, condition="AND NOT EXISTS (SELECT FROM wrong)")} SELECT n FROM wrong"""
+    {_WRITES.format(columns=COLUMNS, condition="AND NOT EXISTS (SELECT 1 FROM wrong)")} SELECT n FROM wrong"""
 """As APPLY when all is as expected ($14 to $23); else answers as CHECK, and does nothing. All of it sees one state."""
 CLEAR = """DELETE FROM haar_rows WHERE (space, partition, sort, digest) IN (
     SELECT space, partition, sort, digest FROM haar_rows WHERE {} ORDER BY partition, sort, digest LIMIT {})"""
