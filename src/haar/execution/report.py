@@ -2,7 +2,6 @@
 (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-advanced.html,
 https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html)."""
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any, Literal, Protocol
 from haar.clock import Clock
 from haar.execution.contract import FunctionSpec
 from haar.execution.output import LogWriter, timestamp
-from haar.execution.runtimes import Runtime
+from haar.execution.runtimes import Runtime, version_of
 
 Status = Literal["success", "failure", "error", "timeout"]
 Phase = Literal["init", "invoke", "restore"]
@@ -83,7 +82,7 @@ class Reporter:
         spec, runtime = self.spec, self._runtime
         record: dict[str, Any] = {"initializationType": self.initialization, "phase": phase}
         if runtime.kind != "image":  # an image's runtime is its own
-            version, arn = _runtime_version(spec, runtime)
+            version, arn = version_of(spec.runtime, runtime, spec.region)
             record |= {"runtimeVersion": version, "runtimeVersionArn": arn}
             if not self._json and phase == "init":
                 self._writer.add(f"INIT_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n")
@@ -92,7 +91,7 @@ class Reporter:
         self.event("platform.initStart", record, "INFO" if "runtimeVersion" in record else "DEBUG")
 
     def restore_start(self) -> None:
-        version, arn = _runtime_version(self.spec, self._runtime)
+        version, arn = version_of(self.spec.runtime, self._runtime, self.spec.region)
         if not self._json:
             self._writer.add(f"RESTORE_START Runtime Version: {version}\tRuntime Version ARN: {arn}\n")
         record = {"initializationType": self.initialization, "runtimeVersion": version, "runtimeVersionArn": arn}
@@ -204,12 +203,6 @@ class Reporter:
             self._writer.add(json.dumps(told, separators=(",", ":")) + "\n")
         if self.telemetry is not None:
             self.telemetry.platform(kind, {**record, **more} if more else record, now)
-
-
-def _runtime_version(spec: FunctionSpec, runtime: Runtime) -> tuple[str, str]:
-    """The runtime's version and its ARN."""
-    version = f"{spec.runtime.rstrip('.x')}.haar" if runtime.kind == "provided" else f"{runtime.kind}:{runtime.version}.haar"
-    return version, f"arn:aws:lambda:{spec.region}::runtime:{hashlib.sha256(version.encode()).hexdigest()}"
 
 
 def _status(kind: str) -> str:

@@ -76,6 +76,14 @@ def test_synchronously(lambda_: Any, client: Callable[..., Any], function: Make,
     assert all(re.fullmatch(r"\d{4}/\d\d/\d\d/\[(\$LATEST|\d+)\][0-9a-f]{32}", stream["logStreamName"]) for stream in streams)
 
 
+def test_the_version_of_the_runtime_is_the_one_in_the_log(lambda_: Any, client: Callable[..., Any], function: Make, name: str) -> None:
+    arn = function()["RuntimeVersionConfig"]["RuntimeVersionArn"]
+    lambda_.invoke(FunctionName=name)
+    group = f"/aws/lambda/{name}"
+    first = eventually(lambda: [event["message"] for event in client("logs").filter_log_events(logGroupName=group)["events"]])[0]
+    assert first.startswith("INIT_START Runtime Version: python:3.") and first.endswith(f"\tRuntime Version ARN: {arn}\n")
+
+
 def test_what_cannot_be_invoked(lambda_: Any, function: Make, name: str) -> None:
     arn = function(CODE)["FunctionArn"]
     bad = refused(lambda_.invoke, FunctionName=name, Payload=b"{not json")

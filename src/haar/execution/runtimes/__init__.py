@@ -1,6 +1,7 @@
 """Which installed interpreter runs a runtime identifier."""
 
 import functools
+import hashlib
 import re
 import shutil
 import subprocess
@@ -46,6 +47,12 @@ class Runtime:
 
 IMAGE = Runtime("image", "", exact=True)
 """What a container image runs on: itself."""
+
+
+def version_of(identifier: str, runtime: Runtime, region: str) -> tuple[str, str]:
+    """What the version of a runtime is called, and its ARN."""
+    version = f"{identifier.rstrip('.x')}.haar" if runtime.kind == "provided" else f"{runtime.kind}:{runtime.version}.haar"
+    return version, f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(version.encode()).hexdigest()}"
 
 
 def resolve(identifier: str) -> Runtime:

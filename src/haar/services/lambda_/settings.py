@@ -1,11 +1,10 @@
 """A function's settings: checked as AWS checks them, and shown as its configuration. Pure."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from haar.execution.runtimes import UnknownRuntime, resolve
+from haar.execution.runtimes import Runtime, UnknownRuntime, resolve, version_of
 from haar.services.lambda_.containerimages import override
 from haar.services.lambda_.errors import constraint, invalid, refused
 from haar.services.lambda_.names import LATEST, FunctionName
@@ -214,7 +213,12 @@ def _state(name: FunctionName, version: Version) -> dict[str, Any]:
 
 
 def runtime_version_arn(region: str, runtime: str) -> str:
-    return f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(runtime.encode()).hexdigest()}"
+    """As logs have it; of a runtime that is not installed, one of its own."""
+    try:
+        found = resolve(runtime)
+    except UnknownRuntime:
+        found = Runtime("provided", "", exact=False)
+    return version_of(runtime, found, region)[1]
 
 
 def _runtime_version(region: str, runtime: str) -> dict[str, Any]:
