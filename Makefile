@@ -57,7 +57,7 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.support.compatibility
 
 bench: $(VENV)/.installed-dev
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(if $(wildcard /usr/lib/postgresql/*/bin/initdb),--postgresql own)
 
 clean:
 	rm -rf $(VENV) $(NODE_RUNTIME)/node_modules build dist .mypy_cache .ruff_cache .pytest_cache .cache

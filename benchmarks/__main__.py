@@ -12,12 +12,15 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from tests.support.postgresql import running_postgresql
 
 from benchmarks import apis, curve, environments, functions, peers, tables, websockets
 
 WIDTH = 160
 RESULTS = Path(__file__).with_name("results")
 PEERS = {"haar": peers.haar, "dynalite": peers.dynalite, "ministack": peers.ministack, "moto": peers.moto}
+DISK = "/var/tmp"
+"""Where a PostgreSQL of our own has its files: on a disk, unlike /tmp on many machines."""
 WITH_FUNCTIONS = ("haar", "ministack")
 """moto runs functions in Docker only; dynalite has none."""
 
@@ -29,7 +32,7 @@ def main() -> int:
     parser.add_argument("--sizes", default="300", help="of items in bytes, comma separated")
     parser.add_argument("--connections", default="16", help="comma separated")
     parser.add_argument("--peers", default=",".join(PEERS), help="which of " + ", ".join(PEERS))
-    parser.add_argument("--postgresql", default="", help="postgresql://… of an empty database: measures haar on it too")
+    parser.add_argument("--postgresql", default="", help="postgresql://… of an empty database, or `own`: measures haar on it too")
     parser.add_argument("--only", choices=["tables", "functions", "apis", "curve", "websockets"], default=None)
     asked = parser.parse_args()
     say = Console(stderr=True).print
@@ -41,7 +44,8 @@ def main() -> int:
     with contextlib.ExitStack() as running:
         targets = [running.enter_context(PEERS[name]()) for name in asked.peers.split(",")]
         if asked.postgresql:
-            targets.insert(1, running.enter_context(peers.haar(asked.postgresql)))
+            url = running.enter_context(running_postgresql(DISK)) if asked.postgresql == "own" else asked.postgresql
+            targets.insert(1, running.enter_context(peers.haar(url)))
         time.sleep(2)
         report["servers"] = [
             {"name": t.name, "version": t.version, "ready_seconds": t.ready_seconds, "idle_mb": t.resident_mb()} for t in targets

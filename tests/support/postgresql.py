@@ -24,14 +24,17 @@ def binaries() -> Path | None:
 
 
 @contextmanager
-def running_postgresql() -> Iterator[str]:
-    """The URL of a server that runs as long as the context; skips where PostgreSQL is not installed, but not in CI."""
+def running_postgresql(parent: str | None = None) -> Iterator[str]:
+    """The URL of a server that runs as long as the context, with its files in `parent` or where temporary files are.
+
+    Skips where PostgreSQL is not installed, but not in CI.
+    """
     where = binaries()
     if where is None:
         if "CI" in os.environ:
             raise RuntimeError("PostgreSQL is not installed")
         pytest.skip("PostgreSQL is not installed")
-    directory = Path(tempfile.mkdtemp(prefix="haar-pg-"))
+    directory = Path(tempfile.mkdtemp(prefix="haar-pg-", dir=parent))
     become = {}
     if os.geteuid() == 0:
         # PostgreSQL does not run as root.
