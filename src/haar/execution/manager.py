@@ -46,8 +46,6 @@ ACCOUNT_CONCURRENCY = 1000
 SWEEP_SECONDS = 1.0
 FINISHING_SECONDS = 0.02
 """How long a call waits for an environment that has answered and not yet asked for more, before another is started."""
-LATE_SECONDS = 2.0
-"""After this a call takes whatever is free first: on a host that is busy, waiting for environments makes it busier."""
 STOP_SECONDS = 1.4
 SNAPSHOT_SECONDS = 130.0
 """How long an initialisation for SnapStart may take, or as long as the function's timeout if that is more."""
@@ -60,6 +58,10 @@ AFTER_RESTORE = "Runtime.AfterRestoreError"
 log = logging.getLogger("haar.execution")
 
 
+Found = Environment | InvocationResult | None
+"""What a call that waits gets: an environment, the function's own fault instead of one, or nothing: then it looks again."""
+
+
 @dataclass(slots=True)
 class Pool:
     """The environments of one spec."""
@@ -68,41 +70,47 @@ class Pool:
     """The last used is the last: it is the warmest."""
     finishing: set[Environment] = field(default_factory=set)
     all: set[Environment] = field(default_factory=set)
-    waiters: list[asyncio.Future[Environment | None]] = field(default_factory=list)
+    waiters: list[asyncio.Future[Found]] = field(default_factory=list)
+    """Calls without an environment, in the order of their coming."""
+    coming: int = 0
+    """Environments that are started because a call waited."""
     starting: int = 0
     """Environments under way to being in `all`."""
 
-    async def finished(self) -> Environment | None:
-        """One of the finishing environments, as soon as it asks for more; None when that takes too long."""
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[Environment | None] = loop.create_future()
-        self.waiters.append(waiter)
-        timer = loop.call_later(FINISHING_SECONDS, give_up, waiter)
+    async def first(self, waiter: "asyncio.Future[Found]") -> Found:
+        """What the waiter gets; who is cancelled while it waits leaves it to others."""
         try:
             return await waiter
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and (environment := waiter.result()) is not None:
+            if waiter.done() and not waiter.cancelled() and isinstance(environment := waiter.result(), Environment):
                 environment.release()
             raise
         finally:
-            timer.cancel()
             if waiter in self.waiters:
                 self.waiters.remove(waiter)
 
-    async def free(self, launching: "asyncio.Future[Environment | InvocationResult]") -> Environment | None:
-        """The first environment that comes free, or None when `launching` is done before."""
-        waiter: asyncio.Future[Environment | None] = asyncio.get_running_loop().create_future()
+    def wait(self) -> "asyncio.Future[Found]":
+        waiter: asyncio.Future[Found] = asyncio.get_running_loop().create_future()
         self.waiters.append(waiter)
+        return waiter
+
+    async def finished(self) -> Found:
+        """One of the finishing environments, as soon as it asks for more; None when that takes too long."""
+        waiter = self.wait()
+        timer = asyncio.get_running_loop().call_later(FINISHING_SECONDS, give_up, waiter)
         try:
-            await asyncio.wait((launching, waiter), return_when=asyncio.FIRST_COMPLETED)
-            return waiter.result() if waiter.done() else None
-        except asyncio.CancelledError:
-            if waiter.done() and (environment := waiter.result()) is not None:
-                environment.release()
-            raise
+            return await self.first(waiter)
         finally:
-            if waiter in self.waiters:
-                self.waiters.remove(waiter)
+            timer.cancel()
+
+    def give(self, found: Found) -> bool:
+        """Gives it to the call that has waited longest; whether there is one."""
+        while self.waiters:
+            waiter = self.waiters.pop(0)
+            if not waiter.done():
+                waiter.set_result(found)
+                return True
+        return False
 
 
 class Manager:
@@ -320,24 +328,47 @@ class Manager:
         return None
 
     async def _another(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
-        """An environment that is just becoming free, or a new one; the result itself when none can be made for the function's own fault."""
-        if len(pool.finishing) > len(pool.waiters) and (environment := await pool.finished()) is not None:
-            return environment
-        if (environment := self._free(pool)) is not None:
-            return environment
-        if not self._scaling.another(spec.arn, asyncio.get_running_loop().time()):
-            raise Throttled("FunctionInvocationRateLimitExceeded")
-        launching = asyncio.ensure_future(self._launch(spec, pool))
-        try:
-            await asyncio.wait((launching,), timeout=LATE_SECONDS)
-            environment = None if launching.done() else await pool.free(launching)
-        except asyncio.CancelledError:
-            launching.add_done_callback(unclaimed)  # whoever asked has gone; the next one finds it started
-            raise
-        if environment is None:
-            return launching.result()
-        launching.add_done_callback(unclaimed)
-        return environment
+        """An environment that comes free or a new one, whichever is first; a result when the function itself cannot be started.
+
+        One is started for each call that waits, and no more: a call that was served by another leaves the one on its way to the next.
+        """
+        while True:
+            found: Found = await pool.finished() if len(pool.finishing) > len(pool.waiters) else None
+            if found is None and (found := self._free(pool)) is None:
+                waiter = pool.wait()
+                if pool.coming < len(pool.waiters):
+                    if not self._scaling.another(spec.arn, asyncio.get_running_loop().time()):
+                        pool.waiters.remove(waiter)
+                        raise Throttled("FunctionInvocationRateLimitExceeded")
+                    pool.coming += 1
+                    launching = asyncio.ensure_future(self._launch(spec, pool))
+                    launching.add_done_callback(functools.partial(self._launched, pool, waiter))
+                found = await pool.first(waiter)
+            if found is not None:
+                return found
+
+    def _launched(self, pool: Pool, waiter: "asyncio.Future[Found]", launching: "asyncio.Future[Environment | InvocationResult]") -> None:
+        """An environment was started: it is anybody's. One that was not is the fault of the call that it was started for."""
+        pool.coming -= 1
+        if launching.cancelled():
+            pool.give(None)
+            return
+        error = launching.exception()
+        found = None if error is not None else launching.result()
+        if isinstance(found, Environment) and found.state == "idle":
+            if not pool.give(found):
+                found.release()
+            return
+        if not waiter.done():
+            pool.waiters.remove(waiter)
+            if error is not None:
+                waiter.set_exception(error)
+            else:
+                waiter.set_result(found)
+            return
+        if isinstance(found, Environment):
+            found.release()
+        pool.give(None)  # somebody may have counted on it
 
     async def _launch(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
         try:
@@ -451,7 +482,7 @@ class Manager:
         self._used_mb += memory_mb
 
     def _forget(self, spec: FunctionSpec, pool: Pool) -> None:
-        if not (pool.all or pool.waiters or pool.starting) and self._pools.get(spec) is pool:
+        if not (pool.all or pool.waiters or pool.starting or pool.coming) and self._pools.get(spec) is pool:
             del self._pools[spec]
 
     def _changed(self, pool: Pool, environment: Environment) -> None:
@@ -462,12 +493,8 @@ class Manager:
             return
         pool.finishing.discard(environment)
         if state == "idle":
-            while pool.waiters:
-                waiter = pool.waiters.pop(0)
-                if not waiter.done():
-                    waiter.set_result(environment)
-                    return
-            pool.idle.append(environment)
+            if not pool.give(environment):
+                pool.idle.append(environment)
         elif state == "ended" and environment in pool.all:
             pool.all.discard(environment)
             if environment in pool.idle:
@@ -496,14 +523,9 @@ class Manager:
         return InvocationResult(json.dumps({"errorType": kind, "errorMessage": message}, separators=(",", ":")).encode(), "Unhandled")
 
 
-def give_up(waiter: "asyncio.Future[Environment | None]") -> None:
+def give_up(waiter: "asyncio.Future[Found]") -> None:
     if not waiter.done():
         waiter.set_result(None)
-
-
-def unclaimed(launched: "asyncio.Future[Environment | InvocationResult]") -> None:
-    if not launched.cancelled() and launched.exception() is None and isinstance(environment := launched.result(), Environment):
-        environment.release()
 
 
 def raise_file_limit() -> None:

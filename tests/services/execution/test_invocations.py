@@ -169,6 +169,32 @@ async def test_an_environment_runs_one_at_a_time_and_more_are_started(functions:
     assert await functions.answer(spec) in answers
 
 
+async def test_many_callers_of_a_quick_function_start_no_more_environments_than_they_are(functions: Functions) -> None:
+    """Each caller asks again at once: what was started for an answered call is for the next one."""
+    spec = functions.make("import os\nME = os.urandom(8).hex()\ndef handler(event, context):\n    return ME\n")
+    seen: set[str] = set()
+
+    async def caller() -> None:
+        for _ in range(20):
+            seen.add(await functions.answer(spec))
+
+    await asyncio.gather(*(caller() for _ in range(8)))
+    pool = functions.manager._pools[spec]
+    while pool.coming:
+        await asyncio.sleep(0.05)
+    assert len(seen) <= 12  # now and then a call finds an environment that has answered and is not yet ready again
+    assert len(pool.all) <= 12
+    assert not pool.waiters
+
+
+async def test_nobody_waits_for_an_environment_that_failed(functions: Functions) -> None:
+    """Every call of a function that cannot be initialised hears of it, those too that counted on another's environment."""
+    spec = functions.make("import time\ntime.sleep(0.2)\nraise RuntimeError('no')\ndef handler(event, context):\n    return 1\n")
+    results = await asyncio.gather(*(functions.run(spec) for _ in range(6)))
+    assert [result.error for result in results] == ["Unhandled"] * 6
+    assert spec not in functions.manager._pools or not functions.manager._pools[spec].waiters
+
+
 async def test_calls_one_after_another_stay_in_one_environment(functions: Functions) -> None:
     spec = functions.make(WHO)
     assert len({await functions.answer(spec) for _ in range(50)}) == 1
