@@ -162,7 +162,10 @@ def test_layers_that_a_function_may_not_have(publish: Make, function: Make, lamb
     assert refused(function, Layers=arns)[1] == "Cannot reference more than 5 layers."
     other = publish(layer_of(python__mod="A = 9"), "-0")["LayerVersionArn"]
     twice = refused(function, Layers=[arns[0], other])[1]
-    assert twice.startswith("Two different versions of the same layer are not allowed to be referenced in the same function.")
+    assert twice == (
+        "Two different versions of the same layer are not allowed to be referenced in the same function. "
+        f"{arns[0]} and {other} are versions of the same layer."
+    )
     elsewhere = refused(function, Layers=[arns[0].replace("us-east-1", "eu-west-1")])[1]
     assert elsewhere == "Layers are not in the same region as the function. Layers are expected to be in region us-east-1."
     assert refused(function, Layers=[arns[0][:-2]])[0] in ("ValidationException", "InvalidParameterValueException")

@@ -186,7 +186,7 @@ async def uses(context: Context, arns: Sequence[str]) -> list[LayerUse]:
         if layer.arn in seen:
             raise invalid(
                 "Two different versions of the same layer are not allowed to be referenced in the same function. "
-                f"{seen[layer.arn]} and {arn}."
+                f"{seen[layer.arn]} and {arn} are versions of the same layer."
             )
         seen[layer.arn] = arn
         found.append(LayerUse(arn, version.sha256, version.size, version.unpacked))
