@@ -70,3 +70,28 @@ def test_who_is_throttled_is_told_why(slow):
         slow.transact_get_items(TransactItems=[get])
     cancelled = reasons(slow.transact_get_items, TransactItems=[get])
     assert [each["Code"] for each in cancelled["CancellationReasons"]] == ["ProvisionedThroughputExceeded"]
+
+
+def test_ceilings_of_on_demand_tables_hold(slow):
+    key = {
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+    }
+    ceiling = {"OnDemandThroughput": {"MaxReadRequestUnits": 1, "MaxWriteRequestUnits": 1}}
+    arn = slow.create_table(TableName="ceiling", BillingMode="PAY_PER_REQUEST", **key, **ceiling)["TableDescription"]["TableArn"]
+    large = {"id": S("1"), "x": S("x" * 390_000)}
+    slow.put_item(TableName="ceiling", Item=large)
+    with pytest.raises(slow.exceptions.ClientError) as error:
+        slow.put_item(TableName="ceiling", Item=large)
+    told = error.value.response
+    said = "Throughput exceeds the maximum OnDemandThroughput configured on table or index"
+    assert told["Error"] == {"Code": "ThrottlingException", "Message": said} and told["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert told["throttlingReasons"] == [{"reason": "TableWriteMaxOnDemandThroughputExceeded", "resource": arn}]
+    put = {"Put": {"TableName": "ceiling", "Item": {"id": S("2")}}}
+    code, message = refusal(slow.transact_write_items, TransactItems=[put])
+    assert code == "TransactionCanceledException" and message.endswith("[ThrottlingError]")
+    for _ in range(7):
+        slow.get_item(TableName="ceiling", Key={"id": S("1")})
+    assert refusal(slow.get_item, TableName="ceiling", Key={"id": S("1")})[0] == "ThrottlingException"
+    batch = {name: [{"PutRequest": {"Item": {"id": S("b")}}}] for name in ("ceiling", "quick")}
+    assert slow.batch_write_item(RequestItems=batch)["UnprocessedItems"] == {"ceiling": batch["ceiling"]}
