@@ -159,6 +159,30 @@ async def test_a_log_has_no_gaps_whoever_writes(store: Store, other: Store, writ
     assert [int.from_bytes(sort) for sort, _ in await store.range("log", b"p")] == added[len(gone) :]
 
 
+async def test_what_is_answered_elsewhere_is_seen(store: Store, other: Store) -> None:
+    """A transaction that only reads sees what another process has answered before it began, however busy the row is here."""
+
+    async def touch(tx: Transaction) -> None:
+        await tx.get("counter", b"c")
+        tx.put("touched", b"t", b"", b"x")
+
+    async def read(tx: Transaction) -> int:
+        return number(await tx.get("counter", b"c"))
+
+    over = False
+
+    async def keep_busy() -> None:
+        while not over:
+            await other.transact(touch)
+
+    busy = [asyncio.create_task(keep_busy()) for _ in range(3)]
+    for _ in range(60):
+        written = await store.transact(add_one)
+        assert await other.transact(read) == written
+    over = True
+    await asyncio.gather(*busy)
+
+
 async def test_sums_hold_while_many_move_amounts_and_look(store: Store, other: Store) -> None:
     """Whoever reads several rows in a transaction sees them as of one moment, also when it fails because of them."""
     accounts = [b"%d" % number for number in range(6)]

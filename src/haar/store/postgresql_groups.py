@@ -32,9 +32,9 @@ GROUP_BYTES = 4 << 20
 """A group that has more rows or bytes, written and expected, takes no further transaction."""
 PAUSE_SECONDS = 0.001
 """How long to wait at most after a conflict with another process, and twice as long after the next."""
-DOUBLINGS = 7
+DOUBLINGS = 6
 RANGE_ROWS = 200
-READ_BYTES = 1 << 20
+READ_BYTES = 4 << 20
 """A transaction that reads more than this has a transaction of the database's to itself."""
 
 RangeKey = tuple[str, bytes, bytes, bytes | None, bool]
@@ -92,6 +92,17 @@ class _Range:
         earlier = {sort: value for sort, value in earlier.items() if low <= sort < high}
         return _Range(self.key, merge_range(self.rows, earlier, self.key[4], None), self.last, [])
 
+    def inside(self, other: "_Range") -> bool:
+        """Whether `other` knows all of the same range that this one knows."""
+        (low, high), (lowest, highest) = self.bounds(), other.bounds()
+        return lowest <= low and high <= highest
+
+    def agrees(self, other: "_Range") -> bool:
+        """Whether both have the same rows where both know."""
+        low, high = max(self.bounds()[0], other.bounds()[0]), min(self.bounds()[1], other.bounds()[1])
+        mine, others = ([row for row in each.rows if low <= row[0] < high] for each in (self, other))
+        return mine == others
+
     def bounds(self) -> tuple[bytes, bytes]:
         """(low, high) of what is known: low <= sort < high."""
         _, _, start, end, reverse = self.key
@@ -126,16 +137,20 @@ class Group:
         look = self.overlay.look
         for key, value in tx.gets.items():
             if self.known.get(key, value) != value and isinstance(look(*key), Missing):
-                raise Again("it read something else than others", overtaken=True)
+                raise Again("it read another row than others", overtaken=True)
+        ranges = {place: found.below(self) for place, found in tx.ranges.items()}
+        for place, found in ranges.items():
+            if place in self.ranges and not found.agrees(self.ranges[place]):
+                raise Again("it read another range than others", overtaken=True)
         for key, value in tx.gets.items():
             if key not in self.known and isinstance(look(*key), Missing):
                 self.known[key] = value
                 self.rows += 1
                 self.bytes += len(value or b"")
-        for place, found in tx.ranges.items():
+        for place, found in ranges.items():
             there = self.ranges.get(place)
-            if there is None or (there.last is not None and len(there.rows) < len(found.rows)):
-                self.ranges[place] = found.below(self)
+            if there is None or there.inside(found):
+                self.ranges[place] = found
                 self.rows += len(found.rows)
                 self.bytes += sum(len(value) for _, value in found.rows)
 
@@ -149,7 +164,7 @@ class Group:
 class _Tx:
     """One run of one `fn`."""
 
-    __slots__ = ("__weakref__", "_groups", "alone", "failed", "gets", "overlay", "ranges", "read", "source", "stale")
+    __slots__ = ("_groups", "alone", "failed", "gets", "overlay", "ranges", "read", "shared", "stale")
 
     def __init__(self, groups: "Groups") -> None:
         self._groups = groups
@@ -157,8 +172,8 @@ class _Tx:
         self.gets: dict[Key, bytes | None] = {}
         self.ranges: dict[RangeKey, _Range] = {}
         self.read = 0
-        self.source: Group | None = None
-        """Whose writes were read, and whose knowledge."""
+        self.shared = False
+        """Whether it read what others wrote or read, and not the database."""
         self.stale = False
         """Whether something that was read has been written since."""
         self.alone = False
@@ -221,7 +236,7 @@ class _Tx:
                 if isinstance(found, Missing):
                     found = group.known.get(key, UNKNOWN)
                 if not isinstance(found, Missing):
-                    self.source = group
+                    self.shared = True
                     self.gets[key] = found
                     break
             else:
@@ -345,9 +360,9 @@ class Groups:
                         tx.stale = True
 
     def _place(self, tx: _Tx, writes: bool) -> Group | None:
-        """The group that the transaction depends on, or joins."""
-        if (not writes or not tx.overlay) and not tx.ranges and len(tx.gets) < 2:
-            return tx.source  # a single row is what it was when it was read
+        """The group that the transaction joins; None when there is nothing to wait for."""
+        if (not writes or not tx.overlay) and not tx.ranges and len(tx.gets) < 2 and not tx.shared:
+            return None  # a single row was what it is when it was read
         group = self.chain[-1] if self.chain else None
         if group is None or group.full():
             group = Group()
@@ -396,8 +411,9 @@ class Groups:
             group.failure = error
         elif conflicts(error):
             group.failure = Again(str(error), pause=self.pause())
-        elif getattr(error, "severity", "") == "ERROR":
-            group.failure = Alone()  # one of them is the reason: each finds out by itself
+        elif isinstance(error, ValueError) or getattr(error, "severity_en", None) == "ERROR":
+            # Not sent, or undone. One of them is the reason: each finds out by itself.
+            group.failure = Alone()
         else:
             group.failure = translate(error) if isinstance(error, FAILURES) else error
         failed, self.chain = self.chain, []
