@@ -109,6 +109,13 @@ def test_asynchronously(lambda_: Any, client: Callable[..., Any], function: Make
     assert len(start) == 1
 
 
+def test_a_client_context_is_for_synchronous_invocations_only(lambda_: Any, client: Callable[..., Any], function: Make, name: str) -> None:
+    function("def handler(event, context):\n    print('context', context.client_context)\n")
+    custom = base64.b64encode(b'{"custom": {"a": "b"}}').decode()
+    lambda_.invoke(FunctionName=name, InvocationType="Event", ClientContext=custom)
+    assert eventually(lambda: messages(client, name, "context")) == ["context None"]
+
+
 def test_the_outcome_is_sent_on(lambda_: Any, client: Callable[..., Any], function: Make, name: str, role: str) -> None:
     arn = function(CODE)["FunctionArn"]
     to = function(CODE, "-to")["FunctionArn"]

@@ -50,7 +50,6 @@ class Event(msgspec.Struct, omit_defaults=True):
     """How often it could not be run."""
     away: bool = False
     """Whether it went back into the queue because enough others of its function were waiting."""
-    client_context: str | None = None
     trace_id: str | None = None
 
 
@@ -74,12 +73,10 @@ class Events:
         self.queue = Queue(host.store, QUEUE, host.clock)
         self._slots: dict[str, Slots] = {}
 
-    async def accept(
-        self, target: Target, payload: bytes, request_id: str, client_context: str | None = None, trace_id: str | None = None
-    ) -> None:
-        """Keeps an event; it is durable when this answers."""
+    async def accept(self, target: Target, payload: bytes, request_id: str, trace_id: str | None = None) -> None:
+        """Keeps an event; it is durable when this answers. A client context is for synchronous invocations only."""
         now = self._host.clock.now()
-        event = Event(*target.name, accepted=now, client_context=client_context, trace_id=trace_id)
+        event = Event(*target.name, accepted=now, trace_id=trace_id)
 
         async def put(tx: Transaction) -> None:
             self.queue.put(tx, request_id, pack(event, payload or b"{}"), now)
@@ -126,7 +123,7 @@ class Events:
             took = None
             try:
                 target = await self._host.get(Directory).find(target.name)  # it may have changed while the event waited
-                spec, result = await run_target(self._host, target, payload, job.id, event.client_context, event.trace_id)
+                spec, result = await run_target(self._host, target, payload, job.id, trace_id=event.trace_id)
                 took = result.duration_ms / 1000  # an initialisation says nothing of those to come
             except ServiceError as error:
                 if error.code == "ResourceNotFoundException":

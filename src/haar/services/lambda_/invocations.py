@@ -43,7 +43,7 @@ async def invoke(context: Context, input: Input) -> Output:
     client_context = decode_client_context(input.get("ClientContext"))
     trace_id = context.headers.get("x-amzn-trace-id")
     if kind == "Event":
-        await host.get(Events).accept(target, payload, context.request_id, client_context, trace_id)
+        await host.get(Events).accept(target, payload, context.request_id, trace_id)
         return {"StatusCode": 202}
     spec, result = await run(host, target, payload, context.request_id, client_context, trace_id)
     output: dict[str, Any] = {"StatusCode": 200, "Payload": result.payload, "ExecutedVersion": spec.version}
