@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -11,7 +11,12 @@ import pytest
 from tests.support.platform import RunningPlatform
 from tests.support.postgresql import running_postgresql
 
+from haar.auth.principal import Principal
+from haar.services.dynamodb import service
+from haar.services.service import Context, Demand, Host
+
 WAIT_SECONDS = 60.0
+ROOT = Principal("root", "123456789012", "arn:aws:iam::123456789012:root", "123456789012")
 
 
 @pytest.fixture(scope="session")
@@ -109,3 +114,29 @@ def table(dynamodb: Any, name: str) -> Iterator[Callable[..., Table]]:
             dynamodb.delete_table(TableName=table_name)
         except dynamodb.exceptions.ResourceNotFoundException:
             continue
+
+
+class Asking:
+    """Operations on a host in this process, without permissions: `await ask("PutItem", TableName=…)`."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def _context(self, operation: str) -> Context:
+        return Context(self.host, ROOT, "us-east-1", "r", operation, headers={"content-length": "1"})
+
+    async def demands(self, operation: str, input: dict[str, Any]) -> Sequence[Demand]:
+        """What must be allowed for it; checks the input as well."""
+        assert service.check is not None
+        service.check(operation, input)
+        found = service.operations[operation].demands(self._context(operation), input)
+        return found if isinstance(found, tuple | list) else await found  # type: ignore[misc]
+
+    async def __call__(self, operation: str, **input: Any) -> Any:
+        await self.demands(operation, input)
+        return await service.operations[operation].handler(self._context(operation), input)
+
+
+@pytest.fixture
+def ask(host: Host) -> Asking:
+    return Asking(host)

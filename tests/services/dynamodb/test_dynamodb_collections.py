@@ -5,37 +5,17 @@ import random
 
 import pytest
 
-from haar.auth.principal import Principal
-from haar.services.dynamodb import collections, restores, service
+from haar.services.dynamodb import collections, restores
 from haar.services.dynamodb.images import size_of
 from haar.services.dynamodb.limits import GB
 from haar.services.dynamodb.tables import Tables
 from haar.services.dynamodb.values import item_size
-from haar.services.service import Context
 from haar.wire.errors import ServiceError
 
 S = lambda text: {"S": text}
 N = lambda number: {"N": str(number)}
 SIZE = {"ReturnItemCollectionMetrics": "SIZE"}
-ROOT = Principal("root", "123456789012", "arn:aws:iam::123456789012:root", "123456789012")
 TOO_LARGE = "Collection size exceeded."
-
-
-@pytest.fixture
-def ask(host):
-    """ask("PutItem", **input): the operation, without permissions."""
-
-    async def ask(operation, **input):
-        assert service.check is not None
-        service.check(operation, input)
-        context = Context(host, ROOT, "us-east-1", "r", operation, headers={"content-length": "1"})
-        built = service.operations[operation]
-        demands = built.demands(context, input)
-        if not isinstance(demands, tuple | list):
-            await demands
-        return await built.handler(context, input)
-
-    return ask
 
 
 async def table(ask, local=True):

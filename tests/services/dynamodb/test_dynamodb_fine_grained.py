@@ -308,3 +308,38 @@ def test_each_partition_key_attribute_of_an_index_by_itself(dynamodb, user, name
         assert eventually(lambda ask=ask: denied(lambda: ask("t", name)) is None)
         assert denied(lambda ask=ask: ask("t", "other")) and denied(lambda ask=ask: ask("other", name))
     dynamodb.delete_table(TableName=name)
+
+
+ASKED = {
+    "GetItem": {"Key": {"id": S("me")}},
+    "PutItem": {"Item": {"id": S("me")}},
+    "UpdateItem": {"Key": {"id": S("me")}},
+    "DeleteItem": {"Key": {"id": S("me")}},
+    "Query": {"KeyConditionExpression": "id = :i", "ExpressionAttributeValues": {":i": S("me")}},
+}
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+async def test_conditions_are_those_of_the_table_that_was_found(ask, loaded):
+    """Whatever happens between what is demanded and the judgement: any table that changes empties the memory of tables."""
+    made = lambda name: {
+        "TableName": name,
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    await ask("CreateTable", **made("items"))
+    asked = [(operation, {"TableName": "items", **input}) for operation, input in ASKED.items()]
+    asked += [
+        ("BatchGetItem", {"RequestItems": {"items": {"Keys": [{"id": S("me")}]}}}),
+        ("BatchWriteItem", {"RequestItems": {"items": [{"PutRequest": {"Item": {"id": S("me")}}}]}}),
+        ("TransactGetItems", {"TransactItems": [{"Get": {"TableName": "items", "Key": {"id": S("me")}}}]}),
+        ("TransactWriteItems", {"TransactItems": [{"Delete": {"TableName": "items", "Key": {"id": S("me")}}}]}),
+        ("ExecuteStatement", {"Statement": "SELECT * FROM items WHERE id = 'me'"}),
+    ]
+    for at, (operation, input) in enumerate(asked):
+        if loaded:
+            await ask("DescribeTable", TableName="items")
+        (demand,) = await ask.demands(operation, input)
+        await ask("CreateTable", **made(f"other-{at}"))
+        assert list(demand.conditions["dynamodb:LeadingKeys"]) == ["me"], operation

@@ -15,7 +15,8 @@ from haar.services.service import Context, Demand, Demands, Input
 
 Demanding = Callable[[Context, Input], "Awaitable[Sequence[Demand]]"]
 Making = Callable[..., "Mapping[str, Sequence[str]]"]
-Pairs = Callable[[], "Mapping[str, Sequence[str]]"]
+Pairs = Callable[[Table | None], "Mapping[str, Sequence[str]]"]
+"""Condition keys of what is asked of a table: of the very one that was found, which may be gone from memory when they are asked for."""
 NO_CONDITIONS: Mapping[str, Sequence[str]] = MappingProxyType({})
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 PARTITION_KEYS = tuple(f"dynamodb:{each}PartitionKeyValues" for each in ("First", "Second", "Third", "Fourth"))
@@ -49,7 +50,7 @@ class Conditions(Mapping[str, Sequence[str]]):
 async def demand(ctx: Context, action: str, name: str, conditions: Pairs | None = None, index: str | None = None) -> Demand:
     """One action on one table or index, with the table's tags and resource policy."""
     table = await ctx.host.get(Tables).find(ctx.region, name)
-    return _demand(ctx, table, f"dynamodb:{action}", name, NO_CONDITIONS if conditions is None else Conditions(conditions), index)
+    return _demand(ctx, table, f"dynamodb:{action}", name, NO_CONDITIONS if conditions is None else Conditions(conditions, table), index)
 
 
 def _demand(
@@ -83,7 +84,7 @@ def on_source(action: str) -> Demands:
     return _on_named(action, source_conditions)
 
 
-def _on_named(action: str, keys: Callable[[Context, str, Input], Mapping[str, Sequence[str]]]) -> Demands:
+def _on_named(action: str, keys: Callable[[Context, Input, Table | None], Mapping[str, Sequence[str]]]) -> Demands:
     """Ready at once when the table is in memory: every request of a hot path comes through here."""
     whole = f"dynamodb:{action}"
 
@@ -91,8 +92,8 @@ def _on_named(action: str, keys: Callable[[Context, str, Input], Mapping[str, Se
         name = named(ctx, input)
         table = ctx.host.get(Tables).peek(ctx.region, name)
         if table is None:
-            return _found(ctx, action, name, partial(keys, ctx, name, input), input.get("IndexName"))
-        return (_demand(ctx, table, whole, name, Conditions(keys, ctx, name, input), input.get("IndexName")),)
+            return _found(ctx, action, name, partial(keys, ctx, input), input.get("IndexName"))
+        return (_demand(ctx, table, whole, name, Conditions(keys, ctx, input, table), input.get("IndexName")),)
 
     return demands
 
@@ -121,10 +122,9 @@ def nowhere(action: str) -> Callable[[Context, Input], Sequence[Demand]]:
 
 
 def item_conditions(
-    ctx: Context, name: str, input: Mapping[str, Any], transaction: Mapping[str, Any] | None = None
+    ctx: Context, input: Mapping[str, Any], table: Table | None, transaction: Mapping[str, Any] | None = None
 ) -> dict[str, Sequence[str]]:
     """Condition keys of an operation on one item, or of one action of a transaction: parameters that are not given have a value as well."""
-    table = ctx.host.get(Tables).peek(ctx.region, name)
     prepared: Prepared | None = input.get(PREPARED)
     item: Item = input.get("Item") or input.get("Key") or {}
     keys = leading_keys(table, [item])
@@ -145,9 +145,8 @@ def item_conditions(
     return keys | capacity_condition(input if transaction is None else transaction)
 
 
-def source_conditions(ctx: Context, name: str, input: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+def source_conditions(ctx: Context, input: Mapping[str, Any], table: Table | None) -> dict[str, Sequence[str]]:
     """Condition keys of Query and Scan."""
-    table = ctx.host.get(Tables).peek(ctx.region, name)
     prepared: Prepared = input[PREPARED]
     keys: dict[str, Sequence[str]] = {}
     attributes = set(prepared.condition_heads)

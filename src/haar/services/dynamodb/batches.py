@@ -41,8 +41,8 @@ async def _get_demands(ctx: Context, input: Input) -> Sequence[Demand]:
     for given, request in input["RequestItems"].items():
         name = table_name(ctx, given)
 
-        def conditions(name: str = name, request: dict[str, Any] = request) -> dict[str, Sequence[str]]:
-            keys = access.leading_keys(ctx.host.get(Tables).peek(ctx.region, name), request["Keys"])
+        def conditions(table: Table | None, request: dict[str, Any] = request) -> dict[str, Sequence[str]]:
+            keys = access.leading_keys(table, request["Keys"])
             prepared: Prepared = request[PREPARED]
             heads = prepared.projection.heads if prepared.projection is not None else ()
             keys["dynamodb:Attributes"] = sorted({*heads, *(each for key in request["Keys"] for each in key)})
@@ -59,9 +59,9 @@ async def _write_demands(ctx: Context, input: Input) -> Sequence[Demand]:
     for given, requests in input["RequestItems"].items():
         name = table_name(ctx, given)
 
-        def conditions(name: str = name, requests: list[dict[str, Any]] = requests) -> dict[str, Sequence[str]]:
+        def conditions(table: Table | None, requests: list[dict[str, Any]] = requests) -> dict[str, Sequence[str]]:
             items = [each["PutRequest"]["Item"] if "PutRequest" in each else each["DeleteRequest"]["Key"] for each in requests]
-            keys = access.leading_keys(ctx.host.get(Tables).peek(ctx.region, name), items)
+            keys = access.leading_keys(table, items)
             keys["dynamodb:Attributes"] = sorted({attribute for item in items for attribute in item})
             return keys | access.capacity_condition(input)
 

@@ -153,14 +153,15 @@ def put(input: Input, older: bool = False) -> Prepared:
     """PutItem, and Put of a transaction."""
     prepared = Prepared()
     _OF_WRITES.check(input)
-    prepared.size = _checked(input["Item"])
+    prepared.size = checked_item(input["Item"])
     _check_return_values(input)
     _check_size(prepared.size)
     _conditional(input, prepared, older)
     return prepared
 
 
-def _checked(item: Any) -> int:
+def checked_item(item: Any) -> int:
+    """Makes an item that is to be written canonical; its size."""
     size = values.check_item(item)
     if "" in item:
         raise errors.nameless()
@@ -409,7 +410,7 @@ def _batch_request(request: Input) -> None:
         )
     prepared = request[PREPARED] = Prepared()
     if put_request is not None:
-        prepared.size = _checked(put_request["Item"])
+        prepared.size = checked_item(put_request["Item"])
         _check_size(prepared.size)
     else:
         assert delete_request is not None

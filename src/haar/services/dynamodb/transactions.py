@@ -72,10 +72,10 @@ async def _demands(ctx: Context, input: Input, groups: dict[tuple[str, str], lis
     demands = []
     for (action, name), inputs in groups.items():
 
-        def conditions(name: str = name, inputs: list[Input] = inputs) -> dict[str, Sequence[str]]:
+        def conditions(table: Table | None, inputs: list[Input] = inputs) -> dict[str, Sequence[str]]:
             merged: dict[str, Sequence[str]] = {}
             for each in inputs:
-                for key, values in access.item_conditions(ctx, name, each, input).items():
+                for key, values in access.item_conditions(ctx, each, table, input).items():
                     merged[key] = sorted({*merged.get(key, ()), *values})
             return merged
 

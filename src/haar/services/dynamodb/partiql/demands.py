@@ -11,7 +11,7 @@ from haar.services.dynamodb.partiql import check
 from haar.services.dynamodb.partiql.plan import Plan, plan
 from haar.services.dynamodb.partiql.statements import Bound
 from haar.services.dynamodb.prepare import PREPARED
-from haar.services.dynamodb.tables import Table, Tables, table_name
+from haar.services.dynamodb.tables import Table, table_name
 from haar.services.dynamodb.values import Item
 from haar.services.service import Context, Demand, Input
 from haar.wire.errors import ServiceError
@@ -44,12 +44,10 @@ async def of_transaction(ctx: Context, input: Input) -> Sequence[Demand]:
 async def _demand(ctx: Context, bound: Bound, enclosing: str) -> Demand:
     statement = bound.statement
     name = table_name(ctx, statement.table)
-    # The very table that is asked about: conditions on keys hold even if it is replaced meanwhile.
-    table = await ctx.host.get(Tables).find(ctx.region, name)
-    return await access.demand(ctx, ACTIONS[statement.kind], name, partial(_conditions, bound, table, enclosing), statement.index)
+    return await access.demand(ctx, ACTIONS[statement.kind], name, partial(_conditions, bound, enclosing), statement.index)
 
 
-def _conditions(bound: Bound, table: Table | None, enclosing: str) -> dict[str, Sequence[str]]:
+def _conditions(bound: Bound, enclosing: str, table: Table | None) -> dict[str, Sequence[str]]:
     statement = bound.statement
     keys: dict[str, Sequence[str]] = {}
     attributes = set(statement.heads)

@@ -6,14 +6,14 @@ from typing import Any
 
 import orjson
 
-from haar.services.dynamodb import errors, items, queries, transactions, values
+from haar.services.dynamodb import errors, items, queries, transactions
 from haar.services.dynamodb.expressions.projections import Compiled as Projection
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.limits import ITEM_BYTES, STATEMENT_PARTITION_ROWS
 from haar.services.dynamodb.partiql import demands, merge, tokens
 from haar.services.dynamodb.partiql.plan import NO_KEY, Plan, plan
 from haar.services.dynamodb.partiql.statements import Bound
-from haar.services.dynamodb.prepare import PREPARED, Prepared
+from haar.services.dynamodb.prepare import PREPARED, Prepared, checked_item
 from haar.services.dynamodb.reads import read_pages
 from haar.services.dynamodb.tables import Table, Tables, table_name
 from haar.services.dynamodb.values import Item
@@ -132,7 +132,7 @@ def _inserted(bound: Bound, prepared: Prepared) -> Item:
     item: Item | None = value.get("M")
     if item is None:
         raise errors.validation("Expected a map as the VALUE of an INSERT statement")
-    prepared.size = values.check_item(item)
+    prepared.size = checked_item(item)
     if prepared.size > ITEM_BYTES:
         raise errors.validation("Item size has exceeded the maximum allowed size")
     prepared.insert, prepared.condition = True, _nothing_there
