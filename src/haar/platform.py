@@ -69,7 +69,7 @@ class Platform:
             built = services()
             gateway = Gateway(host, built)
             host.call = ServiceCalls(gateway)
-            server = Server(gateway.handle, clock)
+            server = Server(gateway.handle, clock, gateway.purpose)
             secure = Securely(host, server)
             words = frozenset(load(service.name).endpoint for service in built) | HOSTS_OF_APIS
             manager = Manager(config, LambdaSurroundings(host, server.attach, secure.attach, words), clock, ids)

@@ -104,6 +104,16 @@ class Gateway:
             cors.expose(request, response)
         return response
 
+    def purpose(self, request: Request) -> str:
+        """What a request is for whose body is too large to be read, as Lambda says it; empty when its head does not tell."""
+        service = self.router.service(request)
+        if service is None:
+            return ""
+        try:
+            return f" for the {self.router.codec(service, request).identify(request)} operation"
+        except (CommonError, ServiceError):
+            return ""
+
     async def call(self, service: Service, request: Request, request_id: str, known: Authenticated | None = None) -> Response:
         """One API call: identify, authenticate, parse, validate, authorise, execute, serialise.
 
@@ -187,7 +197,10 @@ async def authorise(context: Context, demand: Demand) -> None:
             return
     decision = await decide(context.host, context.principal, demand, circumstances(context))
     if not decision.allowed:
-        raise CommonError("AccessDenied", access_denied_message(context.principal.arn, demand.action, demand.resource, decision))
+        refusal = CommonError("AccessDenied", access_denied_message(context.principal.arn, demand.action, demand.resource, decision))
+        if demand.denied is None:
+            raise refusal
+        demand.denied(refusal)
 
 
 def circumstances(context: Context) -> Mapping[str, Sequence[str]]:

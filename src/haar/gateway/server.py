@@ -72,8 +72,10 @@ class Listener(Protocol):
 class Server:
     """All listeners and connections of a platform."""
 
-    def __init__(self, handler: Handler, clock: Clock) -> None:
+    def __init__(self, handler: Handler, clock: Clock, purpose: Callable[[Request], str] = lambda _: "") -> None:
+        """`purpose` says what a request is for that is refused by its head: ` for the X operation`, or nothing."""
         self.handler = handler
+        self.purpose = purpose
         self.clock = clock
         self.connections: set[Peer] = set()
         self._listeners: set[Listener] = set()
@@ -356,7 +358,7 @@ class Connection(asyncio.Protocol):
             if len(name) == 6 and name.lower() == b"expect" and value.lower() == b"100-continue" and self._transport is not None:
                 self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
             elif len(name) == 14 and name.lower() == b"content-length" and value.isdigit() and int(value) > MAX_BODY:
-                raise _TooLarge(413, "Request must be smaller than 70167211 bytes")
+                raise _TooLarge(413, f"Request must be smaller than {MAX_BODY} bytes{self._server.purpose(self._request(b''))}")
 
     def on_body(self, body: bytes) -> None:
         self._size += len(body)
@@ -372,7 +374,7 @@ class Connection(asyncio.Protocol):
 
     def _hold(self, size: int) -> None:
         if self._size > MAX_BODY:
-            raise _TooLarge(413, "Request must be smaller than 70167211 bytes")
+            raise _TooLarge(413, f"Request must be smaller than {MAX_BODY} bytes{self._server.purpose(self._request(b''))}")
         self._held += size
         self._server.held += size
         if self._server.held > MUCH_HELD:
@@ -388,18 +390,10 @@ class Connection(asyncio.Protocol):
         self._arriving = False
         if self.closing:
             return
-        path, _, query = self._url.decode("latin-1").partition("?")
-        if path.startswith(("http://", "https://")):  # absolute form, as a proxy's client sends it
-            path = "/" + path.split("://", 1)[1].partition("/")[2]
-        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._pairs]
-        headers: dict[str, str] = {}
-        for name, value in pairs:
-            lower = name.lower()
-            headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
         body: bytes = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         if self._gathered is not None:
             body, self._gathered = cast(bytes, self._gathered), None
-        request = Request(self.parser.get_method().decode(), path, query, pairs, headers, body, self.client, self.secure, self.environment)
+        request = self._request(body)
         keep = self.parser.should_keep_alive() and not self.parser.should_upgrade()
         old = self.parser.get_http_version() == "1.0"
         if self._busy:
@@ -409,6 +403,17 @@ class Connection(asyncio.Protocol):
         else:
             self._busy = True
             self._server.answer_soon(self, request, keep, old)
+
+    def _request(self, body: bytes) -> Request:
+        path, _, query = self._url.decode("latin-1").partition("?")
+        if path.startswith(("http://", "https://")):  # absolute form, as a proxy's client sends it
+            path = "/" + path.split("://", 1)[1].partition("/")[2]
+        pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._pairs]
+        headers: dict[str, str] = {}
+        for name, value in pairs:
+            lower = name.lower()
+            headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
+        return Request(self.parser.get_method().decode(), path, query, pairs, headers, body, self.client, self.secure, self.environment)
 
     # answering
 

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -170,6 +171,29 @@ def test_headers_of_invocations(lambda_: Any, function: Make, name: str) -> None
         headers = lambda_.invoke(FunctionName=name, InvocationType=kind, Payload=b"{}")["ResponseMetadata"]["HTTPHeaders"]
         assert headers["x-amzn-remapped-content-length"] == "0"
         assert ("content-type" in headers) is typed, kind
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "purpose"),
+    [
+        ("POST", "/2015-03-31/functions", " for the CreateFunction operation"),
+        ("PUT", "/2015-03-31/functions/f/code", " for the UpdateFunctionCode operation"),
+        ("POST", "/2018-10-31/layers/l/versions", " for the PublishLayerVersion operation"),
+        ("POST", "/nothing", ""),
+    ],
+)
+def test_requests_that_are_too_large_are_told_by_their_head(platform: RunningPlatform, method: str, path: str, purpose: str) -> None:
+    connection = HTTPConnection("127.0.0.1", platform.port, timeout=60)
+    connection.putrequest(method, path)
+    connection.putheader(
+        "Authorization", "AWS4-HMAC-SHA256 Credential=A/20240101/us-east-1/lambda/aws4_request, SignedHeaders=host, Signature=0"
+    )
+    connection.putheader("Content-Length", "70167212")
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("x-amzn-ErrorType")) == (413, "RequestEntityTooLargeException")
+    assert json.loads(answer.read()) == {"message": f"Request must be smaller than 70167211 bytes{purpose}"}
+    connection.close()
 
 
 def test_one_update_at_a_time(lambda_: Any, function: Make, name: str) -> None:
