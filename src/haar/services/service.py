@@ -8,6 +8,7 @@ from haar.auth.principal import Principal
 from haar.clock import Clock, Ids
 from haar.config import Config
 from haar.store.contract import Store
+from haar.wire.errors import ServiceError
 from haar.wire.http import Request, Response
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class Demand:
     """The resource's own policy document (JSON), when it has one."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """The resource's tags (aws:ResourceTag/…)."""
+    denied: Callable[[ServiceError], None] | None = None
+    """Told of the refusal where only a part of the request is refused for it; otherwise all of the request is."""
 
 
 Demands = Callable[[Context, Input], "Awaitable[Sequence[Demand]] | Sequence[Demand]"]

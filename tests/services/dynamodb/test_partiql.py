@@ -468,12 +468,13 @@ def test_who_may_run_what(music, user):  # noqa: F811
     assert denied(lambda: run("DELETE FROM {t} " + key)) == ["dynamodb:PartiQLDelete", arn]
     assert denied(lambda: run("INSERT INTO {t} VALUE {'artist': 'acme', 'title': 'x'}")) == ["dynamodb:PartiQLInsert", arn]
     assert denied(lambda: run('SELECT title FROM {t}."byYear" WHERE "year" = 1')) == ["dynamodb:PartiQLSelect", arn + "/index/byYear"]
-    assert denied(
-        lambda: mine.batch_execute_statement(
-            Statements=[{"Statement": f'UPDATE "{music.name}" SET open = 1 {key}'}, {"Statement": f'DELETE FROM "{music.name}" {key}'}]
-        )
-    ) == ["dynamodb:PartiQLDelete", arn]
-    assert music.get("acme", "beta") is not None
+    # Each statement of a batch is allowed or refused by itself.
+    allowed, refused = f'UPDATE "{music.name}" SET open = 2 {key}', f'DELETE FROM "{music.name}" {key}'
+    done = mine.batch_execute_statement(Statements=[{"Statement": refused}, {"Statement": allowed}, {"Statement": "bogus"}])["Responses"]
+    assert done[0]["Error"]["Code"] == "AccessDenied"
+    assert f"perform: dynamodb:PartiQLDelete on resource: {arn}" in done[0]["Error"]["Message"]
+    assert "Error" not in done[1] and done[2]["Error"]["Code"] == "ValidationError"
+    assert music.get("acme", "beta")["open"] == N(2)
     no_scans = {
         "Effect": "Deny",
         "Action": "dynamodb:PartiQLSelect",

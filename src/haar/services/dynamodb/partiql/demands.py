@@ -32,8 +32,15 @@ async def of_one(ctx: Context, input: Input) -> Sequence[Demand]:
 
 
 async def of_batch(ctx: Context, input: Input) -> Sequence[Demand]:
+    """A statement that is not allowed does not keep the others from running."""
     input[PREPARED] = found = await check.batch(input)
-    return [await _demand(ctx, bound, "") for bound in found if isinstance(bound, Bound)]
+    demands = []
+    for at, bound in enumerate(found):
+        if isinstance(bound, Bound):
+            demand = await _demand(ctx, bound, "")
+            demand.denied = partial(found.__setitem__, at)
+            demands.append(demand)
+    return demands
 
 
 async def of_transaction(ctx: Context, input: Input) -> Sequence[Demand]:

@@ -21,6 +21,7 @@ from haar.services.service import Context, Input, Output
 from haar.wire.errors import ServiceError
 
 BATCH_CODES = {
+    "AccessDenied": "AccessDenied",
     "ConditionalCheckFailedException": "ConditionalCheckFailed",
     "ItemCollectionSizeLimitExceededException": "ItemCollectionSizeLimitExceeded",
     "ProvisionedThroughputExceededException": "ProvisionedThroughputExceeded",
