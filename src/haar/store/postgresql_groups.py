@@ -164,7 +164,7 @@ class Group:
 class _Tx:
     """One run of one `fn`."""
 
-    __slots__ = ("_groups", "alone", "failed", "gets", "overlay", "ranges", "read", "shared", "stale")
+    __slots__ = ("__weakref__", "_groups", "alone", "failed", "gets", "overlay", "ranges", "read", "shared", "stale")
 
     def __init__(self, groups: "Groups") -> None:
         self._groups = groups
