@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import weakref
 
 import pytest
 
@@ -272,6 +273,18 @@ async def test_readers_never_see_half_a_transaction(store: Store, other: Store) 
     done = True
     await asyncio.gather(*lookers)
     assert len(seen) > 1
+
+
+async def test_a_run_can_be_known_weakly(store: Store) -> None:
+    known: weakref.WeakKeyDictionary[Transaction, int] = weakref.WeakKeyDictionary()
+
+    async def fn(tx: Transaction) -> int:
+        assert tx not in known
+        known[tx] = 1
+        await tx.scan("s")
+        return known[tx]
+
+    assert await store.transact(fn) == 1
 
 
 async def test_reading_in_a_transaction_needs_no_writes(store: Store) -> None:

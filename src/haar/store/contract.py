@@ -42,7 +42,7 @@ class Reader(Protocol):
 
 
 class Transaction(Reader, Protocol):
-    """Reads see the writes made through this transaction before them."""
+    """Reads see the writes made through this transaction before them. One object a run, which can be referred to weakly."""
 
     async def ahead(self, keys: Sequence[Key]) -> None:
         """Says which rows will be read by `get`: where a read is a round trip, they become one."""
