@@ -46,6 +46,8 @@ ACCOUNT_CONCURRENCY = 1000
 SWEEP_SECONDS = 1.0
 FINISHING_SECONDS = 0.02
 """How long a call waits for an environment that has answered and not yet asked for more, before another is started."""
+TURN_SECONDS = 0.01
+"""How often it is looked whether the processors have time for another initialisation."""
 STOP_SECONDS = 1.4
 SNAPSHOT_SECONDS = 130.0
 """How long an initialisation for SnapStart may take, or as long as the function's timeout if that is more."""
@@ -137,6 +139,10 @@ class Manager:
         self._refused: str | None = None
         self._snapshots = Snapshots(config.data.resolve() / "cache" / "snapshots", self._take_snapshot)
         self._scaling = Scaling()
+        self._turn = asyncio.Lock()
+        self._initialising = 0
+        self._few = 2 * (os.cpu_count() or 1)
+        """So many environments are initialised at once whatever the processors do, and so many threads may run before another is."""
         self._snapped = Pool()
         """Environments that are only there until their snapshot is."""
         self._provisioned = Provisioned(self._present, self._start_ready)
@@ -341,13 +347,26 @@ class Manager:
                         pool.waiters.remove(waiter)
                         raise Throttled("FunctionInvocationRateLimitExceeded")
                     pool.coming += 1
-                    launching = asyncio.ensure_future(self._launch(spec, pool))
+                    launching = asyncio.ensure_future(self._launch_in_turn(spec, pool))
                     launching.add_done_callback(functools.partial(self._launched, pool, waiter))
                 found = await pool.first(waiter)
             if found is not None:
                 return found
 
-    def _launched(self, pool: Pool, waiter: "asyncio.Future[Found]", launching: "asyncio.Future[Environment | InvocationResult]") -> None:
+    async def _launch_in_turn(self, spec: FunctionSpec, pool: Pool) -> Found:
+        """Launches once the processors have time for it: fifty at once would all be too late. None when no call waits any more."""
+        async with self._turn:
+            while self._initialising >= self._few and running_threads() > self._few:  # noqa: ASYNC110 - the kernel tells nobody
+                await asyncio.sleep(TURN_SECONDS)
+            if not pool.waiters:
+                return None
+            self._initialising += 1
+        try:
+            return await self._launch(spec, pool)
+        finally:
+            self._initialising -= 1
+
+    def _launched(self, pool: Pool, waiter: "asyncio.Future[Found]", launching: "asyncio.Future[Found]") -> None:
         """An environment was started: it is anybody's. One that was not is the fault of the call that it was started for."""
         pool.coming -= 1
         if launching.cancelled():
@@ -526,6 +545,14 @@ class Manager:
 def give_up(waiter: "asyncio.Future[Found]") -> None:
     if not waiter.done():
         waiter.set_result(None)
+
+
+def running_threads() -> int:
+    """How many threads of this machine run or wait for a processor, ourselves not counted."""
+    try:
+        return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def raise_file_limit() -> None:
