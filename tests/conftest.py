@@ -57,7 +57,7 @@ async def host(tmp_path: Path) -> AsyncIterator[Host]:
     from haar.store.sqlite import SQLiteStore
 
     store = await SQLiteStore.open(tmp_path / "data")
-    yield Host(Config(data=tmp_path / "data"), store, SystemClock(), RandomIds(), "123456789012", b"s" * 32)
+    yield Host(Config(data=tmp_path / "data", settle_seconds=0.0), store, SystemClock(), RandomIds(), "123456789012", b"s" * 32)
     await store.close()
 
 
