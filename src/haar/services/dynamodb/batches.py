@@ -183,7 +183,7 @@ async def _perform(ctx: Context, planned: list[Planned]) -> list[Outcome]:
 
 
 async def _together(ctx: Context, wanted: list[Write]) -> list[Outcome]:
-    rows = [(write.table.space, *write.key) for write in wanted if write.needs_old or write.table.needs_old]
+    rows = [row for write in wanted for row in write.rows]
 
     async def run(tx: Transaction) -> list[Outcome]:
         await tx.ahead(rows)

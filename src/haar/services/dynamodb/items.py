@@ -93,8 +93,9 @@ async def run(ctx: Context, write: Write) -> Outcome:
     """One write in a transaction of its own."""
     meter = ctx.host.get(Throughput)
     if not meter.enforced:
+        work = writes.perform if not write.table.record.collections else writes.perform_ahead
         try:
-            return await ctx.host.store.transact(lambda tx: writes.perform(tx, write))
+            return await ctx.host.store.transact(lambda tx: work(tx, write))
         except StoreBusy:
             raise errors.conflict() from None
     meter.admit_write(write.table)

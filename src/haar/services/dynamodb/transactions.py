@@ -96,7 +96,7 @@ async def commit(ctx: Context, input: Input, given: Sequence[dict[str, Any]], di
     if sum(each.input[PREPARED].size or item_size(each.input.get("Key", {})) for each in actions) > TRANSACTION_BYTES:
         raise errors.validation(TOO_LARGE)
     now = ctx.now()
-    rows = [(each.table.space, *each.write.key) for each in actions if each.write is not None]
+    rows = [row for each in actions if each.write is not None for row in each.write.rows]
     if token is not None:
         rows += [(records.TOKENS, _stretch(moment), _token_sort(ctx, token)) for moment in (now, now - TOKEN_SECONDS)]
     _check_throughput(ctx, [action.table for action in actions], reads=False)

@@ -33,6 +33,17 @@ class Write:
     origin: str = ""
     """Which service writes, when it is not a user: `ttl`."""
 
+    @property
+    def reads_old(self) -> bool:
+        return self.needs_old or self.condition is not None or self.table.needs_old
+
+    @property
+    def rows(self) -> list[tuple[str, bytes, bytes]]:
+        """What doing it reads: the item, and the size of its collection."""
+        space, collections, (partition, sort) = self.table.space, self.table.record.collections, self.key
+        rows = [(space, partition, sort)] if self.reads_old else []
+        return [*rows, (collections, partition, b"")] if collections else rows
+
 
 @dataclass(slots=True)
 class Outcome:
@@ -45,7 +56,7 @@ async def perform(tx: Transaction, write: Write) -> Outcome:
     """Does one write. Raises ConditionalCheckFailedException, and whatever `change` raises; then nothing is written."""
     table, key = write.table, write.key
     old = None
-    known = write.needs_old or write.condition is not None or table.needs_old
+    known = write.reads_old
     if known:
         data = await tx.get(table.space, key.partition, key.sort)
         old = None if data is None else Image(data)
@@ -60,6 +71,12 @@ async def perform(tx: Transaction, write: Write) -> Outcome:
     else:
         await apply(tx, table, key, old, new, write.origin)
     return Outcome(old, new)
+
+
+async def perform_ahead(tx: Transaction, write: Write) -> Outcome:
+    """The same for a write that reads several rows, when it is alone in its transaction."""
+    await tx.ahead(write.rows)
+    return await perform(tx, write)
 
 
 def failed(write: Write, old: Image | None) -> ServiceError:
