@@ -159,6 +159,8 @@ def test_what_is_refused(lambda_: Any, make: Any, role: str, name: str, tmp_path
         "Please provide ImageUri when updating a function with packageType Image.",
     )
     assert refused(lambda_.update_function_configuration, FunctionName=name, Handler="x")[0] == invalid
+    unsigned = "Code signing is not supported for functions created with container images."
+    assert refused(lambda_.get_function_code_signing_config, FunctionName=name) == (invalid, unsigned)
 
 
 def test_a_plain_path_and_a_pull_that_a_kill_interrupts(fresh_platform: Any, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from haar.store.contract import Transaction
 async def get_function_code_signing_config(context: Context, input: Input) -> Output:
     """No function has one: setting it is refused."""
     name = named(context, input)
-    await find_shown(context.store, name)
+    if (await find_shown(context.store, name))[1].settings.image is not None:
+        raise invalid("Code signing is not supported for functions created with container images.")
     return {"FunctionName": name.name}
 
 
