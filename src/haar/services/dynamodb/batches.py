@@ -157,8 +157,8 @@ async def batch_write_item(ctx: Context, input: Input) -> Output:
         metrics: dict[str, list[Any]] = {}
         for each in planned:
             found = await collection_metrics(ctx.store, each.write.table, each.write.key.partition, each.item)
-            if found is not None:
-                metrics.setdefault(each.given, []).append(found)
+            if found is not None and found not in metrics.setdefault(each.given, []):
+                metrics[each.given].append(found)
         output["ItemCollectionMetrics"] = metrics
     return output
 
