@@ -28,7 +28,6 @@ from haar.services.service import Background, Host
 from haar.store.contract import Store, Transaction
 from haar.store.sqlite import SQLiteStore
 from haar.tls import Authority
-from haar.wire import load
 
 log = logging.getLogger("haar.platform")
 
@@ -71,7 +70,7 @@ class Platform:
             host.call = ServiceCalls(gateway)
             server = Server(gateway.handle, clock, gateway.purpose)
             secure = Securely(host, server)
-            words = frozenset(load(service.name).endpoint for service in built) | HOSTS_OF_APIS
+            words = frozenset(codec.endpoint for codec in gateway.router.codecs.values()) | HOSTS_OF_APIS
             manager = Manager(config, LambdaSurroundings(host, server.attach, secure.attach, words), clock, ids)
             host.executor = manager
             await manager.start()

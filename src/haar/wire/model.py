@@ -2,7 +2,7 @@
 
 import gzip
 from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,9 @@ class Model:
         return found
 
 
+@cache
 def read(service: str) -> Model:
-    """The newest model of `service` that botocore has. Raises LookupError when it has none."""
+    """The newest model of `service` that botocore has, read once: nobody changes it. Raises LookupError when it has none."""
     spec = find_spec("botocore")
     if spec is None or not spec.submodule_search_locations:
         raise LookupError("botocore is not installed")

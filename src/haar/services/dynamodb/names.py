@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 from haar.services.dynamodb.plain import is_name
-from haar.wire.model import Model, read
+from haar.wire.model import read
 from haar.wire.validation import camel_case, render
 
 PATTERN = "[a-zA-Z0-9_.-]+"
@@ -16,11 +15,6 @@ _KEYS = (
     f"Map keys must satisfy constraint: [Member must have length less than or equal to {LENGTHS[1]}, "
     f"Member must have length greater than or equal to {LENGTHS[0]}, Member must satisfy regular expression pattern: {PATTERN}]"
 )
-
-
-@cache
-def _model() -> Model:
-    return read("dynamodb")
 
 
 def is_table(name: str) -> bool:
@@ -46,7 +40,7 @@ def inner_problems(operation: str, input: dict[str, Any]) -> Iterator[str]:
     """The same of the tables that a batch or a transaction names."""
     requests = input.get("RequestItems")
     if requests is not None and not all(map(is_table, requests)):
-        shape = _model().input(operation)
+        shape = read("dynamodb").input(operation)
         assert shape is not None
         shown = render(requests, dict(shape.members())["RequestItems"])
         yield f"Value '{shown}' at 'requestItems' failed to satisfy constraint: {_KEYS}"
