@@ -50,7 +50,7 @@ class Config:
     retry_seconds: float = 60.0
     """The wait before an asynchronous invocation's first retry; the second waits twice as long."""
     enforce_throughput: bool = False
-    """Whether provisioned tables refuse what is beyond their capacity."""
+    """Whether tables refuse what is beyond their provisioned capacity, or beyond the ceiling of an on-demand table."""
     idle_seconds: float = 600.0
     """How long an execution environment stays after its last invocation."""
     socket_idle_seconds: float = 600.0
