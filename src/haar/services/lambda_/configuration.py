@@ -90,7 +90,7 @@ async def update_function_code(context: Context, input: Input) -> Output:
             change(settings, {key: input[key] for key in ("Architectures",) if key in input})
 
         version = await _update(context, name, input, apply)
-    return in_progress(configuration(shown_version(name, version), version))
+    return context.host.get(Updates).answered(in_progress(configuration(shown_version(name, version), version)))
 
 
 async def _update_image(context: Context, name: FunctionName, function: Function, input: Input) -> Output:
@@ -109,7 +109,7 @@ async def _update_image(context: Context, name: FunctionName, function: Function
         return configuration(name, latest)
     with context.host.get(Updates).begin(name):
         version = await _update(context, name, input, apply)
-    return in_progress(configuration(shown_version(name, version), version))
+    return context.host.get(Updates).answered(in_progress(configuration(shown_version(name, version), version)))
 
 
 CONFIGURED = frozenset(
@@ -138,4 +138,4 @@ async def update_function_configuration(context: Context, input: Input) -> Outpu
 
     with context.host.get(Updates).begin(name):
         version = await _update(context, name, input, apply)
-    return in_progress(configuration(name, version))
+    return context.host.get(Updates).answered(in_progress(configuration(name, version)))

@@ -100,7 +100,7 @@ async def create_function(context: Context, input: Input) -> Output:
     with context.host.get(Updates).creating(name):
         await unpack(context.host, settings)
     context.host.get(Preparations).wake()
-    return pending(configuration(name, shown))
+    return context.host.get(Updates).answered(pending(configuration(name, shown)))
 
 
 async def unpack(host: Host, settings: Settings) -> None:

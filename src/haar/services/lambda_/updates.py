@@ -8,6 +8,7 @@ in memory: a platform that was killed starts with functions that have settled.
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from haar.services.lambda_.errors import conflict
 from haar.services.lambda_.names import FunctionName
@@ -29,7 +30,7 @@ class Updates:
     """The functions that this process is changing."""
 
     def __init__(self, host: Host) -> None:
-        self._seconds = host.config.settle_seconds
+        self._seconds, self._ids = host.config.settle_seconds, host.ids
         self._changes: dict[str, Change] = {}
 
     def check(self, name: FunctionName) -> None:
@@ -60,6 +61,10 @@ class Updates:
             yield
         finally:
             self._settle(name.arn, change, self._seconds)
+
+    def answered(self, shown: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a change, with a RevisionId of the moment: the function has another once it has settled, which GetFunction tells."""
+        return shown | {"RevisionId": self._ids.uuid()} if self._seconds > 0 else shown
 
     def under_way(self, name: FunctionName) -> Change | None:
         return self._changes.get(name.arn)

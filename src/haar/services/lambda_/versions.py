@@ -76,7 +76,7 @@ async def publish_version(context: Context, input: Input) -> Output:
     with context.host.get(Updates).begin(name, settles=False):
         version = await context.store.transact(write)
     shown = configuration(name.at(version.version), version)
-    return pending(shown) if version.revision == revision else shown
+    return context.host.get(Updates).answered(pending(shown)) if version.revision == revision else shown
 
 
 @service.operation("ListVersionsByFunction", on_function("lambda:ListVersionsByFunction", qualified=False))
