@@ -63,7 +63,7 @@ class Updates:
             self._settle(name.arn, change, self._seconds)
 
     def answered(self, shown: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a change, with a RevisionId of the moment: the function has another once it has settled, which GetFunction tells."""
+        """The answer to a change, with a RevisionId of the moment: the function has another once it has settled, as GetFunction tells."""
         return shown | {"RevisionId": self._ids.uuid()} if self._seconds > 0 else shown
 
     def under_way(self, name: FunctionName) -> Change | None:
