@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 
 import orjson
-import yaml
 
 from haar.services.apigateway import errors
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
+from haar.services.apigateway.openapi.document import as_yaml
 from haar.services.apigateway.openapi.writing import Writing
 from haar.services.apigateway.records import LIVE, Doc, Draft, decode_draft, get_doc, read_draft
 from haar.services.apigateway.stages import STAGE
@@ -16,13 +16,6 @@ from haar.services.service import Context, Input, Output
 KINDS = ("swagger", "oas30")
 JSON, YAML = "application/json", "application/yaml"
 EXTENSIONS = frozenset(("integrations", "apigateway", "authorizers", "documentation", "postman"))
-
-
-class _Plain(yaml.SafeDumper):
-    """Writes everything out: no anchors."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        return True
 
 
 async def _stage(ctx: Context, api_id: str, name: str) -> Doc:
@@ -60,7 +53,7 @@ async def get_export(ctx: Context, input: Input) -> Output:
     version = str(draft.api.get("version") or when)
     definition = Writing(draft, kind == "swagger", wanted).whole(ctx.region, stage["stageName"], version)
     if accepts == YAML:
-        body, ending = yaml.dump(definition, Dumper=_Plain, sort_keys=False, allow_unicode=True).encode(), "yaml"
+        body, ending = as_yaml(definition), "yaml"
     else:
         body, ending = orjson.dumps(definition, option=orjson.OPT_INDENT_2), "json"
     return {

@@ -31,8 +31,8 @@ def _text(body: Any) -> bytes:
     return body if isinstance(body, bytes) else b"" if body is None else bytes(body)
 
 
-async def _parsed(ctx: Context, body: Any) -> Document:
-    text = _text(body)
+async def read_definition(ctx: Context, text: bytes) -> Document:
+    """Raises BadRequestException."""
     if len(text) > MAX_DEFINITION:
         raise errors.bad_request("Invalid OpenAPI input.")
     known = {"AWS::Region": ctx.region, "AWS::AccountId": ctx.account, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com"}
@@ -40,28 +40,28 @@ async def _parsed(ctx: Context, body: Any) -> Document:
     return Document(raw)
 
 
-def _roles(value: Any) -> Iterator[str]:
+def roles_in(value: Any) -> Iterator[str]:
     """All roles that a definition would hand to API Gateway."""
     if isinstance(value, list):
         for one in value:
-            yield from _roles(one)
+            yield from roles_in(one)
     elif isinstance(value, dict):
         for name, one in value.items():
             if name in ("credentials", "authorizerCredentials") and isinstance(one, str):
                 yield one
             else:
-                yield from _roles(one)
+                yield from roles_in(one)
 
 
 async def _demands(ctx: Context, input: Input, verb: str, path: str) -> Sequence[Demand]:
     found: list[Demand] = list(await _plain(ctx, {key: value for key, value in input.items() if key != "body"}, verb, path))
     try:
-        raw = (await _parsed(ctx, input.get("body"))).raw
+        raw = (await read_definition(ctx, _text(input.get("body")))).raw
     except ServiceError:
         return found  # the operation itself says what is wrong with it
     if raw.get(POLICY):
         found.extend(policy_demand(ctx, input | {"policy": ""}))
-    found.extend(passing(ctx, list(_roles(raw))))
+    found.extend(passing(ctx, list(roles_in(raw))))
     return found
 
 
@@ -120,7 +120,7 @@ def _tags(document: Document) -> Doc:
 
 @service.operation("ImportRestApi", _import_demands)
 async def import_rest_api(ctx: Context, input: Input) -> Output:
-    document = await _parsed(ctx, input.get("body"))
+    document = await read_definition(ctx, _text(input.get("body")))
     given: Doc = {"name": str(document.info.get("title") or "")}
     if tags := _tags(document):
         given["tags"] = tags
@@ -144,7 +144,7 @@ async def put_rest_api(ctx: Context, input: Input) -> Output:
     mode = str(input.get("mode", "merge")).lower()
     if mode not in MODES:
         raise errors.bad_request(f"Invalid mode specified. Must be one of: [{', '.join(MODES)}]")
-    document = await _parsed(ctx, input.get("body"))
+    document = await read_definition(ctx, _text(input.get("body")))
 
     def change(draft: Draft) -> Doc:
         warnings = _read(ctx, document, draft, input, overwrite=mode == "overwrite")
@@ -160,7 +160,7 @@ async def import_documentation_parts(ctx: Context, input: Input) -> Output:
     mode = str(input.get("mode", "merge")).lower()
     if mode not in MODES:
         raise errors.bad_request(f"Invalid mode specified. Must be one of: [{', '.join(MODES)}]")
-    document = await _parsed(ctx, input.get("body"))
+    document = await read_definition(ctx, _text(input.get("body")))
     given = document.mapping(document.raw.get("x-amazon-apigateway-documentation"))
     listed = given.get("documentationParts")
     parts = [one for one in listed if isinstance(one, dict) and isinstance(one.get("location"), dict)] if isinstance(listed, list) else []

@@ -21,9 +21,9 @@ from haar.services.apigateway.dataplane.usage import Usage
 from haar.services.apigateway.demands import arn, pass_role, passing
 from haar.services.apigateway.domains import create_domain_name, delete_domain_name, get_domain_names, update_domain_name
 from haar.services.apigateway.domains import find as find_domain
+from haar.services.apigateway.importing import read_definition, roles_in
 from haar.services.apigateway.models import check_schema
-from haar.services.apigateway.openapi.document import Document
-from haar.services.apigateway.openapi.document import parse as parse_definition
+from haar.services.apigateway.openapi.document import Document, as_yaml
 from haar.services.apigateway.openapi.samples import sample
 from haar.services.apigateway.patterns import PatternError, compile_pattern
 from haar.services.apigateway.records import ACCOUNT, DOMAINS, LIVE, docs, get_doc, load_api, put_doc
@@ -58,6 +58,7 @@ __all__ = [
     "Verdict",
     "api_route",
     "arn",
+    "as_yaml",
     "check_schema",
     "check_tags",
     "compile_pattern",
@@ -73,14 +74,15 @@ __all__ = [
     "get_domain_names",
     "jsonpath",
     "load_api",
-    "parse_definition",
     "parse_query",
     "pass_role",
     "passing",
     "put_doc",
+    "read_definition",
     "read_verdict",
     "request_time",
     "role_caller",
+    "roles_in",
     "sample",
     "schema_validator",
     "service_target",

@@ -1,11 +1,8 @@
 """ImportApi, ReimportApi, ExportApi: HTTP APIs from OpenAPI 3.0 definitions, and back."""
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import orjson
-import yaml
 
 from haar.services.apigateway import public as rest
 from haar.services.apigatewayv2 import errors
@@ -20,54 +17,25 @@ from haar.services.service import Context, Demand, Input, Output
 from haar.store.contract import Transaction
 from haar.wire.errors import ServiceError
 
-MAX_DEFINITION = 6 * 1024 * 1024
-"""Bytes of a definition."""
-QUICK_DEFINITION = 64 * 1024
-"""Bytes of a definition that is parsed in the loop; a larger one is parsed aside."""
 BASE_PATHS = ("ignore", "prepend", "split")
 INVALID = "Invalid OpenAPI input."
 RESET = ("CorsConfiguration", "Description", "Version")
 """Settings that an API has from its definition only."""
 
 
-class _Plain(yaml.SafeDumper):
-    """Writes everything out: no anchors."""
-
-    def ignore_aliases(self, data: object) -> bool:
-        return True
-
-
 async def _parsed(ctx: Context, body: str) -> rest.Document:
     """The definition. Raises BadRequestException for what is none, or not of OpenAPI 3.0."""
-    text = body.encode()
-    if len(text) > MAX_DEFINITION:
-        raise errors.bad_request(INVALID)
-    known = {"AWS::Region": ctx.region, "AWS::AccountId": ctx.account, "AWS::Partition": "aws", "AWS::URLSuffix": "amazonaws.com"}
-    quick = len(text) <= QUICK_DEFINITION
-    document = rest.Document(rest.parse_definition(text, known) if quick else await asyncio.to_thread(rest.parse_definition, text, known))
+    document = await rest.read_definition(ctx, body.encode())
     if document.swagger:
         raise errors.bad_request(f"{INVALID} Only OpenAPI 3.0 definitions are supported for HTTP APIs")
     return document
-
-
-def _roles(value: Any) -> Iterator[str]:
-    """All roles that a definition would hand to API Gateway."""
-    if isinstance(value, list):
-        for one in value:
-            yield from _roles(one)
-    elif isinstance(value, dict):
-        for name, one in value.items():
-            if name in ("credentials", "authorizerCredentials") and isinstance(one, str):
-                yield one
-            else:
-                yield from _roles(one)
 
 
 async def _demands(ctx: Context, input: Input, path: str) -> Sequence[Demand]:
     plain = on("PUT", path)(ctx, {name: value for name, value in input.items() if name != "Body"})
     found = list(plain if isinstance(plain, Sequence) else await plain)
     try:
-        found.extend(rest.passing(ctx, list(_roles((await _parsed(ctx, input["Body"])).raw))))
+        found.extend(rest.passing(ctx, list(rest.roles_in((await _parsed(ctx, input["Body"])).raw))))
     except ServiceError:
         return found  # the operation itself says what is wrong with it
     return found
@@ -145,5 +113,5 @@ async def export_api(ctx: Context, input: Input) -> Output:
     base_path = name if name and name != "$default" else ""
     definition = write(draft, url, base_path, extensions=input.get("IncludeExtensions") is not False)
     if kind == "YAML":
-        return {"body": yaml.dump(definition, Dumper=_Plain, sort_keys=False, allow_unicode=True).encode()}
+        return {"body": rest.as_yaml(definition)}
     return {"body": orjson.dumps(definition, option=orjson.OPT_INDENT_2)}

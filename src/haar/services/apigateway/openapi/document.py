@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
-import yaml
 
 from haar.services.apigateway import errors
 from haar.services.apigateway.records import Doc
@@ -34,6 +33,8 @@ def parse(body: bytes, variables: Mapping[str, str]) -> Doc:
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
+        import yaml  # with the first definition in YAML: start-up does without
+
         try:
             found = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
         except (yaml.YAMLError, ValueError, RecursionError):
@@ -42,6 +43,19 @@ def parse(body: bytes, variables: Mapping[str, str]) -> Doc:
         raise errors.bad_request(INVALID)
     plain: Doc = _Copy().plain(found, 0)
     return plain
+
+
+def as_yaml(definition: Doc) -> bytes:
+    import yaml
+
+    class Plain(yaml.SafeDumper):
+        """Writes everything out: no anchors."""
+
+        def ignore_aliases(self, data: object) -> bool:
+            return True
+
+    text: str = yaml.dump(definition, Dumper=Plain, sort_keys=False, allow_unicode=True)
+    return text.encode()
 
 
 class _Copy:
