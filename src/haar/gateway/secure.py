@@ -23,7 +23,6 @@ from cryptography import x509
 from haar.clock import Clock
 from haar.config import ConfigError
 from haar.gateway.hello import MAX_HELLO, NotTls, server_name
-from haar.gateway.http2 import Http2Connection
 from haar.gateway.server import MAX_OF_ENVIRONMENT, Connection, Peer, Server
 from haar.tls import Authority
 from haar.wire.http import ClientCertificate, Request
@@ -296,8 +295,10 @@ class Chooser(asyncio.Protocol):
         tls = transport.get_extra_info("ssl_object")
         shown = tls.getpeercert(True) if self._trusted else None
         certificate = ClientCertificate(shown, self._trusted) if shown else None
-        chosen: Http2Connection | SecureConnection
+        chosen: Peer
         if tls.selected_alpn_protocol() == "h2":
+            from haar.gateway.http2 import Http2Connection  # with the first client that speaks it: start-up does without
+
             chosen = Http2Connection(self._server, certificate)
         else:
             chosen = SecureConnection(self._server, certificate)

@@ -1,20 +1,29 @@
-"""The open connections of this process."""
+"""The open connections of this process. Frames (`session.py`) are imported with the first of them: start-up does without."""
 
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from haar.services.apigatewayv2.websocket.session import Session
 from haar.services.service import Host
 from haar.wire.http import Request
+
+if TYPE_CHECKING:
+    from haar.services.apigatewayv2.websocket.session import Session
+
+MAX_MESSAGE = 128 * 1024
+"""Bytes of a message."""
+
+
+class Full(Exception):
+    """The client does not take what it is sent."""
 
 
 @dataclass(slots=True)
 class Live:
     """A connection, and where it is to."""
 
-    session: Session
+    session: "Session"
     api_id: str
     stage: str
     region: str

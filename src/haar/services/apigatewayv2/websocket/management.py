@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 from haar.services.apigateway import public as rest
 from haar.services.apigatewayv2.dataplane.compile import Stage
-from haar.services.apigatewayv2.websocket.connections import Connections, Live
-from haar.services.apigatewayv2.websocket.session import MAX_MESSAGE, Full
+from haar.services.apigatewayv2.websocket.connections import MAX_MESSAGE, Connections, Full, Live
 from haar.services.iam import public as iam
 from haar.services.service import Demand, Host, Output
 from haar.wire import load

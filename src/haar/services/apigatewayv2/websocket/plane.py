@@ -3,10 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import orjson
-from wsproto.utilities import generate_accept_token
 
 from haar.services.apigateway.public import Address, extended_id
 from haar.services.apigatewayv2.dataplane.answers import NOT_BUILT, Refused
@@ -19,12 +19,14 @@ from haar.services.apigatewayv2.dataplane.running import run_endpoint, write_acc
 from haar.services.apigatewayv2.dataplane.speeds import throttle
 from haar.services.apigatewayv2.websocket import management, narration
 from haar.services.apigatewayv2.websocket.checks import check_key, check_parameters
-from haar.services.apigatewayv2.websocket.connections import Connections, Live
+from haar.services.apigatewayv2.websocket.connections import Connections, Full, Live
 from haar.services.apigatewayv2.websocket.events import event_of
 from haar.services.apigatewayv2.websocket.selection import select
-from haar.services.apigatewayv2.websocket.session import Full, Session
 from haar.services.service import Host
 from haar.wire.http import Request, Response
+
+if TYPE_CHECKING:
+    from haar.services.apigatewayv2.websocket.session import Session
 
 log = logging.getLogger("haar.apigatewayv2")
 
@@ -53,6 +55,10 @@ def _forbidden() -> Response:
 
 
 async def _connect(host: Host, request: Request, address: Address, stage: Stage, key: str) -> Response:
+    from wsproto.utilities import generate_accept_token
+
+    from haar.services.apigatewayv2.websocket.session import Session
+
     domain = address.domain or f"{stage.api_id}.execute-api.{stage.region}.localhost"
     limits = (host.config.socket_idle_seconds, host.config.socket_seconds)
     session = Session(extended_id(host), request.client, request.headers.get("user-agent", ""), host.clock.now, limits)
@@ -101,12 +107,12 @@ def _told(status: int, message: str) -> str:
     return message if status < 500 or status == NOT_BUILT else "Internal server error"
 
 
-def _refusal(status: int, message: str, session: Session, call: Call) -> Response:
+def _refusal(status: int, message: str, session: "Session", call: Call) -> Response:
     body = orjson.dumps({"message": _told(status, message), "connectionId": session.id, "requestId": call.request_id})
     return Response(status, [("Content-Type", "application/json")], body)
 
 
-def _call(host: Host, stage: Stage, request: Request, session: Session, route: SocketRoute, domain: str) -> Call:
+def _call(host: Host, stage: Stage, request: Request, session: "Session", route: SocketRoute, domain: str) -> Call:
     call = Call(host, stage, request, "/", extended_id(host), domain, host.clock.now(), route.endpoint, socket=True)
     call.session = session
     return call
@@ -174,7 +180,7 @@ async def _message(host: Host, live: Live, message: str | bytes) -> None:
         log.info("connection %s does not take what it is sent", session.id)
 
 
-def _say(session: Session, message: str, request_id: str) -> None:
+def _say(session: "Session", message: str, request_id: str) -> None:
     try:
         session.send(orjson.dumps({"message": message, "connectionId": session.id, "requestId": request_id}))
     except Full:

@@ -11,10 +11,9 @@ from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
+from haar.services.apigatewayv2.websocket.connections import MAX_MESSAGE, Full
 from haar.wire.http import Channel
 
-MAX_MESSAGE = 128 * 1024
-"""Bytes of a message."""
 MAX_FRAME = 32 * 1024
 """Bytes of one frame that a client sends: a longer message comes in several."""
 MAX_IN_FLIGHT = 32
@@ -29,10 +28,6 @@ log = logging.getLogger("haar.apigatewayv2")
 
 OnMessage = Callable[["Session", str | bytes], Awaitable[None]]
 OnEnd = Callable[["Session"], None]
-
-
-class Full(Exception):
-    """The client does not take what it is sent."""
 
 
 class Session:
