@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import resources
-from typing import Any, NamedTuple, NoReturn
-
-import lark
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from haar.services.dynamodb import errors, values
 from haar.services.dynamodb.expressions.conditions import Call, Logic, PathNode
@@ -14,6 +12,9 @@ from haar.services.dynamodb.limits import EXPRESSION_NESTING, EXPRESSION_OPERATO
 from haar.services.dynamodb.partiql.syntax import Collection, Literal, Parameter, Written
 from haar.services.dynamodb.values import Value
 from haar.wire.errors import ServiceError
+
+if TYPE_CHECKING:
+    import lark
 
 RETURNED = {"ALL": "ALL", "MODIFIED": "UPDATED"}
 KEYWORDS = frozenset(
@@ -103,7 +104,7 @@ def assembled(node: Any, parameters: "tuple[Value, ...] | dict[int, Value]") -> 
     return {kind + "S": [member[kind] for member in members]}
 
 
-class _Builder(lark.Transformer[lark.Token, Any]):
+class _Builder:
     """Called by the parser for each rule as soon as it is read."""
 
     def start(self, children: list[Any]) -> Written:
@@ -326,9 +327,12 @@ def _negated(part: Part) -> Part:
 
 @cache
 def _parser() -> Callable[[str], Any]:
-    """The parser; made when it is first needed."""
+    """The parser; made (and lark imported) when it is first needed."""
+    import lark
+
     text = (resources.files("haar.services.dynamodb.partiql") / "grammar.lark").read_text()
-    made = lark.Lark(text, parser="lalr", lexer="contextual", transformer=_Builder(), maybe_placeholders=False)
+    builder: Any = _Builder()  # methods are all that is asked of it
+    made = lark.Lark(text, parser="lalr", lexer="contextual", transformer=builder, maybe_placeholders=False)
     return made.parse
 
 
@@ -339,15 +343,15 @@ def ready() -> bool:
 
 def parse(text: str) -> Written:
     """Raises ValidationException for what is no statement."""
+    from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+
     try:
         made: Written = _parser()(text)
         made.parameters = _places(made)
-    except lark.exceptions.UnexpectedCharacters as wrong:
+    except UnexpectedCharacters as wrong:
         raise malformed(f"Invalid character at line {wrong.line}, column {wrong.column}") from None
-    except lark.exceptions.UnexpectedToken as wrong:
+    except UnexpectedToken as wrong:
         raise _refused(wrong) from None
-    except lark.exceptions.VisitError as wrong:
-        raise wrong.orig_exc from None
     return made
 
 
@@ -365,11 +369,11 @@ def _places(written: Written) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def _unsupported(word: lark.Token) -> ServiceError:
+def _unsupported(word: "lark.Token") -> ServiceError:
     return errors.validation(f"Unsupported clause: {word.upper()} at {word.line}:{word.column}:{len(word)}")
 
 
-def _refused(wrong: lark.exceptions.UnexpectedToken) -> ServiceError:
+def _refused(wrong: "lark.exceptions.UnexpectedToken") -> ServiceError:
     before = wrong.token_history[-1] if wrong.token_history else None
     if before is not None and before.type == "CLAUSE":
         return _unsupported(before)
