@@ -2,14 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from haar.cli.say import complain, say
 from haar.config import load
-from haar.gateway.secure import host_name
-from haar.tls import Authority
+
+if TYPE_CHECKING:
+    from haar.tls import Authority
 
 TRUST = """
 Until a client trusts it, it refuses haar's HTTPS port. To trust it
@@ -39,6 +40,9 @@ def cert(
 
     The HTTPS port needs nothing else: it shows a certificate for whatever name a client asks for.
     """
+    from haar.gateway.secure import host_name  # all of the gateway and its cryptography: only here
+    from haar.tls import Authority
+
     try:
         authority = Authority.ensure(load({"data": data}).data)
         path = authority.path.resolve()
@@ -53,7 +57,7 @@ def cert(
         raise complain(str(error)) from None
 
 
-def _write(authority: Authority, names: list[str], out: Path) -> None:
+def _write(authority: "Authority", names: list[str], out: Path) -> None:
     chain, key = authority.issue(names)
     out.mkdir(parents=True, exist_ok=True)
     stem = names[0].replace("*", "_").replace(":", "-")

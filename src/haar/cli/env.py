@@ -13,7 +13,6 @@ import typer
 
 from haar.cli.say import complain, say
 from haar.config import load
-from haar.tls import CERTIFICATE
 
 
 def add_to(app: typer.Typer) -> None:
@@ -44,6 +43,8 @@ def env(
         if "https_endpoint" not in described:
             raise complain("the platform does not serve HTTPS (haar start --https-port 4567)")
         described["endpoint"] = described["https_endpoint"]
+        from haar.tls import CERTIFICATE
+
         authority = str((load({"data": data}).data / CERTIFICATE).resolve())
     if profile is not None:
         if not re.fullmatch(r"[\w.@+-]+", profile, re.ASCII):
