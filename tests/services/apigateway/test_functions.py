@@ -168,7 +168,8 @@ def test_a_mapped_integration(api: Api, make_function: Callable[..., str]):
             },
         ),
     ]:
-        api.gateway.put_method_response(**where, statusCode=status)
+        declared = dict.fromkeys(settings.get("responseParameters", {}), False)
+        api.gateway.put_method_response(**where, statusCode=status, responseParameters=declared)
         api.gateway.put_integration_response(**where, statusCode=status, **settings)
     api.deploy()
     answer = api.call("/7", "POST", json={"name": "n"})
@@ -217,8 +218,11 @@ def test_a_token_authorizer(guarded: Callable[..., Api]):
         assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"}), token
         assert answer.headers["x-amzn-ErrorType"] == "UnauthorizedException"
     denied = call("denied")
-    assert (denied.status_code, denied.json()) == (403, {"message": "User is not authorized to access this resource with an explicit deny"})
-    assert call("elsewhere").json() == {"message": "User is not authorized to access this resource"}
+    assert (denied.status_code, denied.json()) == (
+        403,
+        {"Message": "User is not authorized to access this resource with an explicit deny in an identity-based policy"},
+    )
+    assert call("elsewhere").json() == {"Message": "User is not authorized to access this resource"}
     assert call("broken").status_code == call("malformed").status_code == 500
     (authorizer,) = api.gateway.get_authorizers(restApiId=api.id)["items"]
     which = {"restApiId": api.id, "authorizerId": authorizer["id"]}

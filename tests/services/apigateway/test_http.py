@@ -120,7 +120,8 @@ def test_a_mapped_endpoint(api: Api, server: str):
         ),
         ("400", {"selectionPattern": "4\\d\\d", "responseTemplates": {"application/json": "$input.params('id')"}}),
     ]:
-        api.gateway.put_method_response(**where, statusCode=status)
+        declared = dict.fromkeys(settings.get("responseParameters", {}), False)
+        api.gateway.put_method_response(**where, statusCode=status, responseParameters=declared)
         api.gateway.put_integration_response(**where, statusCode=status, **settings)
     api.deploy("v1", variables={"base": "items"})
     answer = api.call("/7?q=2&r=3", "PUT", json={"name": "n"})

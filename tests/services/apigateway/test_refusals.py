@@ -1,5 +1,6 @@
 """What is refused when it is set, and small settings that are shown."""
 
+import json
 from typing import Any
 
 from tests.services.apigateway.conftest import Api, refused
@@ -68,3 +69,30 @@ def test_tags_of_what_belongs_to_no_api(platform: RunningPlatform, name: str) ->
     gateway.delete_domain_name(domainName=f"{name}.example.org")
     missing = refused(gateway.get_tags, resourceArn=domain["domainNameArn"])
     assert missing == ("NotFoundException", "Invalid domain name identifier specified", 404)
+
+
+def test_an_integration_response_writes_what_its_method_declares(api: Api) -> None:
+    where = api.method("/declared")
+    api.gateway.put_integration(**where, type="MOCK")
+    mapped = {"responseParameters": {"method.response.header.X-A": "'a'"}}
+    prefix = "Invalid mapping expression specified: Validation Result: warnings : [], errors : "
+    missing = prefix + "[No method response exists for method.]"
+    assert refused(api.gateway.put_integration_response, **where, statusCode="200", **mapped) == ("BadRequestException", missing, 400)
+    api.gateway.put_method_response(**where, statusCode="200")
+    undeclared = prefix + "[Invalid mapping expression parameter specified: method.response.header.X-A]"
+    assert refused(api.gateway.put_integration_response, **where, statusCode="200", **mapped) == ("BadRequestException", undeclared, 400)
+    declaration = {"op": "add", "path": "/responseParameters/method.response.header.X-A", "value": "false"}
+    api.gateway.update_method_response(**where, statusCode="200", patchOperations=[declaration])
+    made = api.gateway.put_integration_response(**where, statusCode="200", **mapped)
+    assert made["responseParameters"] == mapped["responseParameters"]
+    other = [{"op": "add", "path": "/responseParameters/method.response.header.X-B", "value": "'b'"}]
+    assert refused(api.gateway.update_integration_response, **where, statusCode="200", patchOperations=other)[1].endswith("header.X-B]")
+
+
+def test_an_import_names_the_integration_response_that_does_not_fit(api: Api) -> None:
+    answers = {"default": {"statusCode": "200", "responseParameters": {"method.response.header.X-A": "'a'"}}}
+    operation = {"responses": {"200": {"description": ""}}, "x-amazon-apigateway-integration": {"type": "mock", "responses": answers}}
+    document = {"openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "paths": {"/a": {"get": operation}}}
+    code, message, status = refused(api.gateway.put_rest_api, restApiId=api.id, body=json.dumps(document).encode())
+    assert (code, status) == ("BadRequestException", 400)
+    assert "Unable to put integration response on 'GET' for resource at path '/a': Invalid mapping expression specified" in message

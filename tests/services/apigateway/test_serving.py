@@ -125,7 +125,7 @@ def test_a_mock_chooses_its_response(api: Api):
         ("404", {"selectionPattern": "404"}),
         ("503", {"selectionPattern": "5\\d\\d", "responseParameters": {"method.response.header.Retry-After": "'7'"}}),
     ]:
-        api.gateway.put_method_response(**where, statusCode=status)
+        api.gateway.put_method_response(**where, statusCode=status, responseParameters={"method.response.header.Retry-After": False})
         made = {"responseTemplates": {"application/json": f'{{"status": {status}}}'}} | settings
         api.gateway.put_integration_response(**where, statusCode=status, **made)
     api.deploy()
@@ -284,8 +284,8 @@ def test_signed_calls(api: Api, client: Callable[..., Any], platform: RunningPla
     masked = "********" + platform.account[-4:]
     assert denied.status_code == 403 and denied.headers["x-amzn-ErrorType"] == "AccessDeniedException"
     assert denied.json() == {
-        "message": f"User: arn:aws:iam::{platform.account}:user/{name} is not authorized to perform: execute-api:Invoke on resource: "
-        f"arn:aws:execute-api:{REGION}:{masked}:{api.id}/v1/GET/mine"
+        "Message": f"User: arn:aws:iam::{platform.account}:user/{name} is not authorized to perform: execute-api:Invoke on resource: "
+        f"arn:aws:execute-api:{REGION}:{masked}:{api.id}/v1/GET/mine because no identity-based policy allows the execute-api:Invoke action"
     }
     statement = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": f"arn:aws:execute-api:{REGION}:*:{api.id}/v1/GET/mine"}
     iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
@@ -314,10 +314,10 @@ def test_resource_policies(make_api: Callable[..., Api]):
     api.deploy()
     assert api.call("/a").status_code == 200
     denied = api.call("/a", "POST")
-    assert denied.status_code == 403 and denied.json()["message"].startswith(
+    assert denied.status_code == 403 and denied.json()["Message"].startswith(
         "User: anonymous is not authorized to perform: execute-api:Invoke"
     )
-    assert denied.json()["message"].endswith(f"{api.id}/v1/POST/a with an explicit deny")
+    assert denied.json()["Message"].endswith(f"{api.id}/v1/POST/a with an explicit deny in a resource-based policy")
     api.gateway.update_rest_api(restApiId=api.id, patchOperations=[{"op": "replace", "path": "/policy", "value": policy(far)}])
     assert api.call("/a").status_code == 200, "a policy is deployed like all else"
     api.deploy()

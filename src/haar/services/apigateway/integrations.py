@@ -195,7 +195,8 @@ async def delete_integration(ctx: Context, input: Input) -> Output:
     return {}
 
 
-def check_answer(response: Doc) -> None:
+def check_answer(response: Doc, method: Doc) -> None:
+    """Raises BadRequestException unless the integration response fits what its method declares."""
     pattern = response.get("selectionPattern")
     if pattern:
         try:
@@ -207,9 +208,23 @@ def check_answer(response: Doc) -> None:
             raise errors.bad_mapping(target)
         if not ANSWER_SOURCE.fullmatch(source):
             raise errors.bad_mapping(source)
+    _check_answer_declared(response, method)
     for content_type in response.get("responseTemplates", {}):
         if "/" not in content_type:
             raise errors.bad_request(f"Validation Result: warnings : [], errors : [Invalid content type specified: {content_type}]")
+
+
+def _check_answer_declared(response: Doc, method: Doc) -> None:
+    """What a mapping writes must be one of the response parameters of the method response."""
+    targets = response.get("responseParameters", {})
+    declared = method.get("methodResponses", {}).get(response["statusCode"])
+    if targets and declared is None:
+        raise errors.bad_request(
+            "Invalid mapping expression specified: Validation Result: warnings : [], errors : [No method response exists for method.]"
+        )
+    for target in targets:
+        if target not in declared.get("responseParameters", {}):
+            raise errors.bad_mapping(target, "Invalid mapping expression parameter specified")
 
 
 @service.operation("PutIntegrationResponse", on("PUT", INTEGRATION + "/responses/{statusCode}"))
@@ -223,7 +238,7 @@ async def put_integration_response(ctx: Context, input: Input) -> Output:
     def change(draft: Draft) -> Doc:
         integration = draft.integration(input["resourceId"], input["httpMethod"])
         check_status(status)
-        check_answer(response)
+        check_answer(response, draft.method(input["resourceId"], input["httpMethod"]))
         integration.setdefault("integrationResponses", {})[status] = response
         return response
 
@@ -247,7 +262,7 @@ async def get_integration_response(ctx: Context, input: Input) -> Output:
 async def update_integration_response(ctx: Context, input: Input) -> Output:
     def change(draft: Draft) -> Doc:
         response = apply(_response(draft, input), input.get("patchOperations", []), RESPONSE_RULES)
-        check_answer(response)
+        check_answer(response, draft.method(input["resourceId"], input["httpMethod"]))
         draft.integration(input["resourceId"], input["httpMethod"])["integrationResponses"][input["statusCode"]] = response
         return response
 

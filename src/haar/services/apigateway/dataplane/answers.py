@@ -39,15 +39,18 @@ TYPES = tuple(sorted([*STATUSES, "DEFAULT_4XX", "DEFAULT_5XX"]))
 
 
 class Refused(Exception):
-    """The request ends here, with a gateway response. `why` is for the execution log."""
+    """The request ends here, with a gateway response. `why` is for the execution log, `member` what the message is called by default."""
 
-    def __init__(self, kind: str, message: str | None, error_type: str, status: int | None = None, why: str = "") -> None:
+    def __init__(
+        self, kind: str, message: str | None, error_type: str, status: int | None = None, why: str = "", member: str = "message"
+    ) -> None:
         super().__init__(f"{kind}: {message}")
         self.kind = kind
         self.message = message
         self.error_type = error_type
         self.status = status or STATUSES[kind]
         self.why = why
+        self.member = member
 
 
 def missing_token() -> Refused:
@@ -59,7 +62,8 @@ def forbidden() -> Refused:
 
 
 def access_denied(message: str) -> Refused:
-    return Refused("ACCESS_DENIED", message, "AccessDeniedException")
+    """By a policy: the body says `Message`, unless the API has a gateway response of its own."""
+    return Refused("ACCESS_DENIED", message, "AccessDeniedException", member="Message")
 
 
 def bad_key() -> Refused:
@@ -141,7 +145,7 @@ def render(
     headers = [("x-amzn-ErrorType", refused.error_type)]
     chosen = set_responses.get(refused.kind) or set_responses.get("DEFAULT_4XX" if refused.status < 500 else "DEFAULT_5XX")
     if chosen is None:
-        return refused.status, [*headers, ("Content-Type", "application/json")], orjson.dumps({"message": refused.message})
+        return refused.status, [*headers, ("Content-Type", "application/json")], orjson.dumps({refused.member: refused.message})
     status = int(chosen.get("statusCode") or refused.status)
     templates = chosen.get("responseTemplates") or {"application/json": DEFAULT_TEMPLATE}
     content_type = accept if accept in templates else "application/json"

@@ -3,6 +3,7 @@
 from haar.auth.principal import Credential, Principal
 from haar.auth.sigv4 import authenticate
 from haar.eager import into_task
+from haar.policy.messages import access_denied_message
 from haar.services.apigateway.dataplane.answers import Refused, access_denied, missing_token
 from haar.services.apigateway.dataplane.authorizers import misconfigured, run_authorizer
 from haar.services.apigateway.dataplane.call import Call
@@ -116,5 +117,4 @@ async def _decide(call: Call, endpoint: Endpoint, principal: Principal) -> None:
     if decision.allowed:
         return
     masked = resource.replace(live.account, "*" * 8 + live.account[-4:])
-    ending = " with an explicit deny" if decision.outcome == "explicitDeny" else ""
-    raise access_denied(f"User: {principal.arn} is not authorized to perform: execute-api:Invoke on resource: {masked}{ending}")
+    raise access_denied(access_denied_message(principal.arn, "execute-api:Invoke", masked, decision))

@@ -183,7 +183,7 @@ def read_verdict(payload: bytes, until: float) -> Verdict:
 def _decide(call: Call, verdict: Verdict, method_arn: str) -> None:
     decision = decide(verdict, method_arn, call.live.account, call.request)
     if not decision.allowed:
-        ending = " with an explicit deny" if decision.outcome == "explicitDeny" else ""
+        ending = " with an explicit deny in an identity-based policy" if decision.outcome == "explicitDeny" else ""
         raise access_denied(f"User is not authorized to access this resource{ending}")
 
 

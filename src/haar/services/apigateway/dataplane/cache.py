@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from haar.eager import into_task
-from haar.services.apigateway.dataplane.answers import access_denied
+from haar.services.apigateway.dataplane.answers import Refused
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.mapping import Source, source
 from haar.services.apigateway.dataplane.settings import MethodSettings
@@ -108,7 +108,7 @@ async def cached(
     elif not settings.guarded or await may_invalidate(call, endpoint):
         invalidates = True
     elif settings.strategy == "FAIL_WITH_403":
-        raise access_denied("Unauthorized")
+        raise Refused("ACCESS_DENIED", "Unauthorized", "AccessDeniedException")
     else:
         invalidates, warned = False, settings.strategy == "SUCCEED_WITH_RESPONSE_HEADER"
     entry = None if invalidates else cache.get(key, call.now)

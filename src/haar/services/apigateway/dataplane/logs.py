@@ -4,7 +4,6 @@ Lines wait in memory and are written every FLUSH_SECONDS, as the role that the a
 is not written.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable
@@ -18,7 +17,7 @@ from haar.services.apigateway.dataplane.mapping import look_up, plain
 from haar.services.apigateway.records import ACCOUNT, get_doc
 from haar.services.iam import public as iam
 from haar.services.logs import public as logs
-from haar.services.service import Demand, Host
+from haar.services.service import Demand, Host, keep_writing
 from haar.store.errors import StoreError
 from haar.wire.errors import ServiceError
 from haar.wire.http import Response
@@ -118,14 +117,7 @@ class LogSink:
 
 
 async def write_logs(host: Host) -> None:
-    """Background: writes what waits for as long as the platform stands, and once more at its end."""
-    sink = host.get(LogSink)
-    try:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await sink.flush()
-    finally:
-        await sink.flush()
+    await keep_writing(host.get(LogSink).flush, FLUSH_SECONDS)
 
 
 def execution_group(api_id: str, stage: str, canary: bool) -> str:

@@ -3,13 +3,12 @@
 Counted in memory and written every SAVE_SECONDS: a quota is, as on AWS, kept as well as can be and not to the last request.
 """
 
-import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from haar.services.apigateway.records import Doc
-from haar.services.service import Host
+from haar.services.service import Host, keep_writing
 from haar.store.contract import Transaction
 
 USAGE = "apigateway.usage"
@@ -118,11 +117,4 @@ class Usage:
 
 
 async def save_usage(host: Host) -> None:
-    """Background: writes the counters for as long as the platform stands, and once more at its end."""
-    usage = host.get(Usage)
-    try:
-        while True:
-            await asyncio.sleep(SAVE_SECONDS)
-            await usage.save()
-    finally:
-        await usage.save()
+    await keep_writing(host.get(Usage).save, SAVE_SECONDS)

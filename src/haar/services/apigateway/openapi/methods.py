@@ -52,7 +52,9 @@ class Methods:
             if integration is not None:
                 check(self._reading.account, self._reading.draft, integration, method)
                 method["methodIntegration"] = integration
-                self._answers(integration, operation)
+        if "methodIntegration" in method:
+            with self._problems.of(f"Unable to put integration response on {what}"):
+                self._answers(method, operation)
         resource.setdefault("resourceMethods", {})[verb] = method
 
     def _media(self, operation: Doc, member: str) -> list[str]:
@@ -182,7 +184,7 @@ class Methods:
             made["connectionType"] = str(given.get("connectionType") or "INTERNET").upper()
         return made
 
-    def _answers(self, integration: Doc, operation: Doc) -> None:
+    def _answers(self, method: Doc, operation: Doc) -> None:
         given = self._document.mapping(operation["x-amazon-apigateway-integration"])
         for pattern, one in self._document.mapping(given.get("responses")).items():
             one = self._document.mapping(one)
@@ -198,8 +200,8 @@ class Methods:
                 answer["responseTemplates"] = _texts(one["responseTemplates"])
             if one.get("contentHandling"):
                 answer["contentHandling"] = one["contentHandling"]
-            check_answer(answer)
-            integration.setdefault("integrationResponses", {})[status] = answer
+            check_answer(answer, method)
+            method["methodIntegration"].setdefault("integrationResponses", {})[status] = answer
 
 
 def _whole(value: Any, otherwise: int) -> int:
