@@ -1,5 +1,6 @@
 """The face that every service has: its operations, what they demand of policies, and what it runs besides."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -134,6 +135,16 @@ class Route(Protocol):
 
 
 Background = Callable[[Host], Awaitable[None]]
+
+
+async def keep_writing(write: Callable[[], Awaitable[None]], seconds: float) -> None:
+    """Background work: writes down what was noted in memory for as long as the platform stands, and what is left when it stops."""
+    try:
+        while True:
+            await asyncio.sleep(seconds)
+            await write()
+    finally:
+        await write()
 
 
 class Service:

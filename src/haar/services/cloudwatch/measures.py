@@ -9,7 +9,7 @@ from typing import NamedTuple
 from haar.services.cloudwatch import records
 from haar.services.cloudwatch.points import Point, merged
 from haar.services.cloudwatch.records import Dimensions, Name
-from haar.services.service import Host
+from haar.services.service import Host, keep_writing
 from haar.store.contract import Transaction
 
 WRITE_SECONDS = 5.0
@@ -80,11 +80,4 @@ def _added_up(notes: list[tuple[int, Subject, tuple[Sample, ...]]]) -> dict[tupl
 
 
 async def run(host: Host) -> None:
-    measures = host.get(Measures)
-    try:
-        while True:
-            await asyncio.sleep(WRITE_SECONDS)
-            await measures.write()
-    except asyncio.CancelledError:
-        await measures.write()
-        raise
+    await keep_writing(host.get(Measures).write, WRITE_SECONDS)

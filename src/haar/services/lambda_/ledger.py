@@ -1,6 +1,5 @@
 """What functions have used, by the figures of their REPORT lines: requests, errors and billed time, a month at a time."""
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,7 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from haar.execution.contract import FunctionSpec, InvocationResult
-from haar.services.service import Host
+from haar.services.service import Host, keep_writing
 from haar.store.contract import Transaction
 from haar.store.errors import StoreError
 
@@ -102,11 +101,4 @@ def month_of(seconds: float) -> str:
 
 
 async def run(host: Host) -> None:
-    """Writes down what was noted, for as long as the platform stands, and what is left when it stops."""
-    ledger = host.get(Ledger)
-    try:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await ledger.flush()
-    finally:
-        await ledger.flush()
+    await keep_writing(host.get(Ledger).flush, FLUSH_SECONDS)

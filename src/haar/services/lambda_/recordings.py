@@ -4,14 +4,13 @@ Bounded in number, size and age, and off where the setting `record_hours` is 0. 
 in a log, and nobody but the root user sees them who has not been given haar:GetRecording.
 """
 
-import asyncio
 import logging
 from typing import Any
 
 import msgspec
 
 from haar.execution.contract import FunctionSpec, InvocationResult
-from haar.services.service import Host
+from haar.services.service import Host, keep_writing
 from haar.store.contract import Transaction
 from haar.store.errors import StoreError
 
@@ -135,11 +134,4 @@ def shown(recording: Recording) -> dict[str, Any]:
 
 
 async def run(host: Host) -> None:
-    """Writes down what was noted, for as long as the platform stands, and what is left when it stops."""
-    recordings = host.get(Recordings)
-    try:
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await recordings.flush()
-    finally:
-        await recordings.flush()
+    await keep_writing(host.get(Recordings).flush, FLUSH_SECONDS)
