@@ -82,7 +82,7 @@ class RequestPart:
                 raise unsupported_media_type()
             out.body = self._content(call)
             return out
-        text, values = await template.render(call, call.body_text)
+        text, values = await template.render(call, self._text(call))
         out.body = text.encode("utf-8", "surrogatepass")
         changed = override(values, "requestOverride")
         for name, value in (changed.get("header") or {}).items():
@@ -93,19 +93,30 @@ class RequestPart:
             out.path[name] = plain(value) or ""
         return out
 
+    def _text(self, call: Call) -> str:
+        """The body as a template sees it: one that is binary only as Base64, when the integration asks for text."""
+        if not _sent_binary(call):
+            return call.body_text
+        if self._handling != "CONVERT_TO_TEXT":
+            raise misconfigured("Unable to transform request")
+        return base64.b64encode(call.request.body).decode()
+
     def _content(self, call: Call) -> bytes:
         """The body as it goes through, converted as the integration asks."""
         body = call.request.body
-        if self._handling == "CONVERT_TO_TEXT" and is_binary(call.request.headers.get("content-type"), call.live.compiled.binary_types):
-            return base64.b64encode(body)
-        if self._handling == "CONVERT_TO_BINARY":
-            return decoded(body)
-        return body
+        if _sent_binary(call):
+            return base64.b64encode(body) if self._handling == "CONVERT_TO_TEXT" else body
+        return decoded(body) if self._handling == "CONVERT_TO_BINARY" else body
+
+
+def _sent_binary(call: Call) -> bool:
+    return is_binary(call.request.headers.get("content-type"), call.live.compiled.binary_types)
 
 
 def decoded(body: bytes) -> bytes:
+    """A blob from the Base64 of it, which may be a JSON text as functions answer it. Raises Refused."""
     try:
-        return base64.b64decode(body, validate=True)
+        return base64.b64decode(body.strip().strip(b'"'), validate=True)
     except binascii.Error:
         raise misconfigured("Unable to base64 decode the body.") from None
 
@@ -127,10 +138,11 @@ class Answer:
                 self._constant = content_type, template.constant.encode("utf-8", "surrogatepass")
 
     async def make(self, call: Call, incoming: Incoming) -> Response:
-        if self._constant is not None:
+        if self._constant is not None and not call.live.compiled.binary_types:
             return Response(self.status, [("Content-Type", self._constant[0])], self._constant[1])
         headers = self._mapping.apply(call, incoming)
-        status, body, content_type = self.status, incoming.body, JSON
+        status, content_type = self.status, JSON
+        body, decode = self._converted(call, incoming)
         if self._templates:
             content_type, template = self._chosen(call)
             text, values = await template.render(call, body.decode("utf-8", "replace"))
@@ -140,13 +152,25 @@ class Answer:
             for name, value in (changed.get("header") or {}).items():
                 headers = [pair for pair in headers if pair[0].lower() != str(name).lower()]
                 headers.append((str(name), outgoing_text(plain(value) or "")))
-        if self._handling == "CONVERT_TO_BINARY":
+        if decode:
             body = decoded(body)
-        elif self._handling == "CONVERT_TO_TEXT" and not _is_text(body):
-            body = base64.b64encode(body)
         if not any(name.lower() == "content-type" for name, _ in headers):
             headers.append(("Content-Type", content_type))
         return Response(status, headers, body)
+
+    def _converted(self, call: Call, incoming: Incoming) -> tuple[bytes, bool]:
+        """The body before its template, and whether what then comes out is Base64 of a blob.
+
+        The tables of https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-payload-encodings-workflow.html
+        """
+        types, body = call.live.compiled.binary_types, incoming.body
+        wants_binary = is_binary(call.request.headers.get("accept", "").partition(",")[0], types)
+        if is_binary(next(iter(incoming.header("content-type")), None), types):
+            as_text = self._handling == "CONVERT_TO_TEXT" or (self._handling is None and not wants_binary)
+            return base64.b64encode(body) if as_text else body, False
+        if self._handling == "CONVERT_TO_TEXT":
+            return body.decode("utf-8", "replace").encode(), False
+        return body, self._handling == "CONVERT_TO_BINARY" or (wants_binary and not self._templates)
 
     def _chosen(self, call: Call) -> tuple[str, Mapped]:
         """The template for what the caller accepts; the first when none is for that."""
@@ -158,14 +182,6 @@ class Answer:
                     if name.lower() == media:
                         return name, template
         return next(((name, template) for name, template in self._templates if name == JSON), self._templates[0])
-
-
-def _is_text(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _status(value: Any, otherwise: int) -> int:

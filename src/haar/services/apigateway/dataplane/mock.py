@@ -43,7 +43,8 @@ class Mock:
         self._constant = self._request.constant()
 
     async def __call__(self, call: Call) -> Response:
-        if self._constant is not None and call.request.headers.get("content-type", JSON) == JSON:
+        plain = call.request.headers.get("content-type", JSON) == JSON and not call.live.compiled.binary_types
+        if self._constant is not None and plain:
             status = _status_of_short(self._constant)
             return await self._response.choose(str(status), status).make(call, Incoming(status, (), b""))
         body = (await self._request.make(call)).body
