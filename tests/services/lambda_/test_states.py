@@ -10,7 +10,7 @@ from tests.services.lambda_.conftest import zip_of
 from tests.support.identity import LAMBDA, refused
 from tests.support.platform import RunningPlatform
 
-SETTLE_SECONDS = 2.0
+SETTLE_SECONDS = 3.0
 """Longer than users have it: a busy machine may be slow between two requests."""
 CANNOT = "The operation cannot be performed at this time."
 HANDLER = zip_of(app_py="def handler(event, context):\n    return event\n")
