@@ -1,33 +1,10 @@
 """What is measured of REST APIs."""
 
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.services.apigateway.conftest import Api
-
-END_SECONDS = 60.0
-
-
-def total(cloudwatch: Any, metric: str, expected: float, **dimensions: str) -> float:
-    """The sum of a metric, once it is what is expected; what it is when that takes too long."""
-    end = time.monotonic() + END_SECONDS
-    while True:
-        now = datetime.now(UTC)
-        found = cloudwatch.get_metric_statistics(
-            Namespace="AWS/ApiGateway",
-            MetricName=metric,
-            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
-            StartTime=now - timedelta(hours=1),
-            EndTime=now + timedelta(hours=1),
-            Period=7200,
-            Statistics=["Sum"],
-        )
-        summed = float(sum(point["Sum"] for point in found["Datapoints"]))
-        if summed == expected or time.monotonic() > end:
-            return summed
-        time.sleep(0.2)
+from tests.support.metrics import total
 
 
 def test_requests_are_counted_by_api_stage_and_method(api: Api, client: Callable[..., Any]) -> None:

@@ -1,35 +1,13 @@
 """What is measured of HTTP and WebSocket APIs, as CloudWatch tells it."""
 
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from typing import Any
+
+from tests.support.metrics import total
 
 from .conftest import HttpApi
 from .test_websocket import SocketApi, make_sockets
 
 __all__ = ["make_sockets"]
-WAIT_SECONDS = 60.0
-
-
-def total(cloudwatch: Any, metric: str, at_least: float, **dimensions: str) -> float:
-    """The sum of a metric, once it is so much; what it is when that takes too long."""
-    end = time.monotonic() + WAIT_SECONDS
-    while True:
-        now = datetime.now(UTC)
-        found = cloudwatch.get_metric_statistics(
-            Namespace="AWS/ApiGateway",
-            MetricName=metric,
-            Dimensions=[{"Name": name, "Value": value} for name, value in dimensions.items()],
-            StartTime=now - timedelta(minutes=10),
-            EndTime=now + timedelta(minutes=1),
-            Period=60,
-            Statistics=["Sum"],
-        )["Datapoints"]
-        summed = float(sum(point["Sum"] for point in found))
-        if summed >= at_least or time.monotonic() > end:
-            return summed
-        time.sleep(0.2)
 
 
 def test_requests_are_measured(api: HttpApi) -> None:
