@@ -100,7 +100,7 @@ class Changes:
             while self._hinted:
                 self._hinted = False
                 await self._execute("SELECT pg_notify($1, $2)", CHANNEL, self._node)
-        except asyncpg.PostgresError as error:
+        except (asyncpg.UndefinedFunctionError, asyncpg.FeatureNotSupportedError) as error:
             self._hints = False
             log.info("this database does not notify (%s): other gateways look every %g seconds", error, POLL_SECONDS)
         except FAILURES:
