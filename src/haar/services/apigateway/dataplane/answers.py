@@ -39,10 +39,21 @@ TYPES = tuple(sorted([*STATUSES, "DEFAULT_4XX", "DEFAULT_5XX"]))
 
 
 class Refused(Exception):
-    """The request ends here, with a gateway response. `why` is for the execution log, `member` what the message is called by default."""
+    """The request ends here, with a gateway response.
+
+    `why` is for the execution log, `member` what the message is called by default, `found` what a validation found.
+    """
 
     def __init__(
-        self, kind: str, message: str | None, error_type: str, status: int | None = None, why: str = "", member: str = "message"
+        self,
+        kind: str,
+        message: str | None,
+        error_type: str,
+        status: int | None = None,
+        why: str = "",
+        *,
+        member: str = "message",
+        found: str = "",
     ) -> None:
         super().__init__(f"{kind}: {message}")
         self.kind = kind
@@ -51,6 +62,7 @@ class Refused(Exception):
         self.status = status or STATUSES[kind]
         self.why = why
         self.member = member
+        self.found = found
 
 
 def missing_token() -> Refused:
@@ -98,8 +110,8 @@ def bad_parameters(message: str) -> Refused:
     return Refused("BAD_REQUEST_PARAMETERS", message, "BadRequestException")
 
 
-def bad_body(why: str) -> Refused:
-    return Refused("BAD_REQUEST_BODY", "Invalid request body", "BadRequestException", why=why)
+def bad_body(why: str, found: str = "") -> Refused:
+    return Refused("BAD_REQUEST_BODY", "Invalid request body", "BadRequestException", why=why, found=found or why)
 
 
 def misconfigured(why: str, status: int = 500) -> Refused:
@@ -172,7 +184,7 @@ def substitute(template: str, refused: Refused, look_up: Callable[[str], str | N
         "context.error.message": refused.message or "",
         "context.error.messageString": orjson.dumps(refused.message).decode(),
         "context.error.responseType": refused.kind,
-        "context.error.validationErrorString": refused.why if refused.kind.startswith("BAD_REQUEST") else "",
+        "context.error.validationErrorString": refused.found,
     }
 
     def value(match: re.Match[str]) -> str:

@@ -7,6 +7,7 @@ import orjson
 
 from haar.services.apigateway.dataplane.answers import bad_body, misconfigured
 from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.complaints import complain
 from haar.services.apigateway.records import Doc, Draft
 
 
@@ -48,9 +49,9 @@ class Bodies:
             raise misconfigured("Invalid model schema")
         try:
             document = orjson.loads(call.request.body or b"{}")
+            complaints = [] if validator.is_valid(document) else complain(validator.iter_errors(document), document)
         except orjson.JSONDecodeError:
-            raise bad_body("Invalid JSON") from None
-        if validator.is_valid(document):
-            return
-        found = ", ".join(sorted(error.message for error in validator.iter_errors(document)))
-        raise bad_body(f"[{found}]")
+            complaints = ["Unknown error parsing request body"]
+        if complaints:
+            found = f"[{', '.join(complaints)}]"
+            raise bad_body(f"Request body does not match model schema for content type {given}: {found}", found)

@@ -193,7 +193,7 @@ def facts(call: Call, response: Response) -> dict[str, Any]:
             "context.error.message": refused.message,
             "context.error.messageString": plain_json(refused.message),
             "context.error.responseType": refused.kind,
-            "context.error.validationErrorString": refused.why if refused.kind.startswith("BAD_REQUEST") else None,
+            "context.error.validationErrorString": refused.found or None,
             "context.integration.error": refused.why if refused.kind.startswith("INTEGRATION") else None,
             "context.integrationErrorMessage": refused.why if refused.kind.startswith(("INTEGRATION", "API_CONFIG")) else None,
         }
