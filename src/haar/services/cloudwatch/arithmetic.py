@@ -34,17 +34,22 @@ OVER_ALL: dict[str, Callable[[Sequence[float]], float]] = {
 
 def ordered(queries: list[Mapping[str, Any]], known: set[str]) -> list[Mapping[str, Any]]:
     """Expressions behind those that they use. Raises ValidationError for one that uses what is not there, or itself."""
-    known, waiting, sorted_ = set(known), list(queries), []
-    while waiting:
-        ready = [query for query in waiting if _names(query) <= known]
-        if not ready:
-            query = waiting[0]
-            unknown = sorted(_names(query) - known)
-            raise invalid(f"Error in expression '{query['Id']}': Unresolved dependencies [{', '.join(unknown)}].")
-        sorted_ += ready
-        known |= {query["Id"] for query in ready}
-        waiting = [query for query in waiting if query not in ready]
-    return sorted_
+    needed = {query["Id"]: _names(query) - known for query in queries}
+    users: dict[str, list[str]] = {}
+    for name, uses in needed.items():
+        for each in uses:
+            users.setdefault(each, []).append(name)
+    ready = [name for name, uses in needed.items() if not uses]
+    for name in ready:  # grows meanwhile
+        for user in users.get(name, ()):
+            needed[user].discard(name)
+            if not needed[user]:
+                ready.append(user)
+    for name, uses in needed.items():
+        if uses:
+            raise invalid(f"Error in expression '{name}': Unresolved dependencies [{', '.join(sorted(uses))}].")
+    by_name = {query["Id"]: query for query in queries}
+    return [by_name[name] for name in ready]
 
 
 def evaluate(name: str, text: str, known: Mapping[str, Values]) -> Values:
@@ -75,7 +80,10 @@ def _value(name: str, node: ast.expr, known: Mapping[str, Values], depth: int) -
         raise _wrong(name, "The expression is nested too deeply")
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            return float(number)
+            try:
+                return float(number)
+            except OverflowError:
+                raise _wrong(name, "A number is too large") from None
         case ast.Name(id=metric) if metric in known:
             return known[metric]
         case ast.UnaryOp(op=ast.USub(), operand=inner):
@@ -87,7 +95,11 @@ def _value(name: str, node: ast.expr, known: Mapping[str, Values], depth: int) -
             return [each for each in values if isinstance(each, dict)]
         case ast.Call(func=ast.Name(id=function), args=arguments, keywords=[]):
             return _call(name, function, arguments, known, depth)
-    raise _wrong(name, f"Unsupported: {ast.unparse(node)}")
+    try:
+        shown = ast.unparse(node)
+    except RecursionError:
+        raise _wrong(name, "The expression is nested too deeply") from None
+    raise _wrong(name, f"Unsupported: {shown}")
 
 
 def _call(name: str, function: str, arguments: list[ast.expr], known: Mapping[str, Values], depth: int) -> Operand:

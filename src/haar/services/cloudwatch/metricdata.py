@@ -1,5 +1,6 @@
 """GetMetricData: many metrics at once, and arithmetic with them."""
 
+import asyncio
 import math
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -31,8 +32,10 @@ async def get_metric_data(context: Context, input: Input) -> Output:
     results: dict[str, Values] = {}
     for query in queries:
         if (stat := query.get("MetricStat")) is not None:
+            await asyncio.sleep(0)  # lets others in: there may be many
             results[query["Id"]] = await _read(context, stat, rounded(context.now(), input["StartTime"], stat["Period"]), end)
     for query in arithmetic.ordered([each for each in queries if each.get("Expression") is not None], set(results)):
+        await asyncio.sleep(0)
         results[query["Id"]] = arithmetic.evaluate(query["Id"], query["Expression"], results)
     down = input.get("ScanBy", "TimestampDescending") == "TimestampDescending"
     shown = [(query, sorted(results[query["Id"]].items(), reverse=down)) for query in queries if query.get("ReturnData", True)]
