@@ -236,7 +236,7 @@ def _events(body: bytes) -> list[str]:
     """The events of a registration. Raises Refused."""
     try:
         told = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         message = "invalid character in the body: it is not JSON" if body else "unexpected end of JSON input"
         raise Refused("InvalidRequestFormat", message) from None
     events = told.get("events") or [] if isinstance(told, dict) else None

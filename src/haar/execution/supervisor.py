@@ -89,7 +89,7 @@ class Supervisor:
             del self._received[:end]
             try:
                 self._told(json.loads(line))
-            except (ValueError, KeyError, TypeError, IndexError):  # not our program any more
+            except (ValueError, KeyError, TypeError, IndexError, RecursionError):  # not our program any more
                 self.close()
 
     def _told(self, told: Mapping[str, Any]) -> None:

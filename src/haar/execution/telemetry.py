@@ -51,7 +51,7 @@ def parse(api: Api, body: bytes) -> Subscription:
     """The body of a subscription. Raises Invalid."""
     try:
         told = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid(f"failed to parse JSON: {error}") from None
     if not isinstance(told, dict):
         raise Invalid("schema validation error: an object is expected")
@@ -347,7 +347,7 @@ def _of_logs_api(kind: str, record: Mapping[str, Any] | str, schema: str) -> Ite
 def _parsed(text: str) -> object:
     try:
         told = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     return told if isinstance(told, dict) else text.removesuffix("\n")
 

@@ -281,6 +281,11 @@ def test_what_is_no_subscription_is_refused(change: dict[str, Any]) -> None:
         parse("TELEMETRY", json.dumps(GOOD | change).encode())
 
 
+def test_a_subscription_nested_too_deeply_is_refused() -> None:
+    with pytest.raises(Invalid):
+        parse("TELEMETRY", b"[" * 100_000)
+
+
 @given(
     st.one_of(
         st.binary(max_size=40),
