@@ -86,7 +86,9 @@ async def test_what_is_no_pipe_is_not_read(link: Link, tmp_path: Path) -> None:
     assert link.heard.told == []
 
 
-@pytest.mark.parametrize("what", [{"launched": "one"}, {"exited": "one"}, {"exited": "one", "status": "x"}, [1], b"{", b"[" * 50_000, b"\xff", 7])
+@pytest.mark.parametrize(
+    "what", [{"launched": "one"}, {"exited": "one"}, {"exited": "one", "status": "x"}, [1], b"{", b"[" * 50_000, b"\xff", 7]
+)
 async def test_what_makes_no_sense_ends_it(link: Link, what: object) -> None:
     link.send(what)
     await eventually(lambda: link.closed)
