@@ -45,6 +45,7 @@ def test_a_request_goes_through(api: HttpApi, backend: str) -> None:
     api.route("ANY /pets/{proxy+}", api.integration(backend + "/x/{proxy}"))
     answer = api.call("/pets/a/b%20c?q=1&q=2", "POST", data="body", headers={"X-Custom": "1", "Cookie": "a=1"})
     assert (answer.status_code, answer.headers["X-Backend"]) == (200, "yes")
+    assert len(answer.raw.headers.getlist("Date")) == 1
     said = answer.json()
     assert (said["method"], said["path"], said["body"]) == ("POST", "/x/a/b%20c?q=1&q=2", "body")
     assert said["headers"]["x-custom"] == "1" and said["headers"]["cookie"] == "a=1"
@@ -97,6 +98,13 @@ def test_parameters_of_the_request(api: HttpApi, backend: str) -> None:
     assert said["headers"]["x-mixed"] == "POST-$default-$ {x}-var"
     assert said["headers"]["x-body"] == "5" and "x-gone" not in said["headers"]
     assert said["body"] == '{"a": {"b": 5}}'
+
+
+def test_a_path_around_a_variable(api: HttpApi, backend: str) -> None:
+    for key, path in {"/v1/{proxy+}": "/$request.path.proxy", "/two/{a}/{b}": "/$request.path.b/$request.path.a-$context.stage"}.items():
+        api.route(f"GET {key}", api.integration(backend, RequestParameters={"overwrite:path": path}))
+    assert api.call("/v1/user/add").json()["path"] == "/user/add"
+    assert api.call("/two/1/2").json()["path"] == "/2/1-$default"
 
 
 def test_parameters_of_the_response(api: HttpApi, backend: str) -> None:

@@ -12,7 +12,7 @@ from haar.wire.http import Response
 
 _PARAMETER = re.compile(r"\{([^{}+]+)\+?\}")
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
-_DROPPED = frozenset(("connection", "content-length", "keep-alive", "transfer-encoding", "trailer", "upgrade", "proxy-connection"))
+_DROPPED = frozenset(("connection", "content-length", "date", "keep-alive", "transfer-encoding", "trailer", "upgrade", "proxy-connection"))
 
 
 class HttpProxy:

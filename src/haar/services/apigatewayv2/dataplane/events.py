@@ -17,7 +17,9 @@ from haar.wire.http import Request, Response
 
 TEXT = ("Content-Type", "text/plain;charset=UTF-8")
 JSON = ("Content-Type", "application/json")
-_DROPPED = frozenset(("connection", "content-length", "keep-alive", "transfer-encoding", "trailer", "upgrade", "proxy-authenticate"))
+_DROPPED = frozenset(
+    ("connection", "content-length", "date", "keep-alive", "transfer-encoding", "trailer", "upgrade", "proxy-authenticate")
+)
 
 
 def encoded_body(request: Request) -> tuple[str | None, bool]:

@@ -18,8 +18,11 @@ from haar.wire.http import Response
 
 MAX_BODY = 100 * 1024
 """Bytes of a body that a JSON path looks at."""
-_WHOLE = re.compile(r"\$(?!\{)(.+)")
-_INNER = re.compile(r"\$\{([^}]*)\}")
+_WHOLE = re.compile(r"\$(?!\{)([^$/]+)")
+_INNER = re.compile(
+    r"\$(?:\{([^}]*)\}|((?:request|response)\.(?:header|querystring|path|body|method)(?:\.[\w.\-]*\w)?|(?:context|stageVariables)\.[\w.]*\w))"
+)
+"""A variable in a text: in braces, or without when what follows it cannot be of its name (`/$request.path.proxy`)."""
 
 Value = Callable[[Call, Response | None], str | None]
 
@@ -29,14 +32,13 @@ def value_of(expression: str) -> Value:
     if matched := _WHOLE.fullmatch(expression):
         name = matched[1]
         return lambda call, response: look_up(call, name, response)
-    if "${" not in expression:
+    if not _INNER.search(expression):
         return lambda call, response: expression
-    pieces = _INNER.split(expression)  # texts at even places, names at odd ones
 
-    def joined(call: Call, response: Response | None) -> str | None:
-        return "".join(one if at % 2 == 0 else look_up(call, one, response) or "" for at, one in enumerate(pieces))
+    def filled(call: Call, response: Response | None) -> str | None:
+        return _INNER.sub(lambda found: look_up(call, found[1] or found[2], response) or "", expression)
 
-    return joined
+    return filled
 
 
 def look_up(call: Call, name: str, response: Response | None = None) -> str | None:

@@ -20,7 +20,7 @@ from haar.services.service import Host, NoService, ServiceCall
 from haar.wire.http import Request, Response
 
 MAX_ANSWER = 10 * 1024 * 1024
-_DROPPED = frozenset(("connection", "content-length", "keep-alive", "transfer-encoding"))
+_DROPPED = frozenset(("connection", "content-length", "date", "keep-alive", "transfer-encoding"))
 
 
 class Service:
