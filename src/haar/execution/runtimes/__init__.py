@@ -51,7 +51,7 @@ IMAGE = Runtime("image", "", exact=True)
 
 def version_of(identifier: str, runtime: Runtime, region: str) -> tuple[str, str]:
     """What the version of a runtime is called, and its ARN."""
-    version = f"{identifier.rstrip('.x')}.haar" if runtime.kind == "provided" else f"{runtime.kind}:{runtime.version}.haar"
+    version = f"{identifier.removesuffix('.x')}.haar" if runtime.kind == "provided" else f"{runtime.kind}:{runtime.version}.haar"
     return version, f"arn:aws:lambda:{region}::runtime:{hashlib.sha256(version.encode()).hexdigest()}"
 
 
