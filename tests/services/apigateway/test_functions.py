@@ -212,7 +212,9 @@ def test_a_token_authorizer(guarded: Callable[..., Api]):
     assert allowed.status_code == 201
     said = allowed.json()["requestContext"]["authorizer"]
     assert {name: said[name] for name in ("principalId", "n", "b", "s")} == {"principalId": "user-me", "n": "5", "b": "true", "s": "TOKEN"}
-    assert call("me").json()["requestContext"]["authorizer"]["at"] == said["at"], "the verdict is remembered"
+    again = call("me").json()["requestContext"]["authorizer"]
+    assert again["at"] == said["at"], "the verdict is remembered"
+    assert (again["integrationLatency"], said["integrationLatency"] >= 0) == (0, True)
     for token in (None, "nobody", "NOT-OF-THE-FORM"):
         answer = call(token)
         assert (answer.status_code, answer.json()) == (401, {"message": "Unauthorized"}), token

@@ -88,12 +88,15 @@ async def run_authorizer(call: Call, endpoint: Endpoint, authorizer: Doc) -> str
     key = (call.live.api_id, call.live.stage, authorizer["id"], *identity)
     verdicts = call.host.get(Verdicts)
     verdict = verdicts.get(key, call.now) if ttl and identity else None
+    latency = 0
     if verdict is None:
+        began = call.host.clock.now()
         verdict = await _ask(call, authorizer, _event(call, authorizer, identity, method_arn), ttl)
+        latency = int((call.host.clock.now() - began) * 1000)
         if ttl and identity:
             verdicts.put(key, verdict)
     _decide(call, verdict, method_arn)
-    call.authorizer = verdict.context
+    call.authorizer = verdict.context | {"integrationLatency": latency}
     return verdict.usage_key
 
 
