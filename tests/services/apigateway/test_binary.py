@@ -68,6 +68,9 @@ def test_everything_binary_breaks_a_template_that_does_not_ask_for_text(api: Api
     api.gateway.update_rest_api(restApiId=api.id, patchOperations=[change])
     api.deploy()
     assert api.call("/", "OPTIONS").status_code == 500
+    log = api.gateway.test_invoke_method(**api.at("/", "OPTIONS"))["log"]
+    assert "Method request body before transformations: [Binary Data]\n" in log
+    assert "Execution failed due to configuration error: Unable to transform request\n" in log
     text = {"op": "add", "path": "/contentHandling", "value": "CONVERT_TO_TEXT"}
     api.gateway.update_integration(**api.at("/", "OPTIONS"), patchOperations=[text])
     api.deploy()

@@ -96,7 +96,7 @@ async def run_authorizer(call: Call, endpoint: Endpoint, authorizer: Doc) -> str
         if ttl and identity:
             verdicts.put(key, verdict)
     _decide(call, verdict, method_arn)
-    call.authorizer = verdict.context | {"integrationLatency": latency}
+    call.authorizer = {**verdict.context, "integrationLatency": latency}
     return verdict.usage_key
 
 

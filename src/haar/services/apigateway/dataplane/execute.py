@@ -8,6 +8,7 @@ from haar.services.apigateway.dataplane.authorise import may_invalidate
 from haar.services.apigateway.dataplane.cache import cached
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint
+from haar.services.apigateway.dataplane.event import is_binary
 from haar.services.apigateway.dataplane.log import pairs, shorten
 from haar.services.apigateway.dataplane.mapping import look_up
 from haar.wire.http import Response
@@ -68,7 +69,8 @@ async def narrated(call: Call, endpoint: Endpoint) -> Response:
     call.say(f"Method request path: {pairs(call.path_parameters.items())}")
     call.say(f"Method request query string: {pairs((name, values[-1]) for name, values in call.query.items())}")
     call.say(f"Method request headers: {pairs((name, values[-1]) for name, values in call.headers.items())}")
-    call.say(f"Method request body before transformations: {shorten(request.body)}")
+    binary = is_binary(request.headers.get("content-type"), call.live.compiled.binary_types)
+    call.say(f"Method request body before transformations: {'[Binary Data]' if binary else shorten(request.body)}")
     try:
         response = await execute(call, endpoint)
     except Refused as refused:

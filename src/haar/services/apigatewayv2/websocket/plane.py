@@ -92,7 +92,10 @@ async def _connected(call: Call, route: SocketRoute) -> Response:
         throttle(call)
         check_parameters(call)
         if route.endpoint.authorization != "NONE":
+            began = call.host.clock.now()
             await authorise(call, route.endpoint)
+            if call.lambda_context is not None:
+                call.lambda_context = call.lambda_context | {"integrationLatency": int((call.host.clock.now() - began) * 1000)}
             session.authorizer, session.usage_key = call.lambda_context, call.usage_key
             call.event = event_of(call, "CONNECT")
         if route.key_required:
