@@ -19,7 +19,8 @@ from haar.services.lambda_.access import Credentials
 from haar.services.lambda_.ledger import Ledger, month_of
 from haar.services.lambda_.recordings import Recordings, shown
 from haar.services.service import Demand, Host
-from haar.wire.errors import ServiceError
+from haar.wire.common import common
+from haar.wire.errors import CommonError, ServiceError
 from haar.wire.http import Request, Response
 
 PATH = "/_haar/lambda/"
@@ -34,8 +35,15 @@ class InsightsRoute:
         try:
             status, body = 200, await _answer(host, request)
         except ServiceError as error:
-            status, body = error.status or 403, {"code": error.code, "message": error.message}
+            status, body = _refusal(error)
         return Response(status, [("Content-Type", "application/json"), ("x-amzn-RequestId", request_id)], orjson.dumps(body))
+
+
+def _refusal(error: ServiceError) -> tuple[int, dict[str, str | None]]:
+    if not isinstance(error, CommonError):
+        return error.status or 403, {"code": error.code, "message": error.message}
+    named = common("lambda", "rest-json", error.code)
+    return named.status, {"code": named.code, "message": named.message if error.message is None else error.message}
 
 
 async def _answer(host: Host, request: Request) -> Any:
