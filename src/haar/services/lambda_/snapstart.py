@@ -68,7 +68,13 @@ async def run(host: Host) -> None:
 
     def start(key: tuple[bytes, bytes]) -> None:
         task = tasks[key] = asyncio.ensure_future(_snap(host, *key, turns))
-        task.add_done_callback(lambda _: tasks.pop(key, None))
+
+        def over(task: "asyncio.Task[None]") -> None:
+            tasks.pop(key, None)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.error("%s: its snapshot is not made, and will be when haar starts again", key[0].decode(), exc_info=error)
+
+        task.add_done_callback(over)
 
     try:
         while True:
