@@ -31,6 +31,8 @@ AGAIN_SECONDS = 10.0
 FETCH_SECONDS = 5.0
 DATES = ("exp", "iat")
 """Claims that REST APIs show as dates."""
+END_OF_DATES = 253_402_300_800
+"""The year 10,000: what an issuer says beyond it is shown as the number that it is."""
 
 
 class _Pool:
@@ -165,6 +167,6 @@ def shown(name: str, value: Any) -> str:
         return value
     if isinstance(value, list):
         return ",".join(shown("", one) for one in value)
-    if name in DATES and isinstance(value, int | float) and not isinstance(value, bool):
+    if name in DATES and isinstance(value, int | float) and 0 <= value < END_OF_DATES and not isinstance(value, bool):
         return datetime.fromtimestamp(value, UTC).strftime("%a %b %d %H:%M:%S UTC %Y")
     return orjson.dumps(value).decode()
