@@ -472,6 +472,7 @@ def test_who_may_run_what(music, user):  # noqa: F811
     allowed, refused = f'UPDATE "{music.name}" SET open = 2 {key}', f'DELETE FROM "{music.name}" {key}'
     done = mine.batch_execute_statement(Statements=[{"Statement": refused}, {"Statement": allowed}, {"Statement": "bogus"}])["Responses"]
     assert done[0]["Error"]["Code"] == "AccessDenied"
+    assert denied(lambda: mine.batch_execute_statement(Statements=[{"Statement": refused}])) == ["dynamodb:PartiQLDelete", arn]
     assert f"perform: dynamodb:PartiQLDelete on resource: {arn}" in done[0]["Error"]["Message"]
     assert "Error" not in done[1] and done[2]["Error"]["Code"] == "ValidationError"
     assert music.get("acme", "beta")["open"] == N(2)

@@ -369,7 +369,7 @@ async def test_what_an_extension_prints_is_in_the_log_and_cannot_stop_it(functio
 
 async def test_memory_is_shared_and_more_than_there_is_ends_the_environment(functions: Functions) -> None:
     greedy = 'me = identify("INVOKE")\nnext_event(me)\nkept = bytearray(100 << 20)\nlive(me)'
-    text = "def handler(event, context): kept = bytearray(event << 20)"
+    text = "import time\ndef handler(event, context):\n    kept = bytearray(event << 20)\n    time.sleep(5)"
     spec = functions.make(text, layers=(layer(functions, {"watcher": WATCHER}),), memory_mb=128)
     assert (await functions.failure(spec, 400))["errorType"] == "Runtime.OutOfMemory"
     spec = functions.make(text, layers=(layer(functions, {"greedy": greedy}),), memory_mb=128)

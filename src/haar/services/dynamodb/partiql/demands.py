@@ -32,14 +32,22 @@ async def of_one(ctx: Context, input: Input) -> Sequence[Demand]:
 
 
 async def of_batch(ctx: Context, input: Input) -> Sequence[Demand]:
-    """A statement that is not allowed does not keep the others from running."""
+    """A statement that is not allowed does not keep the others from running; when none is, the batch is refused."""
     input[PREPARED] = found = await check.batch(input)
+    readable = {at: bound for at, bound in enumerate(found) if isinstance(bound, Bound)}
+    allowed = set(readable)
+
+    def denied(at: int, refusal: ServiceError) -> None:
+        found[at] = refusal
+        allowed.discard(at)
+        if not allowed:
+            raise refusal
+
     demands = []
-    for at, bound in enumerate(found):
-        if isinstance(bound, Bound):
-            demand = await _demand(ctx, bound, "")
-            demand.denied = partial(found.__setitem__, at)
-            demands.append(demand)
+    for at, bound in readable.items():
+        demand = await _demand(ctx, bound, "")
+        demand.denied = partial(denied, at)
+        demands.append(demand)
     return demands
 
 
