@@ -15,7 +15,7 @@ from haar.store.contract import Transaction
 WRITE_SECONDS = 5.0
 MAX_NOTES = 200_000
 """Between two writes; what is beyond is not counted."""
-SERIES_AT_ONCE = 50
+SERIES_AT_ONCE = 10
 """Metrics written in one transaction."""
 
 Sample = tuple[str, str, float]

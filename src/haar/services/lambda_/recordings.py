@@ -5,6 +5,7 @@ in a log, and nobody but the root user sees them who has not been given haar:Get
 """
 
 import logging
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,7 +25,9 @@ MAX_BYTES = 262_144
 MAX_PENDING = 100
 """Invocations between two writings that are recorded: the first ones."""
 FLUSH_SECONDS = 1.0
-PRUNE_SLICE = 200
+WRITE_SLICE = 10
+PRUNE_SLICE = 50
+"""Rows written and taken away in one piece: others' invocations go on in between."""
 LISTED = 50
 
 
@@ -78,13 +81,14 @@ class Recordings:
             return
         noted, self._pending = self._pending, []
 
-        async def write(tx: Transaction) -> None:
-            for each in noted:
+        async def write(tx: Transaction, begin: int) -> None:
+            for each in noted[begin : begin + WRITE_SLICE]:
                 tx.put(RECORDINGS, each.id.encode(), b"", _encode(each))
                 tx.put(TIMES, b"", _place(each.at, each.id), b"")
 
         try:
-            await self._host.store.transact(write)
+            for begin in range(0, len(noted), WRITE_SLICE):
+                await self._host.store.transact(partial(write, begin=begin))
             while await self._host.store.transact(self._prune):
                 pass
         except StoreError as error:
