@@ -88,10 +88,7 @@ class Compiled:
 
     def check(self, values: Values) -> None:
         """Raises ValidationException when the values do not fit the operators, whatever the item will be."""
-        try:
-            kinds = tuple([next(iter(values[name])) for name in self.values])
-        except KeyError:
-            kinds = ()
+        kinds = kinds_of(self.values, values)
         if kinds and kinds in self.sound:
             return
         self._check(values)
@@ -108,6 +105,14 @@ class Compiled:
         self.check(values)
         test = self.test
         return lambda item: test(item, values)
+
+
+def kinds_of(names: Iterable[str], values: Values) -> tuple[str, ...]:
+    """The types of the values of these names; none when one of them is not there."""
+    try:
+        return tuple([next(iter(values[name])) for name in names])
+    except KeyError:
+        return ()
 
 
 class _Parser:

@@ -10,7 +10,7 @@ import orjson
 from haar.services.dynamodb import errors, numbers
 from haar.services.dynamodb.expressions import operators, paths
 from haar.services.dynamodb.expressions.conditions import FUNCTIONS as CONDITION_FUNCTIONS
-from haar.services.dynamodb.expressions.conditions import SOUND_TYPES
+from haar.services.dynamodb.expressions.conditions import SOUND_TYPES, kinds_of
 from haar.services.dynamodb.expressions.lexer import Lexer
 from haar.services.dynamodb.expressions.paths import Path
 from haar.services.dynamodb.expressions.projections import heads_of
@@ -83,10 +83,7 @@ class Compiled:
 
     def check(self, values: Values) -> None:
         """Raises ValidationException when the values do not fit, whatever the item will be."""
-        try:
-            kinds = tuple([next(iter(values[name])) for name in self.values])
-        except KeyError:
-            kinds = ()
+        kinds = kinds_of(self.values, values)
         if kinds and kinds in self.sound:
             return
         wrong = self.wrong_name
