@@ -5,7 +5,7 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -248,7 +248,8 @@ class Boxes:
                 entry = [image.working_directory, *image.entry_point, *image.command]
                 program = python_command("image", self.port, entry, f"/{HOST}/rapid/start.py")
             else:
-                program = python_command(kind, self.port, runtime_command(runtime, "/var/runtime", wanted.memory_mb))
+                command = runtime_command(runtime, "/var/runtime", wanted.memory_mb, self._bubblewrap.trust.node_options())
+                program = python_command(kind, self.port, command)
             argv = self._bubblewrap.command(program, slot, OPTIONS, image=image is not None)
             options = self._bubblewrap.options(mounts, ephemeral_mb=wanted.ephemeral_mb, slot=slot, filter_fd=FILTER)
             variables = {
@@ -257,7 +258,7 @@ class Boxes:
                 "LAMBDA_TASK_ROOT": "/var/task",
                 "LAMBDA_RUNTIME_DIR": "/var/runtime",
             }
-            trusted = self._bubblewrap.trust.variables(image.root if image is not None else None)
+            trusted = self._bubblewrap.trust.variables(image.root if image is not None else None, node=runtime.kind == "node")
             return Inner(argv, {}, variables, trusted, files=[options, self._bubblewrap.filter])
         if wanted.image is not None:
             raise Unavailable("container images need the sandbox: start haar without --sandbox none")
@@ -325,10 +326,10 @@ class Boxes:
         return exit
 
 
-def runtime_command(runtime: Runtime, directory: str, memory_mb: int) -> list[str]:
+def runtime_command(runtime: Runtime, directory: str, memory_mb: int, node_options: Sequence[str] = ()) -> list[str]:
     if runtime.kind == "node":
         heap = [f"--max-old-space-size={memory_mb * 9 // 10}", f"--max-semi-space-size={max(1, memory_mb * 5 // 100)}"]
-        return [str(runtimes.node()), *heap, f"{directory}/bootstrap.mjs"]
+        return [str(runtimes.node()), *heap, *node_options, f"{directory}/bootstrap.cjs"]
     if runtime.kind == "ruby":
         return [str(runtimes.ruby()), "-EUTF-8", f"{directory}/bootstrap.rb"]
     if runtime.kind == "java":

@@ -118,7 +118,7 @@ class Bubblewrap:
         if mounts.image is not None:
             chosen += [("--setenv", "TZ", ":UTC"), *self._image(mounts.image)]
         else:
-            chosen += [("--setenv", name, value) for name, value in {**FIRST_VARIABLES, **self.trust.variables()}.items()]
+            chosen += [("--setenv", name, value) for name, value in {**FIRST_VARIABLES, **self.trust.variables(node=True)}.items()]
             chosen += [("--ro-bind", str(self._root), "/"), ("--ro-bind", "/usr", "/usr")]
             chosen += [("--ro-bind", *map(str, self._shell))] if self._shell else []
             chosen += [("--ro-bind", str(prefix), str(prefix)) for prefix in self._extra]

@@ -41,11 +41,14 @@ class Trust:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._images: dict[Path, tuple[str, Path] | None] = {}
+        self._complete = False
+        """Whether the bundle has the public authorities, too."""
 
     def prepare(self, authority: Path) -> None:
         self._directory.mkdir(parents=True)
         own = authority.read_bytes()
         found = next((path for path in (Path("/") / name for name in BUNDLES) if path.is_file()), None)
+        self._complete = found is not None
         self.authority.write_bytes(own)
         self.bundle.write_bytes((found.read_bytes() if found is not None else b"") + b"\n" + own)
         self.java.touch()
@@ -65,16 +68,23 @@ class Trust:
     def authority(self) -> Path:
         return self._directory / "authority.pem"
 
-    def variables(self, image: Path | None = None) -> dict[str, str]:
-        """Tells the libraries that bring certificates of their own."""
+    def variables(self, image: Path | None = None, *, node: bool = False) -> dict[str, str]:
+        """Tells the libraries that bring certificates of their own. With `node`, for a Node.js that is started with `node_options`."""
         if image is None:
             bundle, authority = f"/{BUNDLE}", f"/{AUTHORITY}"
-            return {"SSL_CERT_FILE": bundle, **_told(bundle, authority)}
+            told = {"SSL_CERT_FILE": bundle, **_told(bundle, authority)}
+            if node and self._complete:
+                del told["NODE_EXTRA_CA_CERTS"]
+            return told
         authority = f"{INSIDE_IMAGE}/authority.pem"
         if (found := self.of_image(image)) is not None:
             return _told(found[0], authority)
         bundle = f"{INSIDE_IMAGE}/bundle.pem"
         return {"SSL_CERT_FILE": bundle, **_told(bundle, authority)}
+
+    def node_options(self) -> list[str]:
+        """Node.js reads SSL_CERT_FILE when it first needs it. NODE_EXTRA_CA_CERTS has it parse 140 certificates before it starts: 30 ms."""
+        return ["--use-openssl-ca"] if self._complete else []
 
     def mounts(self, image: Path | None = None) -> list[tuple[str, ...]]:
         """bubblewrap's options for them."""

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from tests.support.functions import Functions
@@ -201,6 +202,24 @@ async def test_variables_that_node_reads_at_its_start_count(functions: Functions
     text = "export const handler = async () => [process.env.NODE_OPTIONS, typeof globalThis.gc];"
     spec = functions.node(text, environment=(("NODE_OPTIONS", "--expose-gc"),))
     assert await functions.answer(spec) == ["--expose-gc", "function"]
+
+
+async def test_certificates_are_not_read_before_they_are_needed(functions: Functions) -> None:
+    text = """
+    import { readFileSync } from "node:fs";
+    import { execFileSync } from "node:child_process";
+    export const handler = async () => [
+      readFileSync("/proc/self/environ", "utf8").includes("NODE_EXTRA_CA_CERTS"),
+      execFileSync(process.execPath, ["-p", "process.env.NODE_EXTRA_CA_CERTS"], { encoding: "utf8" }).trim(),
+    ];
+    """
+    bundle = "/etc/ssl/certs/ca-certificates.crt"
+    for memory in (256, 333):  # with an interpreter that has waited, perhaps, and without
+        started_with, told_later = await functions.answer(functions.node(text, memory_mb=memory))
+        assert not started_with or not Path(bundle).is_file()
+        assert told_later == bundle or not Path(bundle).is_file()
+    spec = functions.node(text, environment=(("NODE_EXTRA_CA_CERTS", "/var/task/own.pem"),))
+    assert await functions.answer(spec) == [True, "/var/task/own.pem"]
 
 
 async def test_handlers_in_directories_and_packages(functions: Functions) -> None:

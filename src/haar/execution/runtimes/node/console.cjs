@@ -1,6 +1,7 @@
 // console as on AWS: time, request id, level and message between tabs, or JSON. A message is one event, however many lines it has.
-import { writeSync } from "node:fs";
-import { format } from "node:util";
+"use strict";
+const { writeSync } = require("node:fs");
+const { format } = require("node:util");
 
 const OUTPUT = 1;
 const FRAME = 0xa55a0003;
@@ -11,11 +12,11 @@ const pause = new Int32Array(new SharedArrayBuffer(4));
 let requestId;
 let json = false;
 
-export function setRequestId(id) {
+function setRequestId(id) {
   requestId = id;
 }
 
-export function installConsole(logFormat, level) {
+function installConsole(logFormat, level) {
   json = logFormat?.toUpperCase() === "JSON";
   const least = json ? Math.max(0, LEVELS.indexOf(level?.toUpperCase() ?? "TRACE")) : 0;
   for (const [method, name] of Object.entries(METHODS)) {
@@ -24,7 +25,7 @@ export function installConsole(logFormat, level) {
   console.fatal = (...values) => emit("FATAL", values);
 }
 
-export function fail(what, error, described) {
+function fail(what, error, described) {
   if (json) write(line("ERROR", { errorType: described.errorType, errorMessage: described.errorMessage, stackTrace: described.trace }));
   else write(`${new Date().toISOString()}\t${requestId}\tERROR\t${what} \t${safe({ ...own(error), ...told(described) })}`);
 }
@@ -74,3 +75,5 @@ function write(message) {
     }
   }
 }
+
+module.exports = { setRequestId, installConsole, fail };

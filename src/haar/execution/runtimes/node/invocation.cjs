@@ -1,6 +1,7 @@
 // One invocation: the context object, the ways in which a handler may end it, and how an error is told.
+"use strict";
 
-export class Settled {
+class Settled {
   constructor() {
     this.over = false;
     this.kept = undefined;
@@ -32,7 +33,7 @@ export class Settled {
   }
 }
 
-export function context(event, settled) {
+function context(event, settled) {
   const { env } = process;
   return {
     get callbackWaitsForEmptyEventLoop() {
@@ -57,7 +58,7 @@ export function context(event, settled) {
   };
 }
 
-export function describe(error) {
+function describe(error) {
   if (error instanceof Error || (error !== null && typeof error === "object" && "message" in error && "stack" in error)) {
     const described = { errorType: error.name ?? "Error", errorMessage: error.message };
     if (error.name === "Runtime.UnhandledPromiseRejection") Object.assign(described, { reason: plain(error.reason), promise: {} });
@@ -70,3 +71,5 @@ export function describe(error) {
 function plain(reason) {
   return reason instanceof Error ? describe(reason) : reason;
 }
+
+module.exports = { Settled, context, describe };

@@ -1,17 +1,17 @@
 // awslambda.streamifyResponse: a handler that writes its answer piece by piece.
-import { request } from "node:http";
-import { Writable } from "node:stream";
+"use strict";
+const { Writable } = require("node:stream");
 
 const STREAMING = Symbol.for("aws.lambda.runtime.handler.streaming");
 const HIGH_WATER_MARK = Symbol.for("aws.lambda.runtime.handler.streaming.highWaterMark");
 const INTEGRATION = "application/vnd.awslambda.http-integration-response";
 const PRELUDE_END = Buffer.alloc(8);
 
-export function isStreaming(handler) {
+function isStreaming(handler) {
   return handler[STREAMING] === "response";
 }
 
-export function installStreaming() {
+function installStreaming() {
   globalThis.awslambda = {
     streamifyResponse(handler, options) {
       handler[STREAMING] = "response";
@@ -29,7 +29,7 @@ export function installStreaming() {
   };
 }
 
-export class ResponseStream extends Writable {
+class ResponseStream extends Writable {
   constructor(address, id) {
     super();
     this.contentType = "application/octet-stream";
@@ -49,6 +49,7 @@ export class ResponseStream extends Writable {
 
   open(extra = {}) {
     if (this.posted) return this.posted;
+    const { request } = require("node:http"); // not before a function streams
     const [host, port] = this.address.split(":");
     const headers = {
       "Content-Type": this.contentType,
@@ -83,3 +84,5 @@ export class ResponseStream extends Writable {
     return this.done;
   }
 }
+
+module.exports = { isStreaming, installStreaming, ResponseStream };

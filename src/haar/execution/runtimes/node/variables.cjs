@@ -1,11 +1,11 @@
 // What haar sends over descriptor 3 once this process has a function: four bytes of length, then NAME=VALUE between NULs.
-import { createRequire } from "node:module";
-import { Socket } from "node:net";
+"use strict";
+const { Socket } = require("node:net");
 
 const HAAR = 3;
 const EARLY = ["@smithy/core", "@aws-sdk/core", "@aws-sdk/client-dynamodb", "@aws-sdk/lib-dynamodb"];
 
-export async function receiveVariables() {
+async function receiveVariables() {
   if (process.env.LAMBDA_TASK_ROOT) return; // started with them
   const socket = new Socket({ fd: HAAR, readable: true, writable: false });
   let received = Buffer.alloc(0);
@@ -29,7 +29,6 @@ export async function receiveVariables() {
 
 // What most functions import, while nobody waits. A function that brings its own gets its own: modules are known by their path.
 async function importEarly(wanted) {
-  const require = createRequire(import.meta.url);
   for (const name of EARLY) {
     await new Promise((resolve) => setTimeout(resolve, 1));
     if (wanted()) return;
@@ -41,3 +40,5 @@ async function importEarly(wanted) {
     }
   }
 }
+
+module.exports = { receiveVariables };

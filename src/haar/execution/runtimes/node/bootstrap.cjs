@@ -1,11 +1,12 @@
 // The Node.js runtime of an execution environment: waits for its function, loads it, and serves invocations.
-import { chdir } from "node:process";
-import { fail, installConsole, setRequestId } from "./console.mjs";
-import { load } from "./function.mjs";
-import { context, describe, Settled } from "./invocation.mjs";
-import { RuntimeClient } from "./client.mjs";
-import { receiveVariables } from "./variables.mjs";
-import { installStreaming, isStreaming, ResponseStream } from "./streaming.mjs";
+"use strict";
+const { chdir } = require("node:process");
+const { fail, installConsole, setRequestId } = require("./console.cjs");
+const { load } = require("./function.cjs");
+const { context, describe, Settled } = require("./invocation.cjs");
+const { RuntimeClient } = require("./client.cjs");
+const { receiveVariables } = require("./variables.cjs");
+const { installStreaming, isStreaming, ResponseStream } = require("./streaming.cjs");
 
 const EXIT_ERROR = 1;
 const EXIT_REJECTION = 128;
@@ -13,6 +14,7 @@ const EXIT_EXCEPTION = 129;
 
 async function main() {
   await receiveVariables();
+  trustInChildren();
   chdir(process.env.LAMBDA_TASK_ROOT);
   installConsole(process.env.AWS_LAMBDA_LOG_FORMAT, process.env.AWS_LAMBDA_LOG_LEVEL);
   installStreaming();
@@ -30,6 +32,12 @@ async function main() {
   for (;;) {
     event = await serve(client, handler, event, running);
   }
+}
+
+// This process has its certificates from SSL_CERT_FILE; others that the function starts with plain `node` do not.
+function trustInChildren() {
+  const { env } = process;
+  if (process.execArgv.includes("--use-openssl-ca")) env.NODE_EXTRA_CA_CERTS ??= env.SSL_CERT_FILE;
 }
 
 async function serve(client, handler, event, running) {
@@ -109,4 +117,4 @@ function catchStrays(client, running) {
   process.on("beforeExit", () => running.settle?.empty());
 }
 
-await main();
+main();

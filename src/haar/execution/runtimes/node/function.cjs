@@ -1,8 +1,10 @@
 // Finds a handler as AWS does: FILE.EXPORT, the file by .js, .mjs or .cjs, or a package's name.
-import { existsSync, readFileSync } from "node:fs";
-import Module, { createRequire } from "node:module";
-import path from "node:path";
-import { pathToFileURL } from "node:url";
+"use strict";
+const { existsSync, readFileSync } = require("node:fs");
+const Module = require("node:module");
+const { createRequire } = Module;
+const path = require("node:path");
+const { pathToFileURL } = require("node:url");
 
 function named(name, message) {
   const error = new Error(message);
@@ -10,7 +12,7 @@ function named(name, message) {
   return error;
 }
 
-export async function load(root, handler) {
+async function load(root, handler) {
   if (handler.includes("..")) throw named("Runtime.MalformedHandlerName", `'${handler}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`);
   const base = path.basename(handler);
   const match = /^([^.]*)\.(.*)$/.exec(base);
@@ -70,3 +72,5 @@ function isModule(root, file) {
     if (directory === root || directory === path.dirname(directory)) return false;
   }
 }
+
+module.exports = { load };

@@ -1,14 +1,15 @@
 // The Runtime API over one connection that is kept. An answer and the question for the next event go out together.
-import { connect } from "node:net";
+"use strict";
+const { connect } = require("node:net");
 
 const PREFIX = "/2018-06-01/runtime/";
 const NEXT = `GET ${PREFIX}invocation/next HTTP/1.1\r\nHost: runtime\r\n\r\n`;
 
-export function post(path, body, headers = "") {
+function post(path, body, headers = "") {
   return `POST ${PREFIX}${path} HTTP/1.1\r\nHost: runtime\r\nContent-Type: application/json\r\n${headers}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
-export class RuntimeClient {
+class RuntimeClient {
   constructor(address) {
     this.address = address;
     this.received = Buffer.alloc(0);
@@ -97,3 +98,5 @@ function event({ headers, body }) {
     body,
   };
 }
+
+module.exports = { post, RuntimeClient };
