@@ -4,7 +4,9 @@ PYTHON ?= $(shell test -x /usr/bin/python3 && /usr/bin/python3 -c 'import sys, v
 VENV := .venv
 BIN := $(VENV)/bin
 NODE_RUNTIME := src/haar/execution/runtimes/node
-ON_POSTGRESQL := tests/services/dynamodb tests/services/dynamodbstreams
+# What is run on PostgreSQL, too; of kills, a few rounds.
+ON_POSTGRESQL := tests/services/dynamodb tests/services/dynamodbstreams tests/faults/test_dynamodb_kills.py tests/faults/test_platform_kills.py
+AS_POSTGRESQL := HAAR_TEST_STORE=postgresql HAAR_KILL_ROUNDS=3
 DEBIAN := bubblewrap passt python3-venv nodejs npm
 
 .PHONY: help install start test races lint docs bench acceptance clean
@@ -40,8 +42,8 @@ lint: $(VENV)/.installed-dev
 # What failed is run once more by itself, so that a busy machine is told apart from a bug; what fails again fails.
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q || $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
-	HAAR_TEST_STORE=postgresql $(BIN)/python -m pytest -n 2 --dist loadfile -q $(ON_POSTGRESQL) \
-	|| HAAR_TEST_STORE=postgresql $(BIN)/python -m pytest -q $(ON_POSTGRESQL) --last-failed --last-failed-no-failures none
+	$(AS_POSTGRESQL) $(BIN)/python -m pytest -n 2 --dist loadfile -q $(ON_POSTGRESQL) \
+	|| $(AS_POSTGRESQL) $(BIN)/python -m pytest -q $(ON_POSTGRESQL) --last-failed --last-failed-no-failures none
 	$(MAKE) acceptance
 
 # Ten thousand tries of writers that race by conditions, on both stores: some minutes. The tests make a few hundred.
