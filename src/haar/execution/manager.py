@@ -154,9 +154,8 @@ class Manager:
     async def start(self) -> None:
         """Makes ready. Where functions cannot run, `invoke` says why; the platform starts all the same."""
         await asyncio.to_thread(clean_directories, self._directory.parent)
-        await asyncio.to_thread(self._packages.trim)
-        await asyncio.to_thread(self._snapshots.trim)
-        await asyncio.to_thread(self.images.trim)
+        first = (self._packages.trim, self._snapshots.trim, self.images.trim, runtimes.look)
+        await asyncio.gather(*(asyncio.to_thread(do) for do in first))
         if self._config.sandbox == "bubblewrap":
             self._refused = await probe.refusal()
             if self._refused is not None:

@@ -1,6 +1,7 @@
 """The parts by themselves: runtime names, the filter, output, exits, what the host offers."""
 
 import asyncio
+import contextlib
 import os
 import struct
 from collections.abc import Sequence
@@ -39,6 +40,15 @@ def test_the_installed_version_needs_no_note() -> None:
 def test_others_are_unknown(identifier: str) -> None:
     with pytest.raises(runtimes.UnknownRuntime):
         runtimes.resolve(identifier)
+
+
+@pytest.mark.asyncio
+async def test_no_program_is_asked_for_its_version_once_haar_has_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running(tmp_path):
+        monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("a program was asked"))
+        for identifier in ("nodejs18.x", "nodejs22.x", "ruby3.2", "java17", "java21"):
+            with contextlib.suppress(runtimes.UnknownRuntime):
+                runtimes.resolve(identifier)
 
 
 def evaluate(program: bytes, architecture: int, number: int, argument: int = 0) -> int:

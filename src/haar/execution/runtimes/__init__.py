@@ -1,5 +1,6 @@
 """Which installed interpreter runs a runtime identifier."""
 
+import contextlib
 import functools
 import hashlib
 import re
@@ -72,6 +73,13 @@ def resolve(identifier: str) -> Runtime:
     raise UnknownRuntime(f"The runtime {identifier} is not installed here. haar runs python*, nodejs*, ruby*, java* and provided*")
 
 
+def look() -> None:
+    """Finds out once what is installed: programs are asked, so that nobody who holds the event loop has to."""
+    for identifier in ("nodejs20.x", "ruby3.3", "java21"):
+        with contextlib.suppress(UnknownRuntime):
+            resolve(identifier)
+
+
 def _stand_in(kind: Kind, language: str, asked: str, installed: str, identifier: str) -> Runtime:
     if asked == installed:
         return Runtime(kind, installed, exact=True)
@@ -96,14 +104,12 @@ def node() -> Path | None:
     return Path(found).resolve() if found else None
 
 
-@functools.cache
 def node_version() -> str:
     """The version of Node.js (`20.20.2`). Raises UnknownRuntime when there is none that can be used."""
     path = node()
     if path is None:
         raise UnknownRuntime(f"Node.js is not installed here: install Node.js {NODE_MINIMUM} or newer, then start haar again")
-    answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=20, check=False).stdout.strip()
-    version = answer.removeprefix("v")
+    version = _told(path, "--version").removeprefix("v")
     if not version or int(version.partition(".")[0]) < NODE_MINIMUM:
         raise UnknownRuntime(f"{path} is Node.js {version or '?'}: version {NODE_MINIMUM} or newer is needed")
     return version
@@ -116,14 +122,18 @@ def ruby() -> Path | None:
     return Path(found).resolve() if found else None
 
 
-@functools.cache
 def ruby_version() -> str:
     """Ruby's version in two parts (`3.1`). Raises UnknownRuntime when there is none."""
     path = ruby()
     if path is None:
         raise UnknownRuntime("Ruby is not installed here: apt-get install ruby, then start haar again")
-    told = subprocess.run([path, "-e", "print RUBY_VERSION"], capture_output=True, text=True, timeout=20, check=False).stdout
-    return ".".join(told.split(".")[:2])
+    return ".".join(_told(path, "-e", "print RUBY_VERSION").split(".")[:2])
+
+
+@functools.cache
+def _told(program: Path, *arguments: str) -> str:
+    """What a program prints."""
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=20, check=False).stdout.strip()
 
 
 def java_version(asked: int) -> int:
