@@ -5,7 +5,6 @@ import logging
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from hashlib import sha256
 from inspect import isawaitable
 from typing import Any
@@ -18,7 +17,7 @@ from haar.gateway.compression import opened, pack
 from haar.gateway.routing import Router
 from haar.gateway.strangers import nobody
 from haar.policy.messages import access_denied_message
-from haar.services.iam.public import decide, decide_cached, find_credential, note_use
+from haar.services.iam.public import circumstances, decide, decide_cached, find_credential, note_use
 from haar.services.service import Context, Demand, Host, Service
 from haar.store.errors import StoreError
 from haar.wire.codec import Codec
@@ -195,7 +194,7 @@ async def authorise(context: Context, demand: Demand) -> None:
         known = decide_cached(context.host, context.principal, demand.action, demand.resource)
         if known is not None and known.allowed:
             return
-    decision = await decide(context.host, context.principal, demand, circumstances(context))
+    decision = await decide(context.host, context.principal, demand, _circumstances(context))
     if not decision.allowed:
         refusal = CommonError("AccessDenied", access_denied_message(context.principal.arn, demand.action, demand.resource, decision))
         if demand.denied is None:
@@ -203,26 +202,8 @@ async def authorise(context: Context, demand: Demand) -> None:
         demand.denied(refusal)
 
 
-def circumstances(context: Context) -> Mapping[str, Sequence[str]]:
-    """The global condition keys that the request decides.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html
-    """
-    now = context.now()
-    keys: dict[str, Sequence[str]] = {
-        "aws:SourceIp": (context.source_ip,),
-        "aws:CurrentTime": (datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),),
-        "aws:EpochTime": (str(int(now)),),
-        "aws:SecureTransport": ("true" if context.secure else "false",),
-        "aws:RequestedRegion": (context.region,),
-        "aws:ViaAWSService": ("false",),
-        "aws:PrincipalIsAWSService": ("false",),
-    }
-    if context.user_agent:
-        keys["aws:UserAgent"] = (context.user_agent,)
-    if referer := context.headers.get("referer"):
-        keys["aws:Referer"] = (referer,)
-    return keys
+def _circumstances(context: Context) -> Mapping[str, Sequence[str]]:
+    return circumstances(context.source_ip, context.headers, context.secure, context.region, context.now())
 
 
 def not_built(service: Service, operation: str) -> ServiceError:

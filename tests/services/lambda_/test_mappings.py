@@ -379,3 +379,23 @@ def test_a_stream_survives_kills(fresh_platform: Make) -> None:
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) and numbers[0] <= reached + 1
         reached = max(reached, numbers[-1])
     assert reached == number
+
+
+def test_a_mapping_moves_only_by_who_may_change_those_of_both_functions(world: World) -> None:
+    first = world.function()
+    second = world.function(suffix="-b")
+    uid = world.map(Enabled=False)["UUID"]
+    world.iam.create_user(UserName=world.name)
+    key = world.iam.create_access_key(UserName=world.name)["AccessKey"]
+    theirs = world.platform.client("lambda", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+
+    def may(*functions: str) -> None:
+        arns = [f"arn:aws:lambda:us-east-1:{world.platform.account}:function:{one}" for one in functions]
+        allowed = statement("lambda:UpdateEventSourceMapping", Condition={"ArnEquals": {"lambda:FunctionArn": arns}})
+        world.iam.put_user_policy(UserName=world.name, PolicyName="p", PolicyDocument=policy(allowed))
+
+    may(second)
+    code, message, status = refused(theirs.update_event_source_mapping, UUID=uid, FunctionName=second)
+    assert (code, status) == ("AccessDeniedException", 403) and "lambda:UpdateEventSourceMapping" in message
+    may(first, second)
+    assert theirs.update_event_source_mapping(UUID=uid, FunctionName=second)["FunctionArn"].endswith(second)

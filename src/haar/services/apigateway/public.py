@@ -14,6 +14,7 @@ from haar.services.apigateway.dataplane.keys import Buckets, Keys
 from haar.services.apigateway.dataplane.log import shorten
 from haar.services.apigateway.dataplane.logs import AccessLog, LogSink, StageLog
 from haar.services.apigateway.dataplane.route import Address, OtherPlane, api_route
+from haar.services.apigateway.dataplane.routing import spoken
 from haar.services.apigateway.dataplane.services import target as service_target
 from haar.services.apigateway.dataplane.tools import UTIL
 from haar.services.apigateway.dataplane.tools import Input as TemplateInput
@@ -88,6 +89,7 @@ __all__ = [
     "service_target",
     "shorten",
     "signed",
+    "spoken",
     "trace_id",
     "truststore",
     "update_domain_name",

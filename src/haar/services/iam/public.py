@@ -8,6 +8,7 @@ from haar.policy.decision import Decision
 from haar.services.iam import keys, mfa, sessions, trust
 from haar.services.iam import roles_of_services as taken
 from haar.services.iam.catalog import find_policy
+from haar.services.iam.circumstances import circumstances
 from haar.services.iam.directory import Directory
 from haar.services.iam.roles_of_services import AssumableRole
 from haar.services.iam.root import ensure_root
@@ -19,6 +20,7 @@ __all__ = [
     "account_of_key",
     "assumable_role",
     "assume_role_for_service",
+    "circumstances",
     "decide",
     "decide_cached",
     "ensure_root",

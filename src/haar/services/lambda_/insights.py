@@ -14,7 +14,7 @@ import orjson
 
 from haar.auth.sigv4 import authenticate
 from haar.policy.messages import access_denied_message
-from haar.services.iam.public import decide
+from haar.services.iam.public import circumstances, decide
 from haar.services.lambda_.access import Credentials
 from haar.services.lambda_.ledger import Ledger, month_of
 from haar.services.lambda_.recordings import Recordings, shown
@@ -52,7 +52,8 @@ async def _answer(host: Host, request: Request) -> Any:
     action = {"usage": "haar:GetUsage", "recordings": "haar:GetRecording" if name else "haar:ListRecordings"}.get(kind)
     if action is None or request.method != "GET":
         raise ServiceError("UnknownOperationException", f"There is no {request.method} {request.path}", 404)
-    decision = await decide(host, caller.principal, Demand(action), {"aws:SourceIp": (request.client,)})
+    asked = circumstances(request.client, request.headers, request.secure, caller.region, host.clock.now())
+    decision = await decide(host, caller.principal, Demand(action), asked)
     if not decision.allowed:
         raise ServiceError("AccessDeniedException", access_denied_message(caller.principal.arn, action, "*", decision), 403)
     if kind == "usage":

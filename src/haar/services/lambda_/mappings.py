@@ -1,7 +1,6 @@
 """Event source mappings: which function handles the records of which stream, and how."""
 
 import re
-from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -175,11 +174,15 @@ def _on_mapping(action: str) -> Demands:
     async def demands(context: Context, input: Input) -> list[Demand]:
         uuid = input["UUID"]
         mapping = await find_mapping(context.store, context.region, uuid)
-        conditions: MappingOf[str, Sequence[str]] = {}
-        if mapping is not None:
-            name = named(context, input) if input.get("FunctionName") else mapping.name(context.region, context.account)
-            conditions = {"lambda:FunctionArn": [name.qualified]}
-        return [Demand(action, arn_of(context, uuid), conditions, tags=mapping.tags if mapping else {})]
+        if mapping is None:
+            return [Demand(action, arn_of(context, uuid))]
+        functions = [mapping.name(context.region, context.account).qualified]
+        if input.get("FunctionName"):  # it takes the right to it on both the one that had it and the one that gets it
+            functions.append(named(context, input).qualified)
+        return [
+            Demand(action, arn_of(context, uuid), {"lambda:FunctionArn": [function]}, tags=mapping.tags)
+            for function in dict.fromkeys(functions)
+        ]
 
     return demands
 

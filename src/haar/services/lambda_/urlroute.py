@@ -9,7 +9,7 @@ import orjson
 
 from haar.auth.principal import Principal
 from haar.auth.sigv4 import authenticate
-from haar.services.iam.public import decide
+from haar.services.iam.public import circumstances, decide
 from haar.services.lambda_ import streaming
 from haar.services.lambda_.access import Credentials
 from haar.services.lambda_.directory import Directory, Target
@@ -191,13 +191,7 @@ async def _signed(host: Host, request: Request) -> Principal:
 
 async def _authorise(host: Host, request: Request, live: Live, target: Target, caller: Principal) -> None:
     """Raises unless the caller may use the URL and, through it, the function."""
-    context = {
-        "aws:SourceIp": (request.client,),
-        "aws:SecureTransport": ("true" if request.secure else "false",),
-        "aws:EpochTime": (str(int(host.clock.now())),),
-        "aws:RequestedRegion": (live.name.region,),
-        "aws:UserAgent": (request.headers.get("user-agent", ""),),
-    }
+    context = circumstances(request.client, request.headers, request.secure, live.name.region, host.clock.now())
     for action, conditions in (
         ("lambda:InvokeFunctionUrl", {"lambda:FunctionUrlAuthType": [live.config.auth], "lambda:FunctionArn": [target.arn]}),
         ("lambda:InvokeFunction", {"lambda:InvokedViaFunctionUrl": ["true"]}),

@@ -1,5 +1,7 @@
 """Whether a call may be made: AWS_IAM, the API's resource policy, API keys."""
 
+from collections.abc import Mapping, Sequence
+
 from haar.auth.principal import Credential, Principal
 from haar.auth.sigv4 import authenticate
 from haar.eager import into_task
@@ -88,26 +90,18 @@ async def may_invalidate(call: Call, endpoint: Endpoint) -> bool:
             principal = await signed(call.host, call.request, call.now)
         except Refused:
             principal = None
-    live = call.live
-    resource = live.arn(f"{live.stage}/{call.request.method}{call.path}")
-    demand = Demand("execute-api:InvalidateCache", resource, resource_policy=live.compiled.policy)
+    demand = Demand("execute-api:InvalidateCache", call.resource_arn, resource_policy=call.live.compiled.policy)
     return (await iam.decide(call.host, principal or ANONYMOUS, demand, _circumstances(call))).allowed
 
 
-def _circumstances(call: Call) -> dict[str, tuple[str, ...]]:
-    return {
-        "aws:SourceIp": (call.request.client,),
-        "aws:SecureTransport": ("true" if call.request.secure else "false",),
-        "aws:UserAgent": (call.request.headers.get("user-agent", ""),),
-        "aws:Referer": (call.request.headers.get("referer", ""),),
-        "aws:EpochTime": (str(int(call.now)),),
-        "aws:RequestedRegion": (call.live.region,),
-    }
+def _circumstances(call: Call) -> Mapping[str, Sequence[str]]:
+    request = call.request
+    return iam.circumstances(request.client, request.headers, request.secure, call.live.region, call.now)
 
 
 async def _decide(call: Call, endpoint: Endpoint, principal: Principal) -> None:
     live = call.live
-    resource = live.arn(f"{live.stage}/{call.request.method}{call.path}")
+    resource = call.resource_arn
     if live.compiled.policy is None:
         known = iam.decide_cached(call.host, principal, "execute-api:Invoke", resource)
         if known is not None and known.allowed:

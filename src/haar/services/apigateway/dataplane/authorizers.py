@@ -24,6 +24,7 @@ from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, role
 from haar.services.apigateway.dataplane.mapping import look_up, plain
 from haar.services.apigateway.patterns import compile_pattern
 from haar.services.apigateway.records import Doc
+from haar.services.iam.public import circumstances
 from haar.services.lambda_ import public as lambda_
 from haar.services.service import Host
 from haar.wire.errors import ServiceError
@@ -82,7 +83,7 @@ def misconfigured(why: str) -> Refused:
 
 async def run_authorizer(call: Call, endpoint: Endpoint, authorizer: Doc) -> str | None:
     """Raises Refused unless the authorizer lets the call through; puts what it said into the call. Answers its usage key."""
-    method_arn = call.live.arn(f"{call.live.stage}/{call.request.method}{call.path}")
+    method_arn = call.resource_arn
     identity = _identity(call, authorizer)
     ttl = authorizer.get("authorizerResultTtlInSeconds", DEFAULT_TTL)
     key = (call.live.api_id, call.live.stage, authorizer["id"], *identity)
@@ -184,13 +185,13 @@ def read_verdict(payload: bytes, until: float) -> Verdict:
 
 
 def _decide(call: Call, verdict: Verdict, method_arn: str) -> None:
-    decision = decide(verdict, method_arn, call.live.account, call.request)
+    decision = decide(verdict, method_arn, call.live.account, call.request, call.now)
     if not decision.allowed:
         ending = " with an explicit deny in an identity-based policy" if decision.outcome == "explicitDeny" else ""
         raise access_denied(f"User is not authorized to access this resource{ending}")
 
 
-def decide(verdict: Verdict, method_arn: str, account: str, request: Request) -> Decision:
+def decide(verdict: Verdict, method_arn: str, account: str, request: Request, now: float) -> Decision:
     """What an authorizer's policy says of a call."""
     asked = AccessRequest(
         "execute-api:Invoke",
@@ -198,6 +199,6 @@ def decide(verdict: Verdict, method_arn: str, account: str, request: Request) ->
         principal_arn=f"arn:aws:iam::{account}:user/authorizer",
         principal_account=account,
         principal_kind="user",
-        context={"aws:SourceIp": (request.client,), "aws:UserAgent": (request.headers.get("user-agent", ""),)},
+        context=circumstances(request.client, request.headers, request.secure, method_arn.split(":")[3], now),
     )
     return evaluate(asked, identity=(verdict.policy,))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote_plus
 
 from haar.auth.principal import Principal
+from haar.services.apigateway.dataplane.routing import spoken
 from haar.services.apigateway.dataplane.settings import NONE, MethodSettings
 from haar.services.apigateway.truststores import describe
 from haar.services.service import Host
@@ -17,21 +18,30 @@ if TYPE_CHECKING:
     from haar.services.apigateway.dataplane.answers import Refused
     from haar.services.apigateway.dataplane.compile import Endpoint, Live
 
+OVERRIDE = "x-http-method-override"
+"""The header that names another method than the request's own."""
 _DROPPED = frozenset(
     (
         "connection",
         "content-length",
+        "content-md5",
         "expect",
         "keep-alive",
+        "max-forwards",
         "proxy-authenticate",
         "proxy-connection",
+        "server",
         "te",
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "www-authenticate",
+        OVERRIDE,
     )
 )
-"""Headers of the connection: not the application's."""
+"""Headers that no integration is sent, by the table of
+https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html#api-gateway-known-issues-rest-apis
+"""
 
 
 class Log(Protocol):
@@ -78,7 +88,7 @@ class Call:
         names: dict[str, str] = {}
         for name, value in self.request.pairs:
             lower = name.lower()
-            if lower in _DROPPED:
+            if lower in _DROPPED or (lower == "authorization" and self._signs(value)):
                 continue
             if lower in names:
                 found[names[lower]].append(value)
@@ -99,6 +109,10 @@ class Call:
         found["X-Forwarded-Proto"] = ["https" if self.request.secure else "http"]
         return found
 
+    def _signs(self, authorization: str) -> bool:
+        """Whether the header is a signature, which is for API Gateway alone."""
+        return authorization.startswith("AWS4-") or (self.endpoint is not None and self.endpoint.authorization == "AWS_IAM")
+
     def header(self, name: str) -> str | None:
         """The last value of a header, whatever its case."""
         lower = name.lower()
@@ -115,6 +129,14 @@ class Call:
     @cached_property
     def body_text(self) -> str:
         return self.request.body.decode("utf-8", "replace")
+
+    @property
+    def resource_arn(self) -> str:
+        """What is called, as policies name it. A slash at the end is none of its own: it is routed as if it were not there."""
+        path = spoken(self.path)
+        if len(path) > 1:
+            path = path.removesuffix("/")
+        return self.live.arn(f"{self.live.stage}/{self.request.method}{path}")
 
     @property
     def shown_path(self) -> str:
@@ -198,11 +220,11 @@ def request_time(second: int) -> str:
 
 
 def parse_query(query: str) -> dict[str, list[str]]:
-    """Parameters of a raw query string, in order; a name without `=` has an empty value."""
+    """Parameters of a raw query string, in order; a name without `=` has an empty value. A semicolon separates them, too."""
     found: dict[str, list[str]] = {}
     if not query:
         return found
-    for part in query.split("&"):
+    for part in query.replace(";", "&").split("&"):
         if not part:
             continue
         name, _, value = part.partition("=")

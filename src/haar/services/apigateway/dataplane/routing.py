@@ -13,6 +13,13 @@ T = TypeVar("T")
 ANY = "ANY"
 
 
+def spoken(path: str) -> str:
+    """A path as policies speak of it: as it is routed, decoded segment by segment, so that no other way of writing it gets past them."""
+    if "%" not in path:
+        return path
+    return "/".join([unquote(segment).replace("/", "%2F") for segment in path.split("/")])
+
+
 class Node(Generic[T]):
     """One resource of the tree; what stands for a method is whatever the caller puts there."""
 

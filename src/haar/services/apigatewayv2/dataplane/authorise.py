@@ -38,13 +38,7 @@ async def _signature(call: Call) -> None:
     known = iam.decide_cached(call.host, principal, "execute-api:Invoke", resource)
     if known is not None and known.allowed:
         return
-    context = {
-        "aws:SourceIp": (request.client,),
-        "aws:SecureTransport": ("true" if request.secure else "false",),
-        "aws:UserAgent": (request.headers.get("user-agent", ""),),
-        "aws:EpochTime": (str(int(call.now)),),
-        "aws:RequestedRegion": (stage.region,),
-    }
+    context = iam.circumstances(request.client, request.headers, request.secure, stage.region, call.now)
     decision = await iam.decide(call.host, principal, Demand("execute-api:Invoke", resource), context)
     if not decision.allowed:
         raise forbidden(f"{principal.arn} is not authorized to perform execute-api:Invoke on {resource}")

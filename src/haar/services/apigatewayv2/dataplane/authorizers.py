@@ -74,7 +74,7 @@ async def run_authorizer(call: Call, authorizer: Doc) -> None:
     if isinstance(verdict, Simple):
         allowed, context = verdict.allowed, verdict.context
     else:
-        allowed = rest.decide(verdict, arn, stage.account, call.request).allowed
+        allowed = rest.decide(verdict, arn, stage.account, call.request, call.now).allowed
         context = dict(verdict.context)
         call.usage_key = verdict.usage_key
     if not allowed:

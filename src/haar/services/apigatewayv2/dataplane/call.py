@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from haar.auth.principal import Principal
-from haar.services.apigateway.public import VARIABLE, parse_query, request_time, trace_id
+from haar.services.apigateway.public import VARIABLE, parse_query, request_time, spoken, trace_id
 from haar.services.service import Host
 from haar.wire.http import Request
 
@@ -141,7 +141,7 @@ class Call:
     @property
     def resource(self) -> str:
         """What is called, in an ARN: `STAGE/GET/pets/1`, or `STAGE/$connect` of a WebSocket API."""
-        return f"{self.stage.name}/{self.route_key}" if self.socket else f"{self.stage.name}/{self.request.method}{self.path}"
+        return f"{self.stage.name}/{self.route_key}" if self.socket else f"{self.stage.name}/{self.request.method}{spoken(self.path)}"
 
     def say(self, text: str) -> None:
         if self.log is not None:

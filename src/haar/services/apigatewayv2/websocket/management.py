@@ -47,7 +47,7 @@ async def _authorise(host: Host, request: Request, stage: Stage, connection_id: 
     except rest.Refused as refused:
         raise forbidden(refused.message or "Forbidden") from None
     resource = stage.arn(f"{stage.name}/{request.method}/@connections/{connection_id}")
-    context = {"aws:SourceIp": (request.client,), "aws:SecureTransport": ("true" if request.secure else "false",)}
+    context = iam.circumstances(request.client, request.headers, request.secure, stage.region, host.clock.now())
     decision = await iam.decide(host, principal, Demand("execute-api:ManageConnections", resource), context)
     if not decision.allowed:
         raise forbidden(f"User: {principal.arn} is not authorized to perform: execute-api:ManageConnections on resource: {resource}")
