@@ -373,24 +373,29 @@ def check_call(call: Call, values: Values) -> str | None:
             f"Incorrect number of operands for operator or function; operator or function: {operator}, number of operands: {len(operands)}"
         )
     first = operands[0]
-    if isinstance(first, PathNode) and first in operands[1:]:
-        return (
-            "The first operand must be distinct from the remaining operands for this operator or function; "
-            f"operator: {operator}, first operand: {paths.show(first.path)}"
-        )
     if operator in ("attribute_exists", "attribute_not_exists"):
         if not isinstance(first, PathNode):
             return f"Operator or function requires a document path; operator or function: {operator}"
         return None
     if operator == "attribute_type":
-        return _check_type_name(operands[1], values)
+        return _repeated(call) or _check_type_name(operands[1], values)
     wrong = _REFUSED.get(operator)
     if wrong is not None:
         for at, operand in enumerate(operands):
             kind = _static_kind(operand, values)
             if kind is not None and kind in wrong and (operator != "contains" or at == 1):
                 return _wrong_type(operator, kind)
-    return _check_between(operands, values) if operator == "BETWEEN" else None
+    return _repeated(call) or (_check_between(operands, values) if operator == "BETWEEN" else None)
+
+
+def _repeated(call: Call) -> str | None:
+    first = call.operands[0]
+    if not isinstance(first, PathNode) or first not in call.operands[1:]:
+        return None
+    return (
+        "The first operand must be distinct from the remaining operands for this operator or function; "
+        f"operator: {call.operator}, first operand: {paths.show(first.path)}"
+    )
 
 
 _UNORDERED = frozenset(("BOOL", "NULL", "SS", "NS", "BS", "L", "M"))

@@ -7,7 +7,7 @@ from haar.services.dynamodb import errors
 from haar.wire.errors import ServiceError
 
 _WORD = re.compile(
-    r"[ \t\r\n]+|(?P<name>[A-Za-z_][A-Za-z0-9_]*)|(?P<ref>#[A-Za-z0-9_]+)|(?P<value>:[A-Za-z0-9_]+)|(?P<number>[0-9]+)"
+    r"[ \t\r\n]+|(?P<name>[A-Za-z][A-Za-z0-9_]*)|(?P<ref>#[A-Za-z0-9_]+)|(?P<value>:[A-Za-z0-9_]+)|(?P<number>0|[1-9][0-9]*)"
     r"|(?P<sign><>|<=|>=|[=<>+\-()\[\],.])|(?P<wrong>.)",
     re.ASCII | re.DOTALL,
 )
@@ -78,9 +78,9 @@ class Lexer:
         """A syntax error at the next token."""
         at = min(self.at, len(self.tokens) - 1)
         token = self.tokens[at]
-        first = self.tokens[at - 1] if at else token
+        first = self.tokens[at - 1].start if at else 0
         last = self.tokens[at + 1] if at + 1 < len(self.tokens) else token
-        near = self.source[first.start : last.end].strip()
+        near = self.source[first : last.end]
         return self.wrong(f'Syntax error; token: "{token.text}", near: "{near}"')
 
     def wrong(self, message: str) -> ServiceError:
