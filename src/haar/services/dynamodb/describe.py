@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from haar.services.dynamodb.counts import Count
-from haar.services.dynamodb.records import IndexRecord, TableRecord, Throughput
+from haar.services.dynamodb.records import CLASS, IndexRecord, TableRecord, Throughput
 from haar.services.dynamodb.schema import warm_units
 from haar.services.dynamodb.tables import table_arn
 
@@ -57,6 +57,8 @@ def _add_settings(record: TableRecord, arn: str, out: dict[str, Any]) -> None:
         out["OnDemandThroughput"] = record.on_demand
     if record.table_class is not None:
         out["TableClassSummary"] = {"TableClass": record.table_class}
+        if CLASS in record.changes:
+            out["TableClassSummary"]["LastUpdateDateTime"] = moment(record.changes[CLASS][-1])
     if record.sse is not None:
         out["SSEDescription"] = {"Status": "ENABLED", **record.sse}
     if record.restored is not None:

@@ -68,6 +68,14 @@ TAGS = 50
 FREE_DECREASES = 4
 """How often in a (UTC) day throughput can be lowered at any time; after that once in DECREASE_SECONDS."""
 DECREASE_SECONDS = 3600.0
+ON_DEMAND_SWITCHES = 4
+"""How often a table can become on-demand within 24 hours."""
+CLASS_CHANGES = 2
+"""How often a table's class can change within CLASS_CHANGE_DAYS."""
+CLASS_CHANGE_DAYS = 30
+ENCRYPTION_CHANGES = 4
+"""How often a table's encryption can change within 24 hours at any time; after that once in ENCRYPTION_SECONDS."""
+ENCRYPTION_SECONDS = 21_600.0
 LIST_TABLES = 100
 
 READ_CHUNK_ROWS = 100

@@ -23,6 +23,9 @@ STREAMS = "dynamodb/streams"
 TOKENS = "dynamodb/tokens"
 """partition = a stretch of ten minutes, sort = region and client request token: what a transaction was asked to do, and when."""
 
+ON_DEMAND, CLASS, ENCRYPTION = "on-demand", "class", "encryption"
+"""What of a table can be changed only so often."""
+
 
 class Throughput(msgspec.Struct, frozen=True):
     read: int = 0
@@ -149,6 +152,8 @@ class TableRecord(msgspec.Struct):
     on_demand: dict[str, int] | None = None
     warm: dict[str, int] | None = None
     table_class: str | None = None
+    changes: dict[str, list[float]] = {}
+    """When it became on-demand, changed its class or its encryption lately."""
     protected: bool = False
     sse: dict[str, str] | None = None
     """SSEType and KMSMasterKeyArn of a table with its own key."""

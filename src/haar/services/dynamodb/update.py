@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from haar.services.dynamodb import errors, records, replicas, schema, streams
+from haar.services.dynamodb import errors, rates, records, replicas, schema, streams
 from haar.services.dynamodb.access import on_table
 from haar.services.dynamodb.control import set_encryption
-from haar.services.dynamodb.counts import Counts
+from haar.services.dynamodb.counts import Count, Counts
 from haar.services.dynamodb.describe import describe, moment
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.jobs import Indexing, put_indexing
@@ -18,6 +18,8 @@ NOTHING = (
     "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
     "SSESpecification or ReplicaUpdates is required"
 )
+STANDARD = "STANDARD"
+"""The class of a table that nothing was said of."""
 SETTINGS = (
     "ProvisionedThroughput",
     "BillingMode",
@@ -37,7 +39,7 @@ async def update_table(ctx: Context, input: Input) -> Output:
     _check(input)
     place = records.place(ctx.region, input["TableName"])
 
-    async def update(tx: Transaction) -> TableRecord:
+    async def update(tx: Transaction) -> tuple[TableRecord, TableRecord]:
         data = await tx.get(*place)
         if data is None:
             raise errors.table_not_found(input["TableName"])
@@ -49,21 +51,28 @@ async def update_table(ctx: Context, input: Input) -> Output:
         tx.put(*place, records.encode(record))
         for each in work:
             put_indexing(ctx.host, tx, each)
-        _show_on_its_way(input, record, before)
-        return record
+        return before, record
 
-    record = await ctx.store.transact(update)
+    before, record = await ctx.store.transact(update)
     count = await ctx.host.get(Counts).of(record)
-    return {"TableDescription": describe(record, ctx.account, count, ctx.now(), "UPDATING")}
+    return {"TableDescription": _on_its_way(ctx, input, before, record, count)}
 
 
-def _show_on_its_way(input: Input, record: TableRecord, before: TableRecord) -> None:
-    """The answer shows new indexes, but the throughput that the table and its indexes still have."""
+def _on_its_way(ctx: Context, input: Input, before: TableRecord, record: TableRecord, count: Count) -> dict[str, Any]:
+    """The answer shows new indexes and settings, but the throughput that the table and its indexes still have."""
     record.throughput = before.throughput
-    updated = {each["Update"]["IndexName"] for each in input.get("GlobalSecondaryIndexUpdates") or () if each.get("Update") is not None}
+    updates = {each["Update"]["IndexName"]: each["Update"] for each in input.get("GlobalSecondaryIndexUpdates") or () if each.get("Update")}
     for index in record.indexes:
-        if index.name in updated:
+        if index.name in updates:
             index.status, index.throughput = "UPDATING", _find(before, index.name).throughput
+    shown = describe(record, ctx.account, count, ctx.now(), "UPDATING")
+    warming = [shown] if input.get("WarmThroughput") else []
+    warming += [each for each in shown.get("GlobalSecondaryIndexes", ()) if updates.get(each["IndexName"], {}).get("WarmThroughput")]
+    for each in warming:
+        each["WarmThroughput"]["Status"] = "UPDATING"
+    if record.sse != before.sse:
+        shown["SSEDescription"] = {**(record.sse or before.sse or {}), "Status": "UPDATING"}
+    return shown
 
 
 def _check(input: Input) -> None:
@@ -106,10 +115,13 @@ def _change(ctx: Context, input: Input, record: TableRecord) -> list[Indexing]:
     updates = input.get("GlobalSecondaryIndexUpdates") or []
     _check_free(record, updates)
     _change_billing(ctx, input, record)
-    set_encryption(ctx, record, input.get("SSESpecification"))
+    _change_encryption(ctx, record, input.get("SSESpecification"))
     if input.get("DeletionProtectionEnabled") is not None:
         record.protected = bool(input["DeletionProtectionEnabled"])
-    record.table_class = input.get("TableClass") or record.table_class
+    if (table_class := input.get("TableClass")) is not None:
+        if table_class != (record.table_class or STANDARD):
+            rates.changes_class(record, ctx.now())
+        record.table_class = table_class
     record.on_demand = _limited(record, record.on_demand, input.get("OnDemandThroughput"), "table")
     record.warm = _warmed(record, record.warm, input.get("WarmThroughput"), record.throughput, "table")
     # A new index's keys are defined in the request, even those that the table has defined before.
@@ -148,6 +160,7 @@ def _check_free(record: TableRecord, updates: list[dict[str, Any]]) -> None:
 def _change_billing(ctx: Context, input: Input, record: TableRecord) -> None:
     billing, throughput = input.get("BillingMode"), input.get("ProvisionedThroughput")
     if billing == "PAY_PER_REQUEST" and record.billing != billing:
+        rates.becomes_on_demand(record, ctx.now())
         record.billing, record.billing_changed = billing, ctx.now()
         record.throughput = _given_up(ctx, record.throughput)
         for index in record.indexes:
@@ -165,11 +178,22 @@ def _change_billing(ctx: Context, input: Input, record: TableRecord) -> None:
             return
         raise errors.validation(_unchanged("table", old))
     if record.billing != "PROVISIONED":
-        record.billing = "PROVISIONED"
+        # What it can take at once, it can still.
+        record.warm = schema.warm_units(record.warm, record.billing, old)
         for index in record.indexes:
-            index.on_demand = None
+            index.warm, index.on_demand = schema.warm_units(index.warm, record.billing, index.throughput), None
+        record.billing = "PROVISIONED"
         _check_provisioned(input, record)
     record.throughput = _changed(ctx, old, throughput)
+
+
+def _change_encryption(ctx: Context, record: TableRecord, given: dict[str, Any] | None) -> None:
+    before = record.sse
+    set_encryption(ctx, record, given)
+    if record.sse != before:
+        rates.changes_encryption(record, ctx.now())
+    elif given is not None and before is not None:
+        raise errors.invalid("Table is already encrypted by given KMSMasterKeyId")
 
 
 def _given_up(ctx: Context, old: Throughput) -> Throughput:
