@@ -133,3 +133,26 @@ def test_listing_is_of_all_tables(platform, user):
     assert denied(mine.list_tables) == ["dynamodb:ListTables", every + "*"]
     user({"Action": "dynamodb:*", "Resource": every + "*"})
     assert denied(mine.list_tables) is None
+
+
+def test_tags_that_are_asked_for_are_condition_keys(client, table, user, name):
+    items = table("id:S")
+    only = {"ForAllValues:StringEquals": {"aws:TagKeys": ["team"]}, "StringEqualsIfExists": {"aws:RequestTag/team": "a"}}
+    tagging = ["dynamodb:CreateTable", "dynamodb:TagResource", "dynamodb:UntagResource"]
+    mine = user({"Action": tagging, "Resource": "*", "Condition": only})
+    tag = lambda key, value: mine.tag_resource(ResourceArn=items.arn, Tags=[{"Key": key, "Value": value}])
+    assert denied(lambda: tag("team", "a")) is None
+    assert denied(lambda: tag("team", "b")) == ["dynamodb:TagResource", items.arn]
+    assert denied(lambda: tag("other", "a")) == ["dynamodb:TagResource", items.arn]
+    assert denied(lambda: mine.untag_resource(ResourceArn=items.arn, TagKeys=["other"])) == ["dynamodb:UntagResource", items.arn]
+    assert denied(lambda: mine.untag_resource(ResourceArn=items.arn, TagKeys=["team"])) is None
+    made = {
+        "TableName": name,
+        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+        "BillingMode": "PAY_PER_REQUEST",
+    }
+    refused = denied(lambda: mine.create_table(**made, Tags=[{"Key": "team", "Value": "b"}]))
+    assert refused is not None and refused[0] == "dynamodb:CreateTable"
+    assert denied(lambda: mine.create_table(**made, Tags=[{"Key": "team", "Value": "a"}])) is None
+    client("dynamodb").delete_table(TableName=name)

@@ -8,7 +8,9 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonap
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote
 
-from haar.services.apigateway.records import ACCOUNT, Doc, get_doc, load_api
+from haar.services.apigateway.conditions import existing, kind_of, requested
+from haar.services.apigateway.dataplane.domains import NAME
+from haar.services.apigateway.records import ACCOUNT, DOMAINS, LIVE, Doc, get_doc, load_api, load_draft
 from haar.services.service import Context, Demand, Demands, Input
 
 Check = Callable[[Context, Input], Awaitable[Sequence[Demand]]]
@@ -21,9 +23,12 @@ def arn(region: str, path: str) -> str:
 def on(verb: str, template: str, *more: Callable[[Context, Input], Sequence[Demand]]) -> Demands:
     """Demands of an operation on a path: `on("GET", "/restapis/{restApiId}")`; `more` adds what goes with its input."""
 
+    kind = kind_of(template)
+
     async def demands(ctx: Context, input: Input) -> list[Demand]:
         path = template.format_map({name: _segment(value) for name, value in input.items() if isinstance(value, str)})
-        conditions, tags = _requested(input), await _tags(ctx, input)
+        there, tags = await _there(ctx, kind, input)
+        conditions = _tagging(input) | requested(kind, input) | existing(kind, there)
         found = [Demand(f"apigateway:{verb}", arn(ctx.region, path), conditions, tags=tags)]
         for further in more:
             found.extend(further(ctx, input))
@@ -64,7 +69,7 @@ def _segment(value: str) -> str:
     return quote(value, safe="*+{}-._~") if "/" in value or ":" in value else value
 
 
-def _requested(input: Input) -> dict[str, Sequence[str]]:
+def _tagging(input: Input) -> dict[str, Sequence[str]]:
     conditions: dict[str, Sequence[str]] = {}
     if isinstance(tags := input.get("tags"), dict) and tags:
         conditions["aws:TagKeys"] = tuple(tags)
@@ -72,24 +77,37 @@ def _requested(input: Input) -> dict[str, Sequence[str]]:
             conditions[f"aws:RequestTag/{key}"] = (value,)
     if "tagKeys" in input:
         conditions["aws:TagKeys"] = tuple(input["tagKeys"])
-    if "authorizationType" in input:
-        conditions["apigateway:Request/RouteAuthorizationType"] = (input["authorizationType"],)
-    if "apiKeyRequired" in input:
-        conditions["apigateway:Request/ApiKeyRequired"] = ("true" if input["apiKeyRequired"] else "false",)
-    if "disableExecuteApiEndpoint" in input:
-        conditions["apigateway:Request/DisableExecuteApiEndpoint"] = ("true" if input["disableExecuteApiEndpoint"] else "false",)
-    if types := input.get("endpointConfiguration", {}).get("types"):
-        conditions["apigateway:Request/EndpointType"] = tuple(types)
     return conditions
 
 
-async def _tags(ctx: Context, input: Input) -> Doc:
-    """The tags of the API, key or plan that the call is about (aws:ResourceTag)."""
+async def _there(ctx: Context, kind: str, input: Input) -> tuple[Doc | None, Doc]:
+    """What the call is about, when it is there and condition keys tell of it, and its tags: those of its API, and a stage's own."""
+    if name := input.get("domainName"):
+        found = await get_doc(ctx.store, DOMAINS, name.lower(), NAME)
+        found = found if found is not None and found["region"] == ctx.region else None
+        return found, found.get("tags", {}) if found else {}
     if api_id := input.get("restApiId"):
-        api = await load_api(ctx.store, api_id, ctx.region)
-        return api.get("tags", {}) if api else {}
-    for member, kind in (("apiKey", "key"), ("usagePlanId", "plan")):
-        if found := input.get(member):
-            doc = await get_doc(ctx.store, ACCOUNT, ctx.region, f"{kind}/{found}")
-            return doc.get("tags", {}) if doc else {}
-    return {}
+        return await _in_api(ctx, kind, api_id, input)
+    for member, prefix in (("apiKey", "key"), ("usagePlanId", "plan"), ("vpcLinkId", "link"), ("clientCertificateId", "certificate")):
+        if identifier := input.get(member):
+            doc = await get_doc(ctx.store, ACCOUNT, ctx.region, f"{prefix}/{identifier}")
+            return None, doc.get("tags", {}) if doc else {}
+    return None, {}
+
+
+async def _in_api(ctx: Context, kind: str, api_id: str, input: Input) -> tuple[Doc | None, Doc]:
+    if kind in ("methods", "authorizers"):
+        draft = await load_draft(ctx.store, api_id, ctx.region)
+        if draft is None:
+            return None, {}
+        resource = draft.resources.get(input.get("resourceId", ""), {})
+        method = resource.get("resourceMethods", {}).get(input.get("httpMethod"))
+        return method if kind == "methods" else draft.authorizers.get(input.get("authorizerId", "")), draft.api.get("tags", {})
+    api = await load_api(ctx.store, api_id, ctx.region)
+    if api is None:
+        return None, {}
+    tags: Doc = api.get("tags", {})
+    if name := input.get("stageName"):
+        stage = await get_doc(ctx.store, LIVE, api_id, f"stage/{name}") or {}
+        return stage, tags | stage.get("tags", {})
+    return api, tags

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import orjson
 
 from haar.services.apigateway import errors
+from haar.services.apigateway.conditions import defined
 from haar.services.apigateway.demands import on, passing, policy_demand
 from haar.services.apigateway.documentation import PARTS
 from haar.services.apigateway.face import service
@@ -56,12 +58,17 @@ def roles_in(value: Any) -> Iterator[str]:
 async def _demands(ctx: Context, input: Input, verb: str, path: str) -> Sequence[Demand]:
     found: list[Demand] = list(await _plain(ctx, {key: value for key, value in input.items() if key != "body"}, verb, path))
     try:
-        raw = (await read_definition(ctx, _text(input.get("body")))).raw
+        document = await read_definition(ctx, _text(input.get("body")))
+        if document.raw.get(POLICY):
+            found.extend(policy_demand(ctx, input | {"policy": ""}))
+        found.extend(passing(ctx, list(roles_in(document.raw))))
     except ServiceError:
         return found  # the operation itself says what is wrong with it
-    if raw.get(POLICY):
-        found.extend(policy_demand(ctx, input | {"policy": ""}))
-    found.extend(passing(ctx, list(roles_in(raw))))
+    draft = _new_draft(ctx, document)
+    with suppress(ServiceError):  # it may be good for the API that is there
+        _read(ctx, document, draft, input, overwrite=False)
+    methods = [method for resource in draft.resources.values() for method in resource.get("resourceMethods", {}).values()]
+    found[0].conditions = {**found[0].conditions, **defined("restapis", draft.api, methods, draft.authorizers.values())}
     return found
 
 
@@ -118,16 +125,20 @@ def _tags(document: Document) -> Doc:
     return {str(one["name"]): str(one[value]) for one in listed or () if isinstance(one, dict) and value in one and "name" in one}
 
 
-@service.operation("ImportRestApi", _import_demands)
-async def import_rest_api(ctx: Context, input: Input) -> Output:
-    document = await read_definition(ctx, _text(input.get("body")))
+def _new_draft(ctx: Context, document: Document) -> Draft:
     given: Doc = {"name": str(document.info.get("title") or "")}
     if tags := _tags(document):
         given["tags"] = tags
     api = new_api(ctx, given)
     root = api["rootResourceId"]
-    draft = Draft(ctx.region, api, {root: {"id": root, "path": "/"}})
-    warnings = _read(ctx, document, draft, input, overwrite=False)
+    return Draft(ctx.region, api, {root: {"id": root, "path": "/"}})
+
+
+@service.operation("ImportRestApi", _import_demands)
+async def import_rest_api(ctx: Context, input: Input) -> Output:
+    document = await read_definition(ctx, _text(input.get("body")))
+    draft = _new_draft(ctx, document)
+    warnings, api = _read(ctx, document, draft, input, overwrite=False), draft.api
 
     async def run(tx: Transaction) -> None:
         if len(await tx.range(INDEX, ctx.region.encode(), limit=MAX_APIS)) >= MAX_APIS:

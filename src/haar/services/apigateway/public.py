@@ -1,6 +1,7 @@
 """What HTTP and WebSocket APIs share with REST APIs: addresses, the client of endpoints, invocations, speeds, policies of authorizers."""
 
 from haar.services.apigateway import jsonpath, vtl
+from haar.services.apigateway.conditions import defined, existing, kind_of, requested
 from haar.services.apigateway.dataplane.answers import Refused
 from haar.services.apigateway.dataplane.authorise import signed
 from haar.services.apigateway.dataplane.authorizers import Verdict, decide, read_verdict
@@ -8,7 +9,7 @@ from haar.services.apigateway.dataplane.bodies import schema_validator
 from haar.services.apigateway.dataplane.call import parse_query, request_time
 from haar.services.apigateway.dataplane.client import Unreachable, fetch
 from haar.services.apigateway.dataplane.compile import extended_id, trace_id
-from haar.services.apigateway.dataplane.domains import MAPPING, RULE, truststore
+from haar.services.apigateway.dataplane.domains import MAPPING, NAME, RULE, truststore
 from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, VARIABLE, role_caller, within
 from haar.services.apigateway.dataplane.keys import Buckets, Keys
 from haar.services.apigateway.dataplane.log import shorten
@@ -38,6 +39,7 @@ __all__ = [
     "FUNCTION",
     "LIVE",
     "MAPPING",
+    "NAME",
     "QUICK_STEPS",
     "RULE",
     "SERVICE",
@@ -65,15 +67,18 @@ __all__ = [
     "compile_pattern",
     "create_domain_name",
     "decide",
+    "defined",
     "delete_domain_name",
     "describe_certificate",
     "docs",
+    "existing",
     "extended_id",
     "fetch",
     "find_domain",
     "get_doc",
     "get_domain_names",
     "jsonpath",
+    "kind_of",
     "load_api",
     "parse_query",
     "pass_role",
@@ -82,6 +87,7 @@ __all__ = [
     "read_definition",
     "read_verdict",
     "request_time",
+    "requested",
     "role_caller",
     "roles_in",
     "sample",

@@ -7,21 +7,22 @@ from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 from haar.services.apigateway import public as rest
-from haar.services.apigatewayv2.records import find_api
+from haar.services.apigatewayv2.records import LINKS, LIVE, Doc, find_api, load_draft
 from haar.services.service import Context, Demand, Demands, Input
 
 Further = Callable[[Context, Input], Sequence[Demand]]
-ROUTES = {"AuthorizationType": "RouteAuthorizationType", "AuthorizerType": "AuthorizerType", "AuthorizerUri": "AuthorizerUri"}
 
 
 def on(verb: str, template: str, *more: Further) -> Demands:
     """Demands of an operation on a path: `on("GET", "/apis/{ApiId}")`; `more` adds what goes with its input."""
 
+    kind = rest.kind_of(template)
+
     async def demands(ctx: Context, input: Input) -> list[Demand]:
         path = template.format_map({name: _segment(value) for name, value in input.items() if isinstance(value, str)})
-        api = await find_api(ctx.store, input["ApiId"], ctx.region) if "ApiId" in input else None
-        tags = api.get("Tags", {}) if api else {}
-        found = [Demand(f"apigateway:{verb}", rest.arn(ctx.region, path), _requested(input), tags=tags)]
+        there, tags = await _there(ctx, kind, input)
+        conditions = _tagging(input) | rest.requested(kind, input) | rest.existing(kind, there)
+        found = [Demand(f"apigateway:{verb}", rest.arn(ctx.region, path), conditions, tags=tags)]
         for further in more:
             found.extend(further(ctx, input))
         return found
@@ -38,7 +39,7 @@ def pass_role(member: str) -> Further:
     return rest.pass_role(member)
 
 
-def _requested(input: Input) -> dict[str, Sequence[str]]:
+def _tagging(input: Input) -> dict[str, Sequence[str]]:
     conditions: dict[str, Sequence[str]] = {}
     if tags := input.get("Tags"):
         conditions["aws:TagKeys"] = tuple(tags)
@@ -46,12 +47,31 @@ def _requested(input: Input) -> dict[str, Sequence[str]]:
             conditions[f"aws:RequestTag/{key}"] = (value,)
     if "TagKeys" in input:
         conditions["aws:TagKeys"] = tuple(input["TagKeys"])
-    for member, key in ROUTES.items():
-        if member in input:
-            conditions[f"apigateway:Request/{key}"] = (input[member],)
-    for member in ("ApiKeyRequired", "DisableExecuteApiEndpoint"):
-        if member in input:
-            conditions[f"apigateway:Request/{member}"] = ("true" if input[member] else "false",)
-    if (settings := input.get("AccessLogSettings")) and "DestinationArn" in settings:
-        conditions["apigateway:Request/AccessLoggingDestination"] = (settings["DestinationArn"],)
     return conditions
+
+
+async def _there(ctx: Context, kind: str, input: Input) -> tuple[Doc | None, Doc]:
+    """What the call is about, when it is there and condition keys tell of it, and its tags: those of its API, and a stage's own."""
+    if name := input.get("DomainName"):
+        domain = await rest.get_doc(ctx.store, rest.DOMAINS, name.lower(), rest.NAME)
+        domain = domain if domain is not None and domain["region"] == ctx.region else None
+        return domain, domain.get("tags", {}) if domain else {}
+    if link_id := input.get("VpcLinkId"):
+        link = await rest.get_doc(ctx.store, LINKS, ctx.region, f"link/{link_id}")
+        return None, link.get("Tags", {}) if link else {}
+    if (api_id := input.get("ApiId")) is None:
+        return None, {}
+    if kind in ("routes", "authorizers"):
+        draft = await load_draft(ctx.store, api_id, ctx.region)
+        if draft is None:
+            return None, {}
+        parts, member = (draft.routes, "RouteId") if kind == "routes" else (draft.authorizers, "AuthorizerId")
+        return parts.get(input.get(member, "")), draft.api.get("Tags", {})
+    api = await find_api(ctx.store, api_id, ctx.region)
+    if api is None:
+        return None, {}
+    tags: Doc = api.get("Tags", {})
+    if name := input.get("StageName"):
+        stage = await rest.get_doc(ctx.store, LIVE, api_id, f"stage/{name}") or {}
+        return stage, tags | (stage.get("Tags") or {})
+    return api, tags

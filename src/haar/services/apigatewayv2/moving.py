@@ -35,9 +35,13 @@ async def _demands(ctx: Context, input: Input, path: str) -> Sequence[Demand]:
     plain = on("PUT", path)(ctx, {name: value for name, value in input.items() if name != "Body"})
     found = list(plain if isinstance(plain, Sequence) else await plain)
     try:
-        found.extend(rest.passing(ctx, list(rest.roles_in((await _parsed(ctx, input["Body"])).raw))))
+        document = await _parsed(ctx, input["Body"])
+        found.extend(rest.passing(ctx, list(rest.roles_in(document.raw))))
+        draft, _ = _drafted(ctx, document, input)
     except ServiceError:
         return found  # the operation itself says what is wrong with it
+    asked = rest.defined("apis", draft.api, draft.routes.values(), draft.authorizers.values())
+    found[0].conditions = {**found[0].conditions, **asked}
     return found
 
 
@@ -62,11 +66,15 @@ def _read(ctx: Context, document: rest.Document, draft: Draft, input: Input, for
     return {member: told for member, told in said.items() if told}
 
 
+def _drafted(ctx: Context, document: rest.Document, input: Input) -> tuple[Draft, Doc]:
+    """The definition as a new API, and what is to be said of it."""
+    draft = Draft(ctx.region, new_api(ctx, {"ProtocolType": "HTTP", "Name": str(document.info.get("title") or "-")}))
+    return draft, _read(ctx, document, draft, input, {})
+
+
 @service.operation("ImportApi", _import_demands)
 async def import_api(ctx: Context, input: Input) -> Output:
-    document = await _parsed(ctx, input["Body"])
-    draft = Draft(ctx.region, new_api(ctx, {"ProtocolType": "HTTP", "Name": str(document.info.get("title") or "-")}))
-    said = _read(ctx, document, draft, input, {})
+    draft, said = _drafted(ctx, await _parsed(ctx, input["Body"]), input)
     return await put_new(ctx, draft, quick=False) | said
 
 

@@ -188,3 +188,12 @@ def partition_keys(values: Sequence[Sequence[str]]) -> dict[str, Sequence[str]]:
 
 def capacity_condition(input: Mapping[str, Any]) -> dict[str, Sequence[str]]:
     return {"dynamodb:ReturnConsumedCapacity": [input.get("ReturnConsumedCapacity") or "NONE"]}
+
+
+def tag_conditions(input: Mapping[str, Any]) -> dict[str, Sequence[str]]:
+    """aws:RequestTag/… and aws:TagKeys of what is tagged or untagged."""
+    tags = input.get("Tags") or ()
+    keys: dict[str, Sequence[str]] = {f"aws:RequestTag/{tag['Key']}": (tag["Value"],) for tag in tags}
+    if named := [tag["Key"] for tag in tags] or input.get("TagKeys"):
+        keys["aws:TagKeys"] = named
+    return keys

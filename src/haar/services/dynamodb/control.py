@@ -5,7 +5,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from haar.services.dynamodb import backups, errors, policies, records, replicas, schema, streams
-from haar.services.dynamodb.access import on_table
+from haar.services.dynamodb.access import on_table, tag_conditions
 from haar.services.dynamodb.counts import Count, Counts
 from haar.services.dynamodb.describe import describe
 from haar.services.dynamodb.face import service
@@ -23,8 +23,9 @@ OWN_KEY = "alias/aws/dynamodb"
 
 async def _create_demands(ctx: Context, input: Input) -> Sequence[Demand]:
     demands = list(await on_table("CreateTable")(ctx, input))
+    demands[0].conditions = tag_conditions(input)
     if input.get("Tags"):
-        demands.append(Demand("dynamodb:TagResource", demands[0].resource))
+        demands.append(Demand("dynamodb:TagResource", demands[0].resource, demands[0].conditions))
     if input.get("ResourcePolicy"):
         demands.append(Demand("dynamodb:PutResourcePolicy", demands[0].resource))
     return demands

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from haar.services.dynamodb import errors, records, schema
-from haar.services.dynamodb.access import demand, nowhere
+from haar.services.dynamodb.access import demand, nowhere, tag_conditions
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.limits import TAGS
 from haar.services.dynamodb.records import TableRecord
@@ -26,7 +26,8 @@ def table_of(ctx: Context, arn: str) -> str:
 
 def on_arn(action: str) -> Callable[[Context, Input], Any]:
     async def demands(ctx: Context, input: Input) -> Sequence[Demand]:
-        return (await demand(ctx, action, table_of(ctx, input["ResourceArn"])),)
+        asked = tag_conditions(input)
+        return (await demand(ctx, action, table_of(ctx, input["ResourceArn"]), lambda _: asked),)
 
     return demands
 

@@ -165,9 +165,11 @@ async def _source(context: Context, target: Target, input: Input) -> Source:
 
 
 def _on_new(context: Context, input: Input) -> list[Demand]:
-    conditions: dict[str, Sequence[str]] = dict(tag_conditions(input.get("Tags", {})))
-    conditions["lambda:FunctionArn"] = [named(context, input).qualified]
-    return [Demand("lambda:CreateEventSourceMapping", conditions=conditions)]
+    tags = tag_conditions(input.get("Tags", {}))
+    wanted = [Demand("lambda:CreateEventSourceMapping", "*", tags | {"lambda:FunctionArn": [named(context, input).qualified]})]
+    if tags:
+        wanted.append(Demand("lambda:TagResource", arn_of(context, "*"), tags))
+    return wanted
 
 
 def _on_mapping(action: str) -> Demands:
