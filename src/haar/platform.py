@@ -2,12 +2,14 @@
 
 import asyncio
 import base64
+import errno
 import json
 import logging
 import os
 import secrets
 import socket
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -42,6 +44,16 @@ RESTART_SECONDS = 1.0
 """The wait before background work that failed is started again."""
 
 
+class CannotListen(Exception):
+    """An address that cannot be served on; says which, and why."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        self.taken = error.errno == errno.EADDRINUSE
+        # asyncio wraps what the system says in words of its own
+        why = error.strerror if isinstance(error, socket.gaierror) or not error.errno else os.strerror(error.errno)
+        super().__init__(f"cannot listen on {host}:{port}: {why}")
+
+
 class Platform:
     """A running platform."""
 
@@ -59,28 +71,29 @@ class Platform:
 
     @classmethod
     async def start(cls, config: Config, clock: Clock | None = None, ids: Ids | None = None) -> "Platform":
-        """Opens the store and serves. Raises ConfigError, StoreError (the data cannot be used), OSError (the port is taken)."""
+        """Opens the store and serves. Raises ConfigError, StoreError (the data cannot be used), CannotListen, OSError."""
         clock, ids = clock or SystemClock(), ids or RandomIds()
-        store = await open_store(config)
-        try:
+        async with AsyncExitStack() as unless_started:
+            store = await open_store(config)
+            unless_started.push_async_callback(store.close)
             host = await make_host(config, store, clock, ids)
             root = await ensure_root(host)
             built = services()
             gateway = Gateway(host, built)
             host.call = ServiceCalls(gateway)
             server = Server(gateway.handle, clock, gateway.purpose)
+            unless_started.push_async_callback(server.stop, 0)
             secure = Securely(host, server)
             words = frozenset(codec.endpoint for codec in gateway.router.codecs.values()) | HOSTS_OF_APIS
             manager = Manager(config, LambdaSurroundings(host, server.attach, secure.attach, words), clock, ids)
             host.executor = manager
+            unless_started.push_async_callback(manager.stop)
             await manager.start()
-            port = await server.listen(config.host, config.port)
-            https = await secure.listener().listen(config.host, config.https_port) if config.https_port >= 0 else 0
-        except BaseException:
-            await store.close()
-            raise
-        platform = cls(host, server, gateway, manager, root, port, https)
-        write_private(config.data / "root.json", platform.description())
+            port = await _listen(server, config.host, config.port)
+            https = await _listen(secure.listener(), config.host, config.https_port) if config.https_port >= 0 else 0
+            platform = cls(host, server, gateway, manager, root, port, https)
+            write_private(config.data / "root.json", platform.description())
+            unless_started.pop_all()
         for service in built:
             for work in service.background:
                 platform._background.append(asyncio.create_task(_keep_going(work, host), name=f"{service.name}: {work.__name__}"))
@@ -144,6 +157,13 @@ class Securely:
         listener = self.listener()
         listener.attach(listening)
         return listener
+
+
+async def _listen(server: Server | SecureListener, host: str, port: int) -> int:
+    try:
+        return await server.listen(host, port)
+    except OSError as error:
+        raise CannotListen(host, port, error) from None
 
 
 async def open_store(config: Config) -> Store:

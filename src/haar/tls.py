@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from haar.clock import Clock, SystemClock
+from haar.config import ConfigError
 
 CERTIFICATE, KEY = "authority.pem", "authority.key"
 AUTHORITY_DAYS = 3650
@@ -39,17 +40,23 @@ class Authority:
 
     @classmethod
     def ensure(cls, directory: Path, clock: Clock | None = None) -> "Authority":
-        """The directory's authority; made when there is none. Whoever comes first makes it, also of several processes at once."""
+        """The directory's authority; made when there is none. Whoever comes first makes it, also of several processes at once.
+
+        Raises ConfigError when it is not usable.
+        """
         clock = clock or SystemClock()
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         secret, public = directory / KEY, directory / CERTIFICATE
         if not secret.exists():
             _write_once(secret, _made(clock))
         whole = secret.read_bytes()
-        key = load_pem_private_key(whole, None)
-        certificate = x509.load_pem_x509_certificate(whole)
+        try:
+            key = load_pem_private_key(whole, None)
+            certificate = x509.load_pem_x509_certificate(whole)
+        except (TypeError, ValueError):
+            raise ConfigError(f"{secret} is damaged; move it away, and another authority is made, for clients to trust anew") from None
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError(f"{secret} holds no key of an elliptic curve")
+            raise ConfigError(f"{secret} holds no key of an elliptic curve")
         shown = certificate.public_bytes(Encoding.PEM)
         if not public.exists() or public.read_bytes() != shown:
             _replace(public, shown)

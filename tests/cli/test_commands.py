@@ -1,5 +1,6 @@
 """The commands that a person types, typed."""
 
+import contextlib
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import pytest
 from tests.support.platform import RunningPlatform
 
@@ -33,6 +35,28 @@ def haar(*arguments: str, environment: dict[str, str] | None = None, cwd: Path |
 def test_version_and_help() -> None:
     assert re.fullmatch(r"haar \d+\.\d+\.\d+\n", haar("--version").stdout)
     assert "doctor" in haar("--help").stdout and "doctor" in haar().stdout
+
+
+def test_defaults_are_shown() -> None:
+    shown = haar("start", "--help", environment={"COLUMNS": "200"}).stdout
+    assert "default: 4566" in shown and "default: data" in shown and "default: bubblewrap" in shown
+
+
+@pytest.mark.parametrize("command", [["env"], ["start"], ["doctor"], ["backup", "file"], ["usage"], ["cert"]])
+def test_a_setting_that_cannot_be_is_said_by_every_command(tmp_path: Path, command: list[str]) -> None:
+    done = haar(*command, cwd=tmp_path, environment={"HAAR_PORT": "many"})
+    assert (done.returncode, done.stderr) == (1, "haar: HAAR_PORT: 'many' is not a whole number\n")
+
+
+def test_commands_on_a_platform_that_has_stopped_say_so(fresh_platform: Fresh) -> None:
+    running = fresh_platform()
+    running.stop()
+    where = ["--data", str(running.data)]
+    shown = haar("env", *where)
+    assert shown.returncode == 0 and f"nothing answers at {running.endpoint} now" in shown.stderr
+    for command in (["demo"], ["invoke", "f"], ["logs", "f"], ["usage"], ["replay"]):
+        done = haar(*command, *where)
+        assert done.returncode == 1 and "start the platform first" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_env_prints_what_clients_need(platform: RunningPlatform) -> None:
@@ -107,7 +131,8 @@ def test_env_without_a_platform_says_what_to_do(tmp_path: Path) -> None:
         (["--region", "a region"], "not a region's name"),
         (["--store", "mysql://x"], "postgresql://"),
         (["--data", "/proc/nowhere"], "/proc/nowhere"),
-        (["--host", "203.0.113.1", "--port", "0"], "cannot listen on 203.0.113.1"),
+        (["--host", "203.0.113.1", "--port", "0"], "cannot listen on 203.0.113.1:0: Cannot assign requested address\n"),
+        (["--host", "nowhere.invalid", "--port", "0"], "cannot listen on nowhere.invalid"),
     ],
 )
 def test_start_refuses_what_cannot_be(tmp_path: Path, arguments: list[str], said: str) -> None:
@@ -129,7 +154,8 @@ def test_a_port_in_use_and_a_directory_in_use(fresh_platform: Fresh, tmp_path: P
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         done = haar("start", "--port", str(taken.getsockname()[1]), "--data", str(tmp_path / "other"))
-        assert done.returncode == 1 and "cannot listen" in done.stderr and "--port" in done.stderr
+        assert done.returncode == 1 and "Address already in use (another port: haar start --port" in done.stderr
+        assert not list((tmp_path / "other" / "run").glob("*")), "what was made for functions is gone again"
     running = fresh_platform()
     done = haar("start", "--port", "0", "--data", str(running.data))
     assert done.returncode == 1 and "in use by another haar" in done.stderr
@@ -176,6 +202,21 @@ def test_doctor_says_what_is_missing(tmp_path: Path) -> None:
     assert "bubblewrap: not installed" in done.stdout and "apt-get install bubblewrap" in done.stdout
 
 
+def test_doctor_looks_at_the_data(fresh_platform: Fresh, tmp_path: Path) -> None:
+    assert f"data: {tmp_path / 'new'} is new" in haar("doctor", "--data", str(tmp_path / "new")).stdout
+    (tmp_path / "file").touch()
+    done = haar("doctor", "--data", str(tmp_path / "file"))
+    assert done.returncode == 1 and f"{tmp_path / 'file'} is not a directory" in done.stdout
+    running = fresh_platform()
+    assert f"haar: is running on {running.data}" in haar("doctor", "--data", str(running.data)).stdout
+    running.stop()
+    assert f"data: {running.data}\n" in haar("doctor", "--data", str(running.data)).stdout
+    with contextlib.closing(apsw.Connection(str(running.data / "haar.db"))) as connection:
+        connection.pragma("user_version", 99)
+    done = haar("doctor", "--data", str(running.data))
+    assert done.returncode == 1 and "written by a newer haar" in done.stdout
+
+
 def test_the_demo(platform: RunningPlatform) -> None:
     done = haar("demo", "--data", str(platform.data))
     assert done.returncode == 0, done.stderr
@@ -193,6 +234,7 @@ def test_without_a_sandbox_functions_are_refused(fresh_platform: Fresh, tmp_path
     with pytest.raises(running.client("lambda").exceptions.ClientError) as refused:
         running.client("lambda").invoke(FunctionName=name, Payload=b"{}")
     assert "--sandbox none" in refused.value.response["Error"]["Message"]
+    assert "Functions need bubblewrap" in running.log.read_text(), "said at the start, too"
     running.client("dynamodb").list_tables()
 
 

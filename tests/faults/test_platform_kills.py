@@ -69,7 +69,7 @@ class Writer:
                 call()
                 self.known[name], self.doubtful = state, None
                 self.answered += 1
-        except botocore.exceptions.HTTPClientError:
+        except (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError):
             return
         except Exception as error:
             self.failed = error

@@ -1,12 +1,14 @@
 """`haar`: the commands, each in a module of its own."""
 
+import sys
 from typing import Annotated
 
 import typer
 
 from haar import __version__
 from haar.cli import backup, cert, demo, dev, doctor, env, invoke, logs, replay, runtimes, start, usage
-from haar.cli.say import say
+from haar.cli.say import complain, say
+from haar.config import ConfigError
 
 app = typer.Typer(
     name="haar",
@@ -41,4 +43,7 @@ def common(version: Annotated[bool, typer.Option("--version", help="Show the ver
 
 
 def main() -> None:
-    app()
+    try:
+        app()
+    except ConfigError as error:  # every command reads the settings
+        sys.exit(complain(str(error)).exit_code)

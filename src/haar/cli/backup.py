@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from haar.cli.env import describe
+from haar.cli.options import Data
 from haar.cli.say import complain, say
 from haar.config import Config, load
 
@@ -23,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 def backup(
     file: Annotated[Path, typer.Argument(help="The file to write; it must not exist.")],
-    data: Annotated[Path | None, typer.Option(readable=False, help="The platform's data directory.  [default: data]")] = None,
+    data: Data = None,
 ) -> None:
     """Writes a consistent copy of everything to FILE, while the platform runs or not."""
     from haar.store.errors import StoreError
@@ -43,10 +44,10 @@ def backup(
 
 def restore(
     file: Annotated[Path, typer.Argument(help="A backup.")],
-    data: Annotated[Path | None, typer.Option(readable=False, help="The platform's data directory.  [default: data]")] = None,
+    data: Data = None,
 ) -> None:
     """Puts a backup back. A running platform starts again on it; what was there before is kept as haar.db.before-restore."""
-    from haar.store.errors import DataError, StoreError
+    from haar.store.errors import InUse, StoreError
     from haar.store.sqlite_backup import stage, take_over
     from haar.store.sqlite_file import Lock
 
@@ -57,9 +58,11 @@ def restore(
         raise complain(str(error)) from None
     try:
         lock = Lock(config.data)
-    except DataError:
+    except InUse:
         _start_again(config.data)
         return
+    except StoreError as error:
+        raise complain(str(error)) from None
     take_over(config.data, lock)
     lock.release()
     say(f"{config.data.resolve()} holds what {file} holds; next: haar start")

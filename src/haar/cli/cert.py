@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from haar.cli.options import Data
 from haar.cli.say import complain, say
 from haar.config import load
 
@@ -34,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
 def cert(
     names: Annotated[list[str] | None, typer.Argument(help="Issue a certificate for these host names, for a server of yours.")] = None,
     out: Annotated[Path, typer.Option(readable=False, help="The directory that it is written to: NAME.pem and NAME.key.")] = Path(),
-    data: Annotated[Path | None, typer.Option(readable=False, help="The platform's data directory.  [default: data]")] = None,
+    data: Data = None,
 ) -> None:
     """Makes the local certificate authority, once, and says how to trust it.
 

@@ -22,13 +22,16 @@ def client(described: dict[str, Any], service: str) -> Any:
 @contextmanager
 def answering(described: dict[str, Any]) -> Iterator[None]:
     """Says in words what AWS answers with an error, and that nothing answers."""
-    from botocore.exceptions import ClientError, EndpointConnectionError
+    from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError
+    from botocore.exceptions import ConnectionError as NotConnected
 
     try:
         yield
     except ClientError as error:
         raise complain(f"{error.response['Error']['Code']}: {error.response['Error']['Message']}") from None
-    except EndpointConnectionError as error:
+    except ParamValidationError as error:
+        raise complain(str(error)) from None
+    except (HTTPClientError, NotConnected) as error:
         raise complain(f"{described['endpoint']} does not answer ({error}); start the platform first: haar start") from None
 
 

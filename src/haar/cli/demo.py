@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
-from haar.cli.clients import client
+from haar.cli.clients import answering, client
 from haar.cli.env import describe
+from haar.cli.options import Data
 from haar.cli.say import complain, say
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "db-api" / "python" / "app.py"
@@ -33,28 +34,20 @@ def add_to(app: typer.Typer) -> None:
 
 
 def demo(
-    data: Annotated[Path | None, typer.Option(readable=False, help="The platform's data directory.  [default: data]")] = None,
+    data: Data = None,
     remove: Annotated[bool, typer.Option("--remove", help="Take away what the demo made.")] = False,
 ) -> None:
     """Makes a table, a function and an API on the running platform, calls it and shows its URL."""
     described = describe(data)
     if not EXAMPLE.is_file():
         raise complain(f"{EXAMPLE} is missing: the demo runs from a checkout of haar")
-    try:
+    with answering(described):
         demonstration = Demonstration(described)
         demonstration.remove()
         if remove:
             say("the demo is gone")
             return
         demonstration.make()
-    except _not_running() as error:
-        raise complain(f"{described['endpoint']} does not answer ({error}); start the platform first: haar start") from None
-
-
-def _not_running() -> tuple[type[Exception], ...]:
-    from botocore.exceptions import EndpointConnectionError
-
-    return (EndpointConnectionError, urllib.error.URLError)
 
 
 class Demonstration:
@@ -152,5 +145,11 @@ def _package() -> bytes:
 
 def _call(method: str, url: str, body: dict[str, Any] | None = None) -> bytes:
     request = urllib.request.Request(url, method=method, data=json.dumps(body).encode() if body else None)  # noqa: S310 - our own http URL
-    with urllib.request.urlopen(request, timeout=CALL_SECONDS) as answer:  # noqa: S310
-        return bytes(answer.read())
+    try:
+        with urllib.request.urlopen(request, timeout=CALL_SECONDS) as answer:  # noqa: S310 - as above
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        said = error.read().decode("utf-8", "replace")
+        raise complain(f"{method} {url}: {error.code} {said}; why: haar invoke {NAME}, haar logs {NAME}") from None
+    except OSError as error:
+        raise complain(f"{method} {url}: {error}") from None

@@ -20,6 +20,7 @@ import typer
 from haar.cli.clients import answering, client
 from haar.cli.env import describe
 from haar.cli.logs import Follower
+from haar.cli.options import Data
 from haar.cli.say import complain, say
 from haar.config import load
 
@@ -66,7 +67,7 @@ def dev(
     env: Annotated[list[str] | None, typer.Option(help="A variable of its environment: NAME=VALUE. May be repeated.")] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Invocations wait for a debugger, and do not time out.")] = False,
     debug_port: Annotated[int, typer.Option(help="Where it attaches. (default: 5678 Python, 9229 Node.js)", show_default=False)] = 0,
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory. (default: data)")] = None,
+    data: Data = None,
 ) -> None:
     """Runs a function from DIRECTORY: save a file, and the next invocation runs it. Shows its logs until Ctrl-C.
 

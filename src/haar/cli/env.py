@@ -5,14 +5,19 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
-from haar.cli.say import complain, say
+from haar.cli.options import Data
+from haar.cli.say import complain, hint, say
 from haar.config import load
+
+CONNECT_SECONDS = 2.0
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,7 +37,7 @@ def describe(data: Path | None) -> dict[str, Any]:
 
 
 def env(
-    data: Annotated[Path | None, typer.Option(readable=False, help="The platform's data directory.  [default: data]")] = None,
+    data: Data = None,
     profile: Annotated[str | None, typer.Option(help="Write this profile to the AWS configuration files instead.")] = None,
     https: Annotated[bool, typer.Option("--https", help="The HTTPS endpoint, and the authority to trust.")] = False,
 ) -> None:
@@ -64,6 +69,17 @@ def env(
         say(f"export AWS_CA_BUNDLE={shlex.quote(authority)} NODE_EXTRA_CA_CERTS={shlex.quote(authority)}")
     say("unset AWS_SESSION_TOKEN AWS_PROFILE")
     _offer_cli()
+    if not _answers(described["endpoint"]):
+        hint(f"nothing answers at {described['endpoint']} now; start the platform: haar start")
+
+
+def _answers(endpoint: str) -> bool:
+    at = urlsplit(endpoint)
+    try:
+        socket.create_connection((at.hostname, at.port), timeout=CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _offer_cli() -> None:
@@ -74,10 +90,7 @@ def _offer_cli() -> None:
     if beside.exists():
         say(f'export PATH="$PATH":{shlex.quote(str(beside.parent))}')
     else:
-        hint = (
-            f"haar: no AWS CLI is installed here; to get one, type\n  {sys.executable} -m pip install awscli\nand then the same line again"
-        )
-        print(hint, file=sys.stderr, flush=True)
+        hint(f"no AWS CLI is installed here; to get one, type\n  {sys.executable} -m pip install awscli\nand then the same line again")
 
 
 def write_profile(profile: str, described: dict[str, Any], authority: str = "") -> None:

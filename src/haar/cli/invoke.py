@@ -9,6 +9,7 @@ import typer
 
 from haar.cli.clients import answering, client
 from haar.cli.env import describe
+from haar.cli.options import Data
 from haar.cli.say import complain, say
 
 
@@ -19,7 +20,7 @@ def add_to(app: typer.Typer) -> None:
 def invoke(
     name: Annotated[str, typer.Argument(help="The function: a name, NAME:QUALIFIER or an ARN.")],
     event: Annotated[str, typer.Argument(help="The event as JSON, @FILE, or - for standard input.")] = "{}",
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory.  [default: data]")] = None,
+    data: Data = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the answer, or leave the event in the function's queue.")] = True,
     log: Annotated[bool, typer.Option("--log", help="Show the end of the invocation's log, on standard error.")] = False,
 ) -> None:

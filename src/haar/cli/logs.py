@@ -4,14 +4,14 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from haar.cli.clients import answering, client
 from haar.cli.env import describe
-from haar.cli.say import complain, say
+from haar.cli.options import Data
+from haar.cli.say import complain, hint, say
 
 POLL_SECONDS = 1.0
 LATE_MS = 30_000
@@ -28,7 +28,7 @@ def logs(
     name: Annotated[str, typer.Argument(help="The function, or a log group (with a slash).")],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on, until Ctrl-C.")] = False,
     since: Annotated[str, typer.Option(help="How far back: 30s, 10m, 2h, 7d.")] = "1h",
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory.  [default: data]")] = None,
+    data: Data = None,
 ) -> None:
     """Prints a function's log events in the order of their times."""
     described = describe(data)
@@ -39,7 +39,9 @@ def logs(
     with answering(described):
         follower = Follower(client(described, "logs"), _group(described, name), start)
         try:
-            follower.show()
+            shown = follower.show()
+            if not shown:
+                hint(f"nothing was logged in the last {since}" + ("" if follow else f"; further back: haar logs {name} --since 7d"))
             while follow:
                 time.sleep(POLL_SECONDS)
                 follower.show()
@@ -55,16 +57,19 @@ class Follower:
         self._source, self._group, self._start = source, group, start
         self._seen: dict[str, None] = {}
 
-    def show(self) -> None:
-        """Prints what has come since the last time."""
+    def show(self) -> int:
+        """Prints what has come since the last time; how many events that are."""
+        shown = 0
         for event in _events(self._source, self._group, self._start):
             if event["eventId"] not in self._seen:
                 self._seen[event["eventId"]] = None
+                shown += 1
                 moment = datetime.fromtimestamp(event["timestamp"] / 1000).astimezone()
                 say(f"{moment:%Y-%m-%d %H:%M:%S}.{event['timestamp'] % 1000:03d}  {event['message'].rstrip()}")
                 self._start = max(self._start, event["timestamp"] - LATE_MS)
         while len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
+        return shown
 
 
 def _group(described: dict[str, Any], name: str) -> str:

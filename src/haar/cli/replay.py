@@ -5,13 +5,13 @@ import json
 import shutil
 from datetime import datetime
 from itertools import zip_longest
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from haar.cli.clients import answering, ask, client
 from haar.cli.env import describe
+from haar.cli.options import Data
 from haar.cli.say import complain, say
 
 MIN_COLUMN = 30
@@ -26,7 +26,7 @@ def replay(
     request_id: Annotated[str, typer.Argument(help="The request id, as the log has it. Without: the last invocations.")] = "",
     event: Annotated[bool, typer.Option("--event", help="Print the recorded event, and run nothing.")] = False,
     qualifier: Annotated[str, typer.Option(help="Run this version or alias instead of the recorded one.")] = "",
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory. (default: data)")] = None,
+    data: Data = None,
 ) -> None:
     """Runs a recorded invocation again: the same event, the same version; the old result on the left, the new one on the right.
 

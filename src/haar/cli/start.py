@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from haar.cli.say import complain, say
-from haar.config import Config, ConfigError, load
+from haar.config import Config, load
 
 GC_THRESHOLDS = (20_000, 20, 50)
 """Requests make few cycles: the defaults look for them ten times as often as there are any."""
@@ -23,27 +23,24 @@ def add_to(app: typer.Typer) -> None:
 
 
 def start(
-    host: Annotated[str | None, typer.Option(help="The address to listen on.  [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one.  [default: 4566]")] = None,
+    host: Annotated[str | None, typer.Option(help="The address to listen on. (default: 127.0.0.1)")] = None,
+    port: Annotated[int | None, typer.Option(help="The port; 0 takes a free one. (default: 4566)")] = None,
     https_port: Annotated[int | None, typer.Option(help="Serve HTTPS, too, on this port; 0 takes a free one (see haar cert).")] = None,
     tls_certificate: Annotated[str | None, typer.Option(help="A certificate (PEM) for HTTPS, besides the local authority's.")] = None,
     tls_key: Annotated[str | None, typer.Option(help="Its key, when that is not in the same file.")] = None,
-    data: Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept.  [default: data]")] = None,
+    data: Annotated[Path | None, typer.Option(readable=False, help="Where everything is kept. (default: data)")] = None,
     store: Annotated[str | None, typer.Option(help="postgresql://… instead of SQLite in the data directory.")] = None,
     account: Annotated[str | None, typer.Option(help="The account id, 12 digits; chosen at first start.")] = None,
-    region: Annotated[str | None, typer.Option(help="The region that `haar env` names.  [default: us-east-1]")] = None,
-    sandbox: Annotated[str | None, typer.Option(help="How functions are isolated: bubblewrap or none.")] = None,
-    egress: Annotated[str | None, typer.Option(help="Whether functions reach the internet: on or off.  [default: off]")] = None,
+    region: Annotated[str | None, typer.Option(help="The region that `haar env` names. (default: us-east-1)")] = None,
+    sandbox: Annotated[str | None, typer.Option(help="How functions are isolated: bubblewrap or none. (default: bubblewrap)")] = None,
+    egress: Annotated[str | None, typer.Option(help="Whether functions reach the internet: on or off. (default: off)")] = None,
 ) -> None:
     """Starts the platform and serves until Ctrl-C or SIGTERM."""
     flags: dict[str, Any] = {"host": host, "port": port, "data": data, "store": store, "account": account, "region": region}
     flags |= {"sandbox": sandbox, "egress": egress}
     flags |= {"https_port": https_port, "tls_certificate": tls_certificate, "tls_key": tls_key}
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        config = load(flags)
-    except ConfigError as error:
-        raise complain(str(error)) from None
+    config = load(flags)
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -54,7 +51,7 @@ def start(
 
 async def _serve(config: Config) -> bool:
     """Serves until a signal; whether to start again (SIGHUP: `haar restore` has put a backup beside the database)."""
-    from haar.platform import Platform
+    from haar.platform import CannotListen, Platform
     from haar.store.errors import StoreError
 
     stop = asyncio.Event()
@@ -70,16 +67,20 @@ async def _serve(config: Config) -> bool:
     loop.add_signal_handler(signal.SIGHUP, start_again)
     try:
         platform = await Platform.start(config)
-    except (ConfigError, StoreError) as error:
+    except CannotListen as error:
+        raise complain(f"{error}{' (another port: haar start --port 4567)' if error.taken else ''}") from None
+    except StoreError as error:
         raise complain(str(error)) from None
     except OSError as error:
-        raise complain(f"cannot listen on {_ports(config)}: {error.strerror or error} (another port: haar start --port 4567)") from None
+        raise complain(f"{error.filename or config.data}: {error.strerror or error}") from None
     gc.freeze()  # what start-up made stays: collecting need not look at it again
     gc.set_threshold(*GC_THRESHOLDS)
     where = "" if str(config.data) == "data" else f" --data {config.data}"
     say(f"haar is running at {platform.endpoint}, account {platform.host.account}, data in {config.data.resolve()}")
     if platform.https_endpoint:
         say(f"HTTPS is at {platform.https_endpoint} (haar cert says how to trust it)")
+    if platform.manager.refused:
+        say(platform.manager.refused)
     say(f'Next, in another terminal:\n  eval "$(.venv/bin/haar env{where})"\n  aws sts get-caller-identity')
     await stop.wait()
     say("starting again" if again.is_set() else "stopping")
@@ -87,7 +88,3 @@ async def _serve(config: Config) -> bool:
     if not again.is_set():
         say("stopped")
     return again.is_set()
-
-
-def _ports(config: Config) -> str:
-    return f"{config.host}:{config.port}" + (f" and {config.https_port}" if config.https_port > 0 else "")

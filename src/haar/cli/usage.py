@@ -11,6 +11,7 @@ import typer
 
 from haar.cli.clients import ask
 from haar.cli.env import describe
+from haar.cli.options import Data
 from haar.cli.say import complain, say
 
 PRICES = Path(__file__).with_name("prices.toml")
@@ -24,7 +25,7 @@ def usage(
     month: Annotated[str, typer.Option(help="Which month: 2026-11. (default: this one, UTC)", show_default=False)] = "",
     prices: Annotated[Path, typer.Option(help="The free tier and the prices; copy the default and change it.")] = PRICES,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    data: Annotated[Path | None, typer.Option(help="The platform's data directory. (default: data)")] = None,
+    data: Data = None,
 ) -> None:
     """Shows requests and GB-seconds of every function in a month, and what AWS would have asked for them.
 

@@ -136,7 +136,8 @@ class Manager:
         self._spawner = Spawner()
         self._boxes: Boxes | None = None
         self._standby: Standby | None = None
-        self._refused: str | None = None
+        self.refused: str | None = None
+        """Why functions cannot run here, once it has started."""
         self._snapshots = Snapshots(config.data.resolve() / "cache" / "snapshots", self._take_snapshot)
         self._scaling = Scaling()
         self._turn = asyncio.Lock()
@@ -157,8 +158,8 @@ class Manager:
         first = (self._packages.trim, self._snapshots.trim, self.images.trim, runtimes.look)
         await asyncio.gather(*(asyncio.to_thread(do) for do in first))
         if self._config.sandbox == "bubblewrap":
-            self._refused = await probe.refusal()
-            if self._refused is not None:
+            self.refused = await probe.refusal()
+            if self.refused is not None:
                 return
         raise_file_limit()
         self._directory.mkdir(parents=True)
@@ -215,7 +216,7 @@ class Manager:
         sink: Sink | None = None,
     ) -> InvocationResult:
         if self._boxes is None or self._stopping:
-            raise Unavailable(self._refused or "haar is not running functions now")
+            raise Unavailable(self.refused or "haar is not running functions now")
         self._admit(spec)
         self._running[spec.arn] += 1
         self._total += 1
@@ -251,7 +252,7 @@ class Manager:
 
     async def snapshot(self, spec: FunctionSpec) -> None:
         if self._boxes is None or self._stopping:
-            raise Unavailable(self._refused or "haar is not running functions now")
+            raise Unavailable(self.refused or "haar is not running functions now")
         if self._boxes.isolated:
             await self._snapshots.take(spec)
 

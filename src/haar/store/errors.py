@@ -23,3 +23,7 @@ class StoreClosed(StoreError):
 
 class DataError(StoreError):
     """What is on disk cannot be used as it is; the message names the file and the way out. Nothing was repaired or replaced."""
+
+
+class InUse(DataError):
+    """Another haar serves the directory."""

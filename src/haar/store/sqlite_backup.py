@@ -1,5 +1,6 @@
 """Copies of a SQLite store, made while it runs, and the way back."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def backup(database: Path, target: Path) -> None:
     try:
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise StoreError(f"{partial}: {error.strerror}") from None
+        raise StoreError(f"{target.parent if error.errno == errno.ENOENT else partial}: {error.strerror}") from None
     try:
         _copy(database, partial)
         _sync(partial)

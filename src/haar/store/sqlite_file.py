@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from haar.store.errors import DataError, StoreBusy, StoreError, StoreFull
+from haar.store.errors import DataError, InUse, StoreBusy, StoreError, StoreFull
 
 DATABASE = "haar.db"
 LOCK = "lock"
@@ -64,7 +64,7 @@ class Lock:
         except OSError:
             holder = self._read()[1:2]
             os.close(self._descriptor)
-            raise DataError(f"{directory} is in use by another haar{''.join(f' ({line})' for line in holder)}; stop it first") from None
+            raise InUse(f"{directory} is in use by another haar{''.join(f' ({line})' for line in holder)}; stop it first") from None
 
     @property
     def marked(self) -> bool:
