@@ -175,6 +175,24 @@ def test_pages_and_iterators(table, streams):
     assert values(streams.get_records(ShardIterator=iterator("LATEST"))) == []
 
 
+@pytest.mark.parametrize("kind", ["AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"])
+def test_a_shard_is_read_from_the_number_that_it_begins_with(table, streams, kind):
+    made = table("id:S", StreamSpecification=spec("KEYS_ONLY"))
+    arn = arn_of(made)
+    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        asked = {"StreamArn": arn, "ShardId": shard["ShardId"], "ShardIteratorType": kind}
+        start = shard["SequenceNumberRange"]["StartingSequenceNumber"]
+        iterator = streams.get_shard_iterator(**asked, SequenceNumber=start)["ShardIterator"]
+        assert streams.get_records(ShardIterator=iterator)["Records"] == []
+        assert refusal(streams.get_shard_iterator, **asked, SequenceNumber=str(int(start) + 2))[0] == "ValidationException"
+    made.put_item(Item={"id": S("first")})
+    shard = busy(streams, arn)
+    start = shard["SequenceNumberRange"]["StartingSequenceNumber"]
+    iterator = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType=kind, SequenceNumber=start)
+    (record,) = streams.get_records(ShardIterator=iterator["ShardIterator"])["Records"]
+    assert int(start) < int(record["dynamodb"]["SequenceNumber"])
+
+
 def test_a_page_ends_at_a_megabyte(table, streams):
     made = table("id:S", StreamSpecification=spec("NEW_IMAGE"))
     for at in range(5):

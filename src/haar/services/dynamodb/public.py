@@ -27,6 +27,7 @@ __all__ = [
     "read_stream",
     "sequence",
     "shard_ids",
+    "start_of_shard",
     "status",
     "stream_arn",
     "table_exists",
@@ -83,6 +84,11 @@ def shard_ids(stream: StreamInfo) -> list[str]:
     return [f"shardId-{milliseconds:020d}-{streams.mark(stream, shard)}" for shard in range(stream.shards)]
 
 
+def start_of_shard() -> str:
+    """The sequence number that a shard begins with, before those of its records."""
+    return sequence(shards.START)
+
+
 async def last_position(host: Host, stream: StreamInfo, shard: int) -> int:
     """The position behind all records that are there now (LATEST)."""
     return await shards.last_number(host.store, stream, shard) + 1
@@ -93,7 +99,7 @@ def position_of(sequence_number: str, *, after: bool = False) -> Position:
     number = number_of(sequence_number)
     if number is None:
         raise ValueError(sequence_number)
-    return number + after
+    return max(number + after, shards.FIRST)
 
 
 async def position_at(host: Host, stream: StreamInfo, shard: int, moment: float) -> int:

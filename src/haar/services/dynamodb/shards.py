@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from haar.services.service import Host
 
 NUMBER_BYTES = 8
+START = 0
+"""The number that a shard begins with, before those of its records."""
 FIRST = 1
 SEQUENCE_BASE = 10**20
 """Sequence numbers are shown with 21 digits, the fewest that AWS's have."""
@@ -89,7 +91,7 @@ def sequence(number: int) -> str:
 
 def number_of(text: str) -> int | None:
     """The number behind a sequence number; None when it is none of ours."""
-    return int(text) - SEQUENCE_BASE if text.isascii() and text.isdigit() and int(text) >= SEQUENCE_BASE + FIRST else None
+    return int(text) - SEQUENCE_BASE if text.isascii() and text.isdigit() and int(text) >= SEQUENCE_BASE + START else None
 
 
 class Batch(NamedTuple):

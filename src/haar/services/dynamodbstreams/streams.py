@@ -108,7 +108,7 @@ async def describe_stream(ctx: Context, input: Input) -> Output:
 
 
 async def _shard(ctx: Context, stream: StreamInfo, shard: int, id: str) -> dict[str, Any]:
-    numbers = {"StartingSequenceNumber": public.sequence(1)}
+    numbers = {"StartingSequenceNumber": public.start_of_shard()}
     if public.ended(stream, ctx.now()):
-        numbers["EndingSequenceNumber"] = public.sequence(max(await public.last_position(ctx.host, stream, shard) - 1, 1))
+        numbers["EndingSequenceNumber"] = public.sequence(await public.last_position(ctx.host, stream, shard) - 1)
     return {"ShardId": id, "SequenceNumberRange": numbers}
