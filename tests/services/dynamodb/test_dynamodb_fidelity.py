@@ -157,3 +157,33 @@ def test_paths_do_not_nest_deeper_than_values(table):
     assert message.startswith("Nesting Levels have exceeded supported limits")
     items.update_item(**put, ExpressionAttributeValues={":v": nested(10, S("x"))})
     assert items.get_item(Key=KEY)["Item"]["a"] == nested(20, {"M": {"m": nested(10, S("x"))}})
+
+
+MISMATCH = "The provided key element does not match the schema"
+
+
+@pytest.mark.parametrize("item", [{"id": N(1)}, {"other": S("1")}])
+def test_a_batch_tells_of_wrong_keys_in_one_way(dynamodb, table, item):
+    name = table("id:S").name
+    assert refusal(dynamodb.batch_write_item, RequestItems={name: [{"PutRequest": {"Item": item}}]}) == ("ValidationException", MISMATCH)
+
+
+def test_what_an_index_cannot_have_is_told_before_the_condition_fails(table):
+    items = table("id:S", indexes={"by-kind": ("kind:S",)})
+    values = {"ExpressionAttributeValues": {":v": N(1)}, "ConditionExpression": "attribute_exists(nothing)"}
+    unsupported = "The update expression attempted to update the secondary index key to unsupported type"
+    for change in ("SET kind = :v", "ADD kind :v"):
+        assert refusal(items.update_item, Key=KEY, UpdateExpression=change, **values)[1] == unsupported
+    legacy = {"AttributeUpdates": {"kind": {"Value": N(1)}}, "Expected": {"nothing": {"Value": N(1)}}}
+    found = refusal(items.update_item, Key=KEY, **legacy)[1]
+    assert found == INVALID + "Type mismatch for Index Key kind Expected: S Actual: N IndexName: by-kind"
+
+
+def test_a_key_that_is_looked_into_is_told_before_one_that_is_changed(table):
+    found = refusal(table("id:S").update_item, Key=KEY, UpdateExpression="SET id.x = :v", ExpressionAttributeValues={":v": N(1)})[1]
+    assert found == "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: Key: id"
+
+
+def test_two_conditions_where_the_key_has_one_attribute(table):
+    query = {"KeyConditionExpression": "id = :v AND kind = :v", "ExpressionAttributeValues": {":v": S("1")}}
+    assert refusal(table("id:S").query, **query)[1] == "Query key condition not supported"

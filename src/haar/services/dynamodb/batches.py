@@ -199,8 +199,11 @@ def _planned(given: str, table: Table, request: dict[str, Any], needs_old: bool)
         return Planned(given, Write(table, table.key(key), _nothing, needs_old=needs_old), key, 0)
     item, size = put["Item"], request[PREPARED].size
     table.check_size(item, size, TOO_LARGE)
+    # A batch tells of a wrong key as of the keys that it deletes, where PutItem says what is wrong with it.
+    key = table.key({name: item[name] for name in table.key_names if name in item})
+    table.check_index_keys(item)
     # The image is made when it is written, not before: the items of a batch may be large together.
-    return Planned(given, Write(table, table.item_key(item), lambda old: Image.of(item, size), needs_old=needs_old), item, size)
+    return Planned(given, Write(table, key, lambda old: Image.of(item, size), needs_old=needs_old), item, size)
 
 
 def _nothing(old: Image | None) -> None:

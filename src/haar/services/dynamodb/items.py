@@ -143,7 +143,10 @@ def update_write(table: Table, input: Input) -> Write:
     heads = () if update is None else update.heads
     for name in heads:
         if name in table.key_names:
+            table.check_paths(prepared.nested)
             raise errors.invalid(f"Cannot update attribute {name}. This attribute is part of the key")
+    if table.indexes and update is not None and (given := update.given(prepared.values)):
+        table.check_index_keys(given, updating=isinstance(update, Update))
 
     def change(old: Image | None) -> Image | None:
         before = key_item if old is None else old.item

@@ -176,6 +176,10 @@ class LegacyUpdate:
     def written(self) -> tuple[tuple[str | int, ...], ...]:
         return self.paths
 
+    def given(self, values: Mapping[str, Value]) -> Item:
+        """What of the new item is known whatever the old one is."""
+        return {name: value for name, action, value in self.changes if action != "DELETE" and value is not None}
+
     def apply(self, item: Item, given: Mapping[str, Value]) -> Item:
         """A new item. Raises ValidationException for types that do not go together."""
         changed = dict(item)

@@ -35,7 +35,7 @@ def query_span(table: Table, index: Index | None, conditions: Conditions, start:
 
 def _check(index: Index | None, hashes: tuple[KeyPart, ...], ranges: tuple[KeyPart, ...], conditions: Conditions) -> None:
     names = [part.name for part in (*hashes, *ranges)]
-    if len(conditions) > len(names):
+    if len(conditions) > max(len(names), 2):
         raise errors.validation("Conditions can be of length 1 or 2 only" if len(names) < 3 else NOT_SUPPORTED)
     for part in hashes:
         if part.name not in conditions:

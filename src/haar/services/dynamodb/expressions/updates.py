@@ -68,6 +68,8 @@ class Compiled:
     """These, and those that values are made of."""
     nested: tuple[str, ...] = field(init=False)
     """Those of all of them that it looks into."""
+    literal: tuple[tuple[str, str], ...] = field(init=False)
+    """Whole attributes that values of the request are put into: attribute, value."""
     sound: set[tuple[str, ...]] = field(default_factory=set)
     """Types of the values (in the order of `values`) that were found to fit: types alone decide that."""
 
@@ -80,6 +82,15 @@ class Compiled:
         every = [*self.paths, *(path for action in self.actions for path in _operand_paths(action.operand))]
         self.accessed = heads_of(every)
         self.nested = tuple(str(path[0]) for path in every if len(path) > 1)
+        self.literal = tuple(
+            (str(each.path[0]), each.operand)
+            for each in self.actions
+            if each.section in ("SET", "ADD") and len(each.path) == 1 and type(each.operand) is str
+        )
+
+    def given(self, values: Values) -> Item:
+        """What of the new item is known whatever the old one is."""
+        return {name: values[value] for name, value in self.literal}
 
     def check(self, values: Values) -> None:
         """Raises ValidationException when the values do not fit, whatever the item will be."""
