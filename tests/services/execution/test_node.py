@@ -69,7 +69,7 @@ async def test_it_answers(functions: Functions, what: str) -> None:
 
 
 NO_FILE = "Error: Cannot find module 'index'\nRequire stack:\n- /var/runtime/index.mjs"
-NO_PACKAGE = "Error: Cannot find package 'nope' imported from /var/task/index.mjs"
+NO_PACKAGE = "Cannot find package 'nope' imported from /var/task/index.mjs"
 CYCLE = "export const handler = async () => { const a = {}; a.a = a; return a; };"
 FAILURES = {
     "a throw": ("index.mjs", "export const handler = async () => { throw new TypeError('bad'); };", "TypeError", "bad"),
@@ -90,9 +90,17 @@ FAILURES = {
     ),
     "no handler": ("index.mjs", "export const other = 1;", "Runtime.HandlerNotFound", "index.handler is undefined or not exported"),
     "no file": ("other.mjs", "", "Runtime.ImportModuleError", NO_FILE),
-    "no package": ("index.mjs", "import 'nope';", "Runtime.ImportModuleError", NO_PACKAGE),
+    "no package": ("index.mjs", "import 'nope';", "Error", NO_PACKAGE),
     "a syntax error": ("index.js", "exports.handler = (", "Runtime.UserCodeSyntaxError", "SyntaxError: Unexpected end of input"),
     "a number thrown": ("index.mjs", "export const handler = async () => { throw 5; };", "number", "5"),
+    "nothing thrown": ("index.mjs", "export const handler = async () => { throw undefined; };", "string", "handled"),
+    "null thrown": ("index.mjs", "export const handler = async () => { throw null; };", "string", "handled"),
+    "what cannot be told": (
+        "index.mjs",
+        "export const handler = async () => { throw Object.create(null); };",
+        "handled",
+        "callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack",
+    ),
     "an error of its own kind": (
         "index.mjs",
         "class Mine extends Error { constructor(m) { super(m); this.name = 'Mine'; this.code = 7; } } "
@@ -165,12 +173,21 @@ async def test_what_the_console_says_is_one_event_in_awss_form(functions: Functi
 
 
 async def test_the_log_can_be_json(functions: Functions) -> None:
-    spec = functions.node("export const handler = async () => { console.info({ a: 1 }); console.log('x', 2); };", log_format="JSON")
+    text = """
+    export const handler = async () => {
+      console.info({ a: 1 }); console.log('x', 2); console.log(5);
+      console.error(new TypeError("t")); console.error("e", new RangeError("r"));
+    };
+    """
+    spec = functions.node(text, log_format="JSON")
     request_id = "33333333-aaaa-4bbb-8ccc-111111111111"
     await functions.run(spec, request_id=request_id)
     lines = [json.loads(line) for line in await functions.logged(spec, "platform.report") if line.startswith("{")]
     said = [line for line in lines if "message" in line]
-    assert [(line["level"], line["message"]) for line in said] == [("INFO", {"a": 1}), ("INFO", "x 2")]
+    assert [(line["level"], line["message"]) for line in said[:3]] == [("INFO", {"a": 1}), ("INFO", "x 2"), ("INFO", 5)]
+    assert list(said[3]["message"]) == ["errorType", "errorMessage", "stackTrace"] and said[3]["message"]["errorMessage"] == "t"
+    assert (said[4]["errorType"], said[4]["errorMessage"], said[4]["stackTrace"][0]) == ("RangeError", "r", "RangeError: r")
+    assert said[4]["message"].startswith("e RangeError: r\n")
     assert {line["requestId"] for line in said} == {request_id}
     assert [line["type"] for line in lines if "type" in line] == ["platform.initStart", "platform.start", "platform.report"]
     assert lines[-1]["record"]["metrics"]["memorySizeMB"] == 256
@@ -241,6 +258,39 @@ async def test_handlers_in_directories_and_packages(functions: Functions) -> Non
     for handler in ("../app.handler", "app"):
         told = await functions.failure(functions.make(files, handler, "nodejs22.x", memory_mb=256))
         assert told["errorType"] == "Runtime.MalformedHandlerName"
+
+
+async def test_a_module_that_never_ends_its_own_start(functions: Functions) -> None:
+    told = await functions.failure(functions.node("await new Promise(() => {}); export const handler = async () => 1;"))
+    assert told["errorMessage"].endswith("Error: Runtime exited with error: exit status 13")
+
+
+async def test_a_trace_begins_with_what_was_wrong(functions: Functions) -> None:
+    told = await functions.failure(functions.node("require('nope');", "index.js"))
+    assert told["trace"][:3] == ["Runtime.ImportModuleError: Error: Cannot find module 'nope'", "Require stack:", "- /var/task/index.js"]
+    told = await functions.failure(functions.node("exports.handler = (", "index.js"))
+    assert told["trace"][0] == "Runtime.UserCodeSyntaxError: SyntaxError: Unexpected end of input"
+
+
+async def test_a_function_in_commonjs_is_nobodys_child(functions: Functions) -> None:
+    text = "exports.handler = async () => [typeof require.main, require.main === module];"
+    assert await functions.answer(functions.node(text, "index.js")) == ["undefined", False]
+
+
+async def test_errors_in_the_log(functions: Functions) -> None:
+    text = (
+        "export const handler = async (event) => { throw event ? Object.assign(new RangeError('r'), { code: 'C', more: [1] }) : 'text'; };"
+    )
+    spec, told = functions.node(text), []
+    for event in (True, False):
+        await functions.run(spec, event)
+    for line in await functions.logged(spec, "Invoke Error", 2):
+        if "Invoke Error \t" in line:
+            told.append(json.loads(line.partition("Invoke Error \t")[2]))
+    assert list(told[0]) == ["errorType", "errorMessage", "code", "more", "stack"]
+    assert (told[0]["errorType"], told[0]["code"], told[0]["more"], told[0]["stack"][0]) == ("RangeError", "C", [1], "RangeError: r")
+    assert list(told[1]) == ["errorType", "errorMessage", "stack"]
+    assert (told[1]["errorType"], told[1]["errorMessage"], told[1]["stack"][0]) == ("Error", "text", "Error: text")
 
 
 async def test_a_process_that_exits(functions: Functions) -> None:

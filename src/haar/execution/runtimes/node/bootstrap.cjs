@@ -2,7 +2,7 @@
 "use strict";
 const { chdir } = require("node:process");
 const { fail, installConsole, setRequestId } = require("./console.cjs");
-const { load } = require("./function.cjs");
+const { load, named } = require("./function.cjs");
 const { context, describe, Settled } = require("./invocation.cjs");
 const { RuntimeClient } = require("./client.cjs");
 const { receiveVariables } = require("./variables.cjs");
@@ -11,6 +11,7 @@ const { installStreaming, isStreaming, ResponseStream } = require("./streaming.c
 const EXIT_ERROR = 1;
 const EXIT_REJECTION = 128;
 const EXIT_EXCEPTION = 129;
+const EXIT_UNSETTLED = 13; // Node's own, of a top-level await that nothing will settle
 
 async function main() {
   await receiveVariables();
@@ -19,8 +20,10 @@ async function main() {
   installConsole(process.env.AWS_LAMBDA_LOG_FORMAT, process.env.AWS_LAMBDA_LOG_LEVEL);
   installStreaming();
   const client = new RuntimeClient(process.env.AWS_LAMBDA_RUNTIME_API);
-  const running = { id: undefined, settle: undefined };
+  const running = { loaded: false, id: undefined, settle: undefined };
   catchStrays(client, running);
+  client.idle();
+  process.mainModule = undefined; // the function is nobody's child
   let handler;
   try {
     handler = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
@@ -28,6 +31,7 @@ async function main() {
     await initFailed(client, error);
     return;
   }
+  running.loaded = true;
   let event = await client.next();
   for (;;) {
     event = await serve(client, handler, event, running);
@@ -108,13 +112,10 @@ function catchStrays(client, running) {
   };
   process.on("uncaughtException", (error) => stop(error, EXIT_EXCEPTION));
   process.on("unhandledRejection", (reason, promise) => {
-    const error = new Error(reason?.toString());
-    error.name = "Runtime.UnhandledPromiseRejection";
-    error.reason = reason;
-    error.promise = promise;
-    stop(error, EXIT_REJECTION);
+    const error = named("Runtime.UnhandledPromiseRejection", reason?.toString());
+    stop(Object.assign(error, { reason, promise }), EXIT_REJECTION);
   });
-  process.on("beforeExit", () => running.settle?.empty());
+  process.on("beforeExit", () => (running.loaded ? running.settle?.empty() : process.exit(EXIT_UNSETTLED)));
 }
 
 main();

@@ -27,36 +27,39 @@ function installConsole(logFormat, level) {
 
 function fail(what, error, described) {
   if (json) write(line("ERROR", { errorType: described.errorType, errorMessage: described.errorMessage, stackTrace: described.trace }));
-  else write(`${new Date().toISOString()}\t${requestId}\tERROR\t${what} \t${safe({ ...own(error), ...told(described) })}`);
+  else write(`${new Date().toISOString()}\t${requestId}\tERROR\t${what} \t${told(error, described)}`);
 }
 
-function told({ trace, ...rest }) {
-  return { ...rest, stack: trace };
-}
-
-function own(error) {
-  return error instanceof Error ? { ...error } : {};
-}
-
-function safe(value) {
+function told(error, described) {
   try {
-    return JSON.stringify(value);
+    return JSON.stringify(error instanceof Error ? error : new Error(described.errorMessage), (_, value) =>
+      value instanceof Error
+        ? { errorType: value.name, errorMessage: value.message, code: value.code, ...value, stack: value.stack?.split("\n") }
+        : value,
+    );
   } catch {
-    return format("%o", value);
+    return JSON.stringify(described);
   }
 }
 
 function emit(level, values) {
   if (!json) return write(`${new Date().toISOString()}\t${requestId}\t${level}\t${format(...values)}`);
-  const [first] = values;
-  const plain = values.length === 1 && first !== null && typeof first === "object" && !(first instanceof Error);
-  write(line(level, plain ? first : format(...values), values.find((value) => value instanceof Error)));
+  if (values.length === 1) return write(line(level, values[0]));
+  const error = values.find((value) => value instanceof Error);
+  write(line(level, format(...values), error && shown(error)));
 }
 
-function line(level, message, error) {
-  const entry = { timestamp: new Date().toISOString(), level, requestId, message };
-  if (error) Object.assign(entry, { errorType: error.name, errorMessage: error.message, stackTrace: error.stack?.split("\n") });
-  return safe(entry);
+function line(level, message, more) {
+  const entry = { timestamp: new Date().toISOString(), level, requestId, message, ...more };
+  try {
+    return JSON.stringify(entry, (_, value) => (value instanceof Error ? { ...shown(value), ...value } : value));
+  } catch {
+    return JSON.stringify({ ...entry, message: format(message) });
+  }
+}
+
+function shown(error) {
+  return { errorType: error.constructor?.name ?? "UnknownError", errorMessage: error.message, stackTrace: error.stack?.split("\n") };
 }
 
 function write(message) {

@@ -8,7 +8,8 @@ const { pathToFileURL } = require("node:url");
 
 function named(name, message) {
   const error = new Error(message);
-  error.name = name;
+  Object.defineProperty(error, "name", { value: name });
+  error.stack = error.stack.replace(/^Error/, name);
   return error;
 }
 
@@ -43,14 +44,15 @@ async function imported(root, name) {
     }
   } catch (error) {
     if (error instanceof SyntaxError) throw renamed(error, "Runtime.UserCodeSyntaxError");
-    if (error?.code === "MODULE_NOT_FOUND" || error?.code === "ERR_MODULE_NOT_FOUND") throw renamed(error, "Runtime.ImportModuleError");
+    if (error?.code === "MODULE_NOT_FOUND") throw renamed(error, "Runtime.ImportModuleError");
     throw error;
   }
 }
 
 function renamed(error, name) {
-  const changed = named(name, `${error.name}: ${error.message}`);
-  changed.stack = error.stack?.replace(/^[^\n:]*/, name) ?? "";
+  const changed = named(name, String(error));
+  const at = error.stack?.indexOf("\n    at ") ?? -1;
+  changed.stack = `${name}: ${changed.message}${at < 0 ? "" : error.stack.slice(at)}`;
   return changed;
 }
 
@@ -73,4 +75,4 @@ function isModule(root, file) {
   }
 }
 
-module.exports = { load };
+module.exports = { load, named };

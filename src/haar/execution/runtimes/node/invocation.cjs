@@ -1,5 +1,9 @@
 // One invocation: the context object, the ways in which a handler may end it, and how an error is told.
 "use strict";
+const { types } = require("node:util");
+
+const PARTS = ["name", "message", "stack"];
+const UNTOLD = "callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack";
 
 class Settled {
   constructor() {
@@ -11,7 +15,7 @@ class Settled {
       this.reject = reject;
     });
     this.succeed = (result) => this.end(undefined, result);
-    this.fail = (error) => this.end(error ?? new Error("handled"), undefined, error);
+    this.fail = (error) => this.end(error ?? "handled");
     this.callback = (error, result) => {
       if (this.over || this.kept) return;
       if (!this.waits) this.end(error ?? undefined, result);
@@ -25,10 +29,10 @@ class Settled {
     this.end(error, result);
   }
 
-  end(error, result, thrown) {
+  end(error, result) {
     if (this.over) return;
     this.over = true;
-    if (error !== undefined) this.reject(thrown === undefined ? error : thrown);
+    if (error !== undefined) this.reject(error);
     else this.resolve(result);
   }
 }
@@ -59,13 +63,19 @@ function context(event, settled) {
 }
 
 function describe(error) {
-  if (error instanceof Error || (error !== null && typeof error === "object" && "message" in error && "stack" in error)) {
-    const described = { errorType: error.name ?? "Error", errorMessage: error.message };
+  try {
+    if (!isError(error)) return { errorType: typeof error, errorMessage: error.toString(), trace: [] };
+    const described = { errorType: error.name, errorMessage: error.message };
     if (error.name === "Runtime.UnhandledPromiseRejection") Object.assign(described, { reason: plain(error.reason), promise: {} });
-    described.trace = String(error.stack ?? "").split("\n");
+    described.trace = error.stack.split("\n");
     return described;
+  } catch {
+    return { errorType: "handled", errorMessage: UNTOLD };
   }
-  return { errorType: typeof error, errorMessage: String(error), trace: [] };
+}
+
+function isError(value) {
+  return types.isNativeError(value) || (value !== null && typeof value === "object" && PARTS.every((part) => typeof value[part] === "string"));
 }
 
 function plain(reason) {
