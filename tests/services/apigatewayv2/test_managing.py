@@ -93,11 +93,17 @@ def test_integrations(api: HttpApi) -> None:
 
 def test_a_stage_that_deploys_by_itself(api: HttpApi, echo: str) -> None:
     [stage] = api.gateway.get_stages(ApiId=api.id)["Items"]
-    first = stage["DeploymentId"]
-    assert stage["LastDeploymentStatusMessage"] == f"Successfully deployed stage with deployment ID '{first}'"
+    assert "DeploymentId" not in stage
+    nothing = "Unable to deploy API because no routes exist in this API"
+    assert stage["LastDeploymentStatusMessage"] == f"Deployment attempt failed: {nothing}"
+    assert refused(api.gateway.create_deployment, ApiId=api.id) == ("BadRequestException", nothing, 400)
     assert api.call("/").json() == {"message": "Not Found"}
     api.function("GET /", echo)
     assert api.call("/").status_code == 200
+    stage = api.gateway.get_stage(ApiId=api.id, StageName="$default")
+    first = stage["DeploymentId"]
+    assert stage["LastDeploymentStatusMessage"] == f"Successfully deployed stage with deployment ID '{first}'"
+    api.function("POST /", echo)
     deployments = api.gateway.get_deployments(ApiId=api.id)["Items"]
     now = api.gateway.get_stage(ApiId=api.id, StageName="$default")["DeploymentId"]
     assert [one["DeploymentId"] for one in deployments] == [now] and now != first
@@ -109,7 +115,7 @@ def test_a_stage_that_is_deployed_by_hand(make_api: Callable[..., HttpApi], echo
     api.gateway.create_stage(ApiId=api.id, StageName="v1")
     assert refused(api.gateway.create_deployment, ApiId=api.id) == (
         "BadRequestException",
-        "At least one route is required before deploying the Api.",
+        "Unable to deploy API because no routes exist in this API",
         400,
     )
     api.function("GET /a", echo)
@@ -239,7 +245,7 @@ def test_the_access_log_of_a_stage(api: HttpApi, echo: str, name: str) -> None:
     logs.create_log_group(logGroupName=name)
     arn = f"arn:aws:logs:{REGION}:{api.platform.account}:log-group:{name}"
     form = '{"id":"$context.requestId","route":"$context.routeKey","status":$context.status,"ip":"$context.identity.sourceIp"'
-    form += ',"no":"$context.nothing","said":$context.integration.status,"lambda":$context.integrationStatus}'
+    form += ',"no":"$context.authorizer.nothing","said":$context.integration.status,"lambda":$context.integrationStatus}'
     api.gateway.update_stage(ApiId=api.id, StageName="$default", AccessLogSettings={"DestinationArn": arn, "Format": form})
     api.function("GET /a", echo)
     requests = [api.call("/a").headers["Apigw-Requestid"], api.call("/b").headers["Apigw-Requestid"]]
@@ -356,3 +362,63 @@ def test_vpc_links(client: Callable[..., Any], name: str) -> None:
     assert gateway.delete_vpc_link(VpcLinkId=link)["ResponseMetadata"]["HTTPStatusCode"] == 202
     assert refused(gateway.get_vpc_link, VpcLinkId=link)[0] == "NotFoundException"
     assert refused(gateway.create_vpc_link, Name=name, SubnetIds=[])[2] == 400
+
+
+def test_a_stage_is_made_before_it_deploys_by_itself(make_api: Callable[..., HttpApi], echo: str) -> None:
+    api = make_api(stage=None)
+    api.function("GET /", echo)
+    made = api.gateway.create_stage(ApiId=api.id, StageName="v1", AutoDeploy=True)
+    assert made["AutoDeploy"] and not {"DeploymentId", "LastDeploymentStatusMessage"} & set(made)
+    by_hand = api.gateway.create_stage(ApiId=api.id, StageName="v2")
+    assert "DeploymentId" not in by_hand
+    assert "DeploymentId" not in api.gateway.update_stage(ApiId=api.id, StageName="v2", AutoDeploy=True)
+    for name in ("v1", "v2"):
+        assert "Successfully deployed" in api.gateway.get_stage(ApiId=api.id, StageName=name)["LastDeploymentStatusMessage"]
+        assert api.call(f"/{name}/").status_code == 200
+
+
+def test_an_empty_text_takes_a_value_away(api: HttpApi) -> None:
+    gateway, id = api.gateway, api.id
+    gateway.update_api(ApiId=id, Description="d", Version="1")
+    assert not {"Description", "Version"} & set(gateway.update_api(ApiId=id, Description="", Version=""))
+    gateway.update_stage(ApiId=id, StageName="$default", Description="d")
+    assert "Description" not in gateway.update_stage(ApiId=id, StageName="$default", Description="")
+    integration = api.integration(FUNCTION, Description="d", CredentialsArn=f"arn:aws:iam::{api.platform.account}:role/r")
+    changed = gateway.update_integration(ApiId=id, IntegrationId=integration, Description="", CredentialsArn="")
+    assert not {"Description", "CredentialsArn"} & set(changed)
+    route = api.route("GET /", integration, OperationName="o")
+    changed = gateway.update_route(ApiId=id, RouteId=route, OperationName="", Target="")
+    assert not {"OperationName", "Target"} & set(changed)
+    assert refused(gateway.update_api, ApiId=id, Name="")[0] == "BadRequestException"
+
+
+def test_parameters_that_a_handshake_needs_are_added(make_api: Callable[..., HttpApi]) -> None:
+    api = make_api(stage=None, ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action")
+    first, second = "route.request.querystring.a", "route.request.header.b"
+    route = api.gateway.create_route(ApiId=api.id, RouteKey="$connect", RequestParameters={first: {"Required": True}})["RouteId"]
+    changed = api.gateway.update_route(ApiId=api.id, RouteId=route, RequestParameters={second: {"Required": True}})
+    assert changed["RequestParameters"] == {first: {"Required": True}, second: {"Required": True}}
+
+
+def test_what_an_access_log_cannot_tell(api: HttpApi) -> None:
+    arn = f"arn:aws:logs:{REGION}:{api.platform.account}:log-group:any"
+
+    def update(form: str) -> Any:
+        settings = {"DestinationArn": arn, "Format": form}
+        return api.gateway.update_stage(ApiId=api.id, StageName="$default", AccessLogSettings=settings)
+
+    update("$context.requestId ${context.authorizer.claims.sub} $context.integration.error")
+    assert refused(update, "$context.requestId $context.identity.cognitoIdentityId $context.nope $context.nope") == (
+        "BadRequestException",
+        "The following context variables are not supported: [$context.identity.cognitoIdentityId, $context.nope]",
+        400,
+    )
+
+
+def test_the_bounds_of_a_timeout(api: HttpApi) -> None:
+    integration = api.integration(FUNCTION)
+    assert refused(api.gateway.update_integration, ApiId=api.id, IntegrationId=integration, TimeoutInMillis=30_001) == (
+        "BadRequestException",
+        "Timeout should be between 50 ms and 30000 ms",
+        400,
+    )

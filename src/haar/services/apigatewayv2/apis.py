@@ -10,7 +10,6 @@ from haar.services.apigatewayv2.face import service
 from haar.services.apigatewayv2.integrations import complete
 from haar.services.apigatewayv2.pages import page
 from haar.services.apigatewayv2.records import (
-    AUTOMATIC,
     DRAFTS,
     INDEX,
     LIVE,
@@ -19,14 +18,14 @@ from haar.services.apigatewayv2.records import (
     Fresh,
     change,
     deploy_automatically,
-    deployed,
+    deploy_first,
     find_api,
     fresh,
     given,
     in_api,
     no_api,
-    put_deployment,
     put_draft,
+    renewed,
 )
 from haar.services.apigatewayv2.routes import check_key
 from haar.services.apigatewayv2.stages import new_stage
@@ -155,8 +154,7 @@ async def put_new(ctx: Context, draft: Draft, *, quick: bool) -> Doc:
 
 def _put_default(tx: Transaction, draft: Draft, new: Fresh) -> None:
     stage = new_stage(draft.api, "$default", new.now, {"ApiGatewayManaged": True, "AutoDeploy": True})
-    put_deployment(tx, draft, new, AUTOMATIC, True)
-    put_doc(tx, LIVE, draft.api["ApiId"], "stage/$default", deployed(stage, new))
+    put_doc(tx, LIVE, draft.api["ApiId"], "stage/$default", deploy_first(tx, draft, stage, new))
 
 
 def put_live(tx: Transaction, draft: Draft) -> None:
@@ -195,7 +193,7 @@ async def update_api(ctx: Context, input: Input) -> Output:
     new = fresh(ctx)
 
     async def run(tx: Transaction, draft: Draft) -> Doc:
-        draft.api |= given(input, *MEMBERS)
+        draft.api = renewed(draft.api, input, *MEMBERS)
         expression = draft.api["RouteSelectionExpression"]
         draft.api["RouteSelectionExpression"] = ALIASES.get(expression, expression)
         check(draft.api)

@@ -8,7 +8,7 @@ from haar.services.apigatewayv2.demands import on, pass_role
 from haar.services.apigatewayv2.face import service
 from haar.services.apigatewayv2.integrations import function_of
 from haar.services.apigatewayv2.pages import of, page
-from haar.services.apigatewayv2.records import Doc, Draft, change, given, read_draft
+from haar.services.apigatewayv2.records import Doc, Draft, change, given, read_draft, renewed
 from haar.services.apigatewayv2.stages import find as find_stage
 from haar.services.service import Context, Input, Output
 
@@ -53,7 +53,7 @@ def complete(draft: Draft, authorizer: Doc) -> Doc:
     if not 0 <= ttl <= MAX_TTL:
         raise errors.bad_request(f"Authorizer result TTL should be between 0 and {MAX_TTL}")
     if ttl and not sources:
-        raise errors.bad_request("Identity source is required when caching is enabled")
+        raise errors.bad_request("Identity source must be set if authorizer caching is enabled (TTL is greater than 0)")
     simple = authorizer.get("EnableSimpleResponses", False)
     return authorizer | {"AuthorizerResultTtlInSeconds": ttl, "EnableSimpleResponses": simple}
 
@@ -120,7 +120,7 @@ async def update_authorizer(ctx: Context, input: Input) -> Output:
         new = given(input, *MEMBERS)
         if "JwtConfiguration" in new:
             new["JwtConfiguration"] = old.get("JwtConfiguration", {}) | new["JwtConfiguration"]
-        authorizer = complete(draft, old | new)
+        authorizer = complete(draft, renewed(old, new, *MEMBERS))
         _check_name(draft, authorizer)
         draft.authorizers[input["AuthorizerId"]] = authorizer
         return authorizer

@@ -5,7 +5,7 @@ from haar.services.apigatewayv2 import errors
 from haar.services.apigatewayv2.demands import on
 from haar.services.apigatewayv2.face import service
 from haar.services.apigatewayv2.pages import page
-from haar.services.apigatewayv2.records import LIVE, Doc, Draft, fresh, in_api, put_deployment, read_draft
+from haar.services.apigatewayv2.records import LIVE, NO_ROUTES, Doc, Draft, fresh, in_api, put_deployment, read_draft, renewed
 from haar.services.apigatewayv2.records import delete_deployment as remove
 from haar.services.apigatewayv2.stages import find as find_stage
 from haar.services.service import Context, Input, Output
@@ -20,7 +20,7 @@ async def create_deployment(ctx: Context, input: Input) -> Output:
 
     async def run(tx: Transaction, draft: Draft) -> Doc:
         if not draft.routes:
-            raise errors.bad_request("At least one route is required before deploying the Api.")
+            raise errors.bad_request(NO_ROUTES[draft.api["ProtocolType"]])
         if any("Target" not in route for route in draft.routes.values()) and draft.api["ProtocolType"] == "HTTP":
             untargeted = next(route for route in draft.routes.values() if "Target" not in route)
             raise errors.bad_request(f"No target is set for the route {untargeted['RouteKey']}")
@@ -61,9 +61,7 @@ async def get_deployments(ctx: Context, input: Input) -> Output:
 @service.operation("UpdateDeployment", on("PATCH", DEPLOYMENT))
 async def update_deployment(ctx: Context, input: Input) -> Output:
     async def run(tx: Transaction, draft: Draft) -> Doc:
-        deployment = await _find(tx, input)
-        if input.get("Description") is not None:
-            deployment["Description"] = input["Description"]
+        deployment = renewed(await _find(tx, input), input, "Description")
         put_doc(tx, LIVE, input["ApiId"], f"deployment/{input['DeploymentId']}", deployment)
         return deployment
 

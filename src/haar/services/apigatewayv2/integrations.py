@@ -9,7 +9,7 @@ from haar.services.apigatewayv2.demands import on, pass_role
 from haar.services.apigatewayv2.face import service
 from haar.services.apigatewayv2.mappings import check_request, check_response, check_socket_request
 from haar.services.apigatewayv2.pages import of, page
-from haar.services.apigatewayv2.records import Doc, Draft, change, given, read_draft
+from haar.services.apigatewayv2.records import Doc, Draft, change, given, read_draft, renewed
 from haar.services.service import Context, Input, Output
 
 MAX_INTEGRATIONS = 300
@@ -135,7 +135,7 @@ async def update_integration(ctx: Context, input: Input) -> Output:
             if member in new:  # an empty value takes a parameter away
                 merged = old.get(member, {}) | new[member]
                 new[member] = {name: value for name, value in merged.items() if value not in ("", {})}
-        changed = complete(draft, old | new)
+        changed = complete(draft, renewed(old, new, *MEMBERS))
         draft.integrations[input["IntegrationId"]] = changed
         return changed
 

@@ -7,7 +7,7 @@ from haar.services.apigatewayv2 import errors
 from haar.services.apigatewayv2.demands import on
 from haar.services.apigatewayv2.face import service
 from haar.services.apigatewayv2.pages import of, page
-from haar.services.apigatewayv2.records import Doc, Draft, change, given, read_draft
+from haar.services.apigatewayv2.records import Doc, Draft, change, given, read_draft, renewed
 from haar.services.service import Context, Input, Output
 
 MODEL = "/apis/{ApiId}/models/{ModelId}"
@@ -66,7 +66,7 @@ async def get_model_template(ctx: Context, input: Input) -> Output:
 @service.operation("UpdateModel", on("PATCH", MODEL))
 async def update_model(ctx: Context, input: Input) -> Output:
     def edit(draft: Draft) -> Doc:
-        model = _find(draft, input["ModelId"]) | given(input, *MEMBERS)
+        model = renewed(_find(draft, input["ModelId"]), input, *MEMBERS)
         _check(draft, model)
         draft.models[input["ModelId"]] = model
         return model

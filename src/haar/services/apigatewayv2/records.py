@@ -28,6 +28,19 @@ LIVE = "apigatewayv2.live"
 INDEX = "apigatewayv2.index"
 LINKS = "apigatewayv2.links"
 AUTOMATIC = "Automatic deployment triggered by changes to the Api configuration"
+CLEARED = frozenset(
+    (
+        "AuthorizerCredentialsArn", "AuthorizerId", "ClientCertificateId", "ConnectionId", "CredentialsArn", "Description",
+        "IdentityValidationExpression", "ModelSelectionExpression", "OperationName", "RouteResponseSelectionExpression", "Target",
+        "TemplateSelectionExpression", "Version",
+    )
+)  # fmt: skip
+"""Members that an update takes away with an empty text."""
+NO_ROUTES = {
+    "HTTP": "Unable to deploy API because no routes exist in this API",
+    "WEBSOCKET": "At least one route is required before deploying the Api.",
+}
+"""Why an API cannot be deployed, by its protocol."""
 
 T = TypeVar("T")
 Doc = dict[str, Any]
@@ -152,6 +165,14 @@ def put_deployment(tx: Transaction, draft: Draft, new: Fresh, description: str |
     return deployment
 
 
+def deploy_first(tx: Transaction, draft: Draft, stage: Doc, new: Fresh) -> Doc:
+    """A stage that begins to deploy by itself: on its first deployment, if there is anything to deploy."""
+    if not draft.routes:
+        return stage | {"LastDeploymentStatusMessage": f"Deployment attempt failed: {NO_ROUTES[draft.api['ProtocolType']]}"}
+    put_deployment(tx, draft, new, AUTOMATIC, True)
+    return deployed(stage, new)
+
+
 def deployed(stage: Doc, new: Fresh) -> Doc:
     """A stage that deploys by itself, on its new deployment."""
     message = f"Successfully deployed stage with deployment ID '{new.deployment_id}'"
@@ -162,7 +183,7 @@ async def deploy_automatically(tx: Transaction, draft: Draft, new: Fresh) -> Non
     """Deploys the draft to every stage with AutoDeploy; their former automatic deployments go when no stage is on them any more."""
     api_id = draft.api["ApiId"]
     stages = await docs(tx, LIVE, api_id, "stage/")
-    moved = [stage for stage in stages if stage.get("AutoDeploy")]
+    moved = [stage for stage in stages if stage.get("AutoDeploy") and (draft.routes or "DeploymentId" in stage)]
     if not moved:
         return
     put_deployment(tx, draft, new, AUTOMATIC, True)
@@ -183,3 +204,8 @@ def delete_deployment(tx: Transaction, api_id: str, deployment_id: str) -> None:
 def given(input: Doc, *members: str) -> Doc:
     """The members of an input that are there and not null."""
     return {member: input[member] for member in members if input.get(member) is not None}
+
+
+def renewed(old: Doc, input: Doc, *members: str) -> Doc:
+    """A record with what an update gives; an empty text takes away what may be absent."""
+    return {member: value for member, value in (old | given(input, *members)).items() if value != "" or member not in CLEARED}

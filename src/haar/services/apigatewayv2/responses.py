@@ -8,7 +8,7 @@ from haar.services.apigatewayv2.demands import on
 from haar.services.apigatewayv2.face import service
 from haar.services.apigatewayv2.integrations import find as find_integration
 from haar.services.apigatewayv2.pages import of, page
-from haar.services.apigatewayv2.records import Doc, Draft, change, given, read_draft
+from haar.services.apigatewayv2.records import Doc, Draft, change, given, read_draft, renewed
 from haar.services.apigatewayv2.routes import find as find_route
 from haar.services.service import Context, Input, Output
 
@@ -77,7 +77,7 @@ async def _create(ctx: Context, input: Input, kind: Kind) -> Output:
 
 async def _update(ctx: Context, input: Input, kind: Kind) -> Output:
     def edit(draft: Draft) -> Doc:
-        response = kind.one(draft, input) | given(input, *kind.members)
+        response = renewed(kind.one(draft, input), input, *kind.members)
         others = kind.all(draft, input)
         _check(kind, draft, response, others)
         others[input[kind.id]] = response

@@ -6,7 +6,7 @@ from haar.services.apigatewayv2 import errors
 from haar.services.apigatewayv2.demands import on
 from haar.services.apigatewayv2.face import service
 from haar.services.apigatewayv2.pages import of, page
-from haar.services.apigatewayv2.records import Doc, Draft, change, given, read_draft
+from haar.services.apigatewayv2.records import Doc, Draft, change, given, read_draft, renewed
 from haar.services.service import Context, Input, Output
 
 MAX_ROUTES = 300
@@ -117,7 +117,10 @@ async def get_routes(ctx: Context, input: Input) -> Output:
 @service.operation("UpdateRoute", on("PATCH", "/apis/{ApiId}/routes/{RouteId}"))
 async def update_route(ctx: Context, input: Input) -> Output:
     def edit(draft: Draft) -> Doc:
-        route = find(draft, input["RouteId"]) | given(input, *MEMBERS)
+        old = find(draft, input["RouteId"])
+        route = renewed(old, input, *MEMBERS)
+        if input.get("RequestParameters"):  # DeleteRouteRequestParameter takes one away
+            route["RequestParameters"] = old.get("RequestParameters", {}) | input["RequestParameters"]
         if route["AuthorizationType"] in ("NONE", "AWS_IAM"):
             route.pop("AuthorizerId", None)
             if "AuthorizationScopes" not in input:

@@ -4,10 +4,11 @@ import re
 
 from haar.services.apigateway.public import ACCOUNT, docs, get_doc, put_doc
 from haar.services.apigatewayv2 import errors
+from haar.services.apigatewayv2.dataplane.variables import known
 from haar.services.apigatewayv2.demands import on
 from haar.services.apigatewayv2.face import service
 from haar.services.apigatewayv2.pages import of, page
-from haar.services.apigatewayv2.records import AUTOMATIC, LIVE, Doc, Draft, deployed, fresh, given, in_api, put_deployment, read_draft
+from haar.services.apigatewayv2.records import LIVE, Doc, Draft, deploy_first, fresh, given, in_api, read_draft, renewed
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Reader, Transaction
 
@@ -19,6 +20,7 @@ MEMBERS = (
 STAGE = "/apis/{ApiId}/stages/{StageName}"
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _VARIABLE = re.compile(r"[A-Za-z0-9_]+")
+_LOGGED = re.compile(r"\$(?:\{context\.|context\.)([A-Za-z0-9_.\-]*[A-Za-z0-9_])")
 _VALUE = re.compile(r"[A-Za-z0-9\-._~:/?#&=,]*")
 
 
@@ -44,7 +46,7 @@ def _check(draft: Draft, stage: Doc) -> None:
             raise errors.bad_request(f"Invalid stage variable name: {name}")
         if not _VALUE.fullmatch(value):
             raise errors.bad_request(f"Invalid stage variable value: {value}")
-    _check_access_log(stage.get("AccessLogSettings", {}))
+    _check_access_log(stage.get("AccessLogSettings", {}), draft.api["ProtocolType"])
     keys = {route["RouteKey"] for route in draft.routes.values()}
     for key in stage["RouteSettings"]:
         if key not in keys:
@@ -55,11 +57,15 @@ def _check(draft: Draft, stage: Doc) -> None:
                 raise errors.bad_request("Execution logs are not supported on protocolType HTTP")
 
 
-def _check_access_log(settings: Doc) -> None:
+def _check_access_log(settings: Doc, protocol: str) -> None:
     if "DestinationArn" in settings and not settings["DestinationArn"].startswith("arn:"):
         raise errors.bad_request("Invalid ARN specified in the request")
     if "\n" in settings.get("Format", "").rstrip("\r\n"):
         raise errors.bad_request("Access Log format must be single line, new line character is allowed only at end of the format")
+    if protocol == "HTTP":
+        named = [f"$context.{name}" for name in _LOGGED.findall(settings.get("Format", "")) if not known(name)]
+        if named:
+            raise errors.bad_request(f"The following context variables are not supported: [{', '.join(dict.fromkeys(named))}]")
 
 
 async def _check_logging(ctx: Context, reader: Reader, draft: Draft, stage: Doc) -> None:
@@ -96,12 +102,11 @@ async def create_stage(ctx: Context, input: Input) -> Output:
         if stage.get("AutoDeploy"):
             if "DeploymentId" in stage:
                 raise errors.bad_request("Deployment ID cannot be set on a stage with AutoDeploy enabled")
-            put_deployment(tx, draft, new, AUTOMATIC, True)
-            stage = deployed(stage, new)
         elif "DeploymentId" in stage:
             await _check_deployment(tx, api_id, stage["DeploymentId"])
-        put_doc(tx, LIVE, api_id, f"stage/{name}", stage)
-        return stage
+        kept = deploy_first(tx, draft, stage, new) if stage.get("AutoDeploy") else stage
+        put_doc(tx, LIVE, api_id, f"stage/{name}", kept)
+        return stage  # of a deployment of its own it tells when it is asked next
 
     return await in_api(ctx, api_id, run)
 
@@ -138,18 +143,16 @@ async def update_stage(ctx: Context, input: Input) -> Output:
         for member in ("RouteSettings", "DefaultRouteSettings"):
             if member in changes:
                 changes[member] = old[member] | changes[member]
-        stage = old | changes | {"LastUpdatedDate": new.now}
+        stage = renewed(old, changes, *MEMBERS) | {"LastUpdatedDate": new.now}
         _check(draft, stage)
         await _check_logging(ctx, tx, draft, stage)
         if stage.get("AutoDeploy"):
             if "DeploymentId" in changes:
                 raise errors.bad_request("Deployment ID cannot be set on a stage with AutoDeploy enabled")
-            if not old.get("AutoDeploy"):
-                put_deployment(tx, draft, new, AUTOMATIC, True)
-                stage = deployed(stage, new)
         elif "DeploymentId" in changes:
             await _check_deployment(tx, api_id, stage["DeploymentId"])
-        put_doc(tx, LIVE, api_id, f"stage/{name}", stage)
+        begins = stage.get("AutoDeploy") and not old.get("AutoDeploy")
+        put_doc(tx, LIVE, api_id, f"stage/{name}", deploy_first(tx, draft, stage, new) if begins else stage)
         return stage
 
     return await in_api(ctx, api_id, run)
