@@ -14,6 +14,9 @@ from haar.wire.model import Model
 from haar.wire.values import serialization
 
 _EMPTY: dict[str, Any] = {}
+_SPOKEN = ("application/x-amz-json-1.", "application/json")
+"""How the content types begin that DynamoDB takes."""
+_NOT_SPOKEN = b"<UnknownOperationException/>\n"
 
 
 def load_object(body: bytes) -> dict[str, Any]:
@@ -44,6 +47,8 @@ class JsonCodec(BaseCodec):
         self._dynamodb = model.metadata.get("targetPrefix", "").startswith("DynamoDB")
 
     def identify(self, request: Request) -> str:
+        if self._dynamodb and (request.method != "POST" or not request.headers.get("content-type", "").startswith(_SPOKEN)):
+            raise CommonError("UnknownOperation", None, 404)
         target = request.headers.get("x-amz-target", "")
         operation = target[len(self._prefix) :]
         if operation not in self.operations or not target.startswith(self._prefix):
@@ -78,6 +83,9 @@ class JsonCodec(BaseCodec):
         return Response(status, headers, body)
 
     def _write_fault(self, fault: Fault, request_id: str) -> Response:
+        if self._dynamodb and fault.status == 404:
+            # What is not in its protocol at all is refused in another one's words.
+            return Response(404, [("x-amzn-RequestId", request_id), ("x-amz-crc32", str(crc32(_NOT_SPOKEN)))], _NOT_SPOKEN)
         members = _EMPTY if fault.shape is None else self._shapes.written_members(fault.shape)
         body: dict[str, Any] = {"__type": self._type_of(fault), **write_members(fault.fields, members)}
         if fault.message is not None:

@@ -168,12 +168,12 @@ def test_statements_make_stream_records(table, client):
 def raw(platform):
     """send(operation, body, **headers) -> the HTTP answer to a body that is sent and signed just as it is."""
 
-    def send(operation, body, **headers):
+    def send(operation, body, method="POST", **headers):
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"DynamoDB_20120810.{operation}", **headers}
-        request = AWSRequest("POST", platform.endpoint + "/", headers=headers, data=body)
+        request = AWSRequest(method, platform.endpoint + "/", headers=headers, data=body)
         keys = Credentials(platform.described["access_key_id"], platform.described["secret_access_key"])
         SigV4Auth(keys, "dynamodb", "us-east-1").add_auth(request)
-        return requests.post(platform.endpoint + "/", data=body, headers=dict(request.headers), stream=True, timeout=60)
+        return requests.request(method, platform.endpoint + "/", data=body, headers=dict(request.headers), stream=True, timeout=60)
 
     return send
 
@@ -204,3 +204,17 @@ def test_a_request_has_sixteen_megabytes_at_most(table, raw):
     refused = raw("PutItem", item(16 * 1024 * 1024))
     assert (refused.status_code, refused.json()["__type"].partition("#")[2]) == (413, "RequestEntityTooLarge")
     assert raw("PutItem", item(15 * 1024 * 1024)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "method, content_type", [("POST", "text/plain"), ("POST", ""), ("GET", "application/x-amz-json-1.0"), ("PUT", "application/json")]
+)
+def test_what_is_not_in_its_protocol(raw, method, content_type):
+    answer = raw("ListTables", b"{}", method, **{"Content-Type": content_type})
+    assert (answer.status_code, answer.content) == (404, b"<UnknownOperationException/>\n")
+    assert answer.headers["x-amz-crc32"] == str(zlib.crc32(answer.content)) and answer.headers["x-amzn-RequestId"]
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "application/x-amz-json-1.1"])
+def test_json_by_its_other_names(raw, content_type):
+    assert raw("ListTables", b"{}", **{"Content-Type": content_type}).status_code == 200
