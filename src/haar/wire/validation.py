@@ -265,4 +265,6 @@ def render(value: Any, shape: Shape) -> str:
         return f"java.nio.HeapByteBuffer[pos=0 lim={len(value)} cap={len(value)}]"
     if isinstance(value, bool):
         return str(value).lower()
+    if shape.type in ("double", "float") and isinstance(value, int):
+        return str(float(value))
     return value.isoformat() if isinstance(value, datetime) else str(value)

@@ -5,7 +5,17 @@ from haar.services.lambda_.access import named, on_anything, on_function
 from haar.services.lambda_.errors import invalid, no_function
 from haar.services.lambda_.names import FunctionName
 from haar.services.lambda_.packages import MAX_UNZIPPED, MAX_ZIPPED
-from haar.services.lambda_.records import FUNCTIONS, VERSIONS, Function, decode_function, decode_version, find_function, put_function
+from haar.services.lambda_.records import (
+    FUNCTIONS,
+    PROVISIONED,
+    VERSIONS,
+    Function,
+    decode_function,
+    decode_provisioned,
+    decode_version,
+    find_function,
+    put_function,
+)
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Reader, Transaction
 
@@ -24,6 +34,26 @@ async def _functions(reader: Reader, region: str) -> list[Function]:
     return found
 
 
+async def provisioned_of(reader: Reader, region: str) -> dict[str, int]:
+    """How many environments each of a region's functions has provisioned."""
+    found: dict[str, int] = {}
+    start = f"{region}/".encode()
+    after: tuple[bytes, bytes] | None = None
+    while rows := await reader.scan(PROVISIONED, start, start[:-1] + b"0", after=after, limit=READ_SLICE):
+        for row in rows:
+            name = row.partition.decode().partition("/")[2]
+            found[name] = found.get(name, 0) + decode_provisioned(row.value).count
+        after = (rows[-1].partition, rows[-1].sort)
+    return found
+
+
+async def taken(reader: Reader, region: str, but: str = "") -> int:
+    """What of the account's concurrency functions other than `but` have for themselves: reserved, or provisioned without that."""
+    provisioned = await provisioned_of(reader, region)
+    functions = [function for function in await _functions(reader, region) if function.name != but]
+    return sum(provisioned.get(each.name, 0) if each.reserved is None else each.reserved for each in functions)
+
+
 @service.operation("PutFunctionConcurrency", on_function("lambda:PutFunctionConcurrency", qualified=False))
 async def put_function_concurrency(context: Context, input: Input) -> Output:
     name, wanted = _unqualified(context, input), input["ReservedConcurrentExecutions"]
@@ -32,8 +62,13 @@ async def put_function_concurrency(context: Context, input: Input) -> Output:
         function = await find_function(tx, name)
         if function is None:
             raise no_function(name.arn)
-        others = sum(other.reserved or 0 for other in await _functions(tx, name.region) if other.name != name.name)
-        if ACCOUNT_CONCURRENCY - others - wanted < MIN_UNRESERVED:
+        provisioned = (await provisioned_of(tx, name.region)).get(name.name, 0)
+        if wanted < provisioned:
+            raise invalid(  # spaces and all
+                f" ReservedConcurrentExecutions  {wanted} should not be lower than function's total provisioned concurrency "
+                f"[{provisioned}]."
+            )
+        if ACCOUNT_CONCURRENCY - await taken(tx, name.region, but=name.name) - wanted < MIN_UNRESERVED:
             raise invalid(
                 "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its "
                 f"minimum value of [{MIN_UNRESERVED}]."
@@ -86,14 +121,13 @@ async def get_account_settings(context: Context, input: Input) -> Output:
     while rows := await context.store.scan(VERSIONS, start, start[:-1] + b"0", after=after, limit=READ_SLICE):
         size += sum(decode_version(row.value).settings.code_size for row in rows)
         after = (rows[-1].partition, rows[-1].sort)
-    reserved = sum(function.reserved or 0 for function in functions)
     return {
         "AccountLimit": {
             "TotalCodeSize": TOTAL_CODE_SIZE,
             "CodeSizeUnzipped": MAX_UNZIPPED,
             "CodeSizeZipped": MAX_ZIPPED,
             "ConcurrentExecutions": ACCOUNT_CONCURRENCY,
-            "UnreservedConcurrentExecutions": ACCOUNT_CONCURRENCY - reserved,
+            "UnreservedConcurrentExecutions": ACCOUNT_CONCURRENCY - await taken(context.store, context.region),
         },
         "AccountUsage": {"TotalCodeSize": size, "FunctionCount": len(functions)},
     }

@@ -12,6 +12,14 @@ def refused(what: str) -> ServiceError:
     return invalid(f"haar does not have {what}.")
 
 
+def no_bucket(what: str) -> ServiceError:
+    """There is no S3, and so no bucket: AWS's words for that, and how it can be done."""
+    return invalid(
+        "Error occurred while GetObject. S3 Error Code: NoSuchBucket. S3 Error Message: The specified bucket does not exist "
+        f"(haar does not have S3: send the {what} as ZipFile)"
+    )
+
+
 def constraint(value: object, member: str, rule: str) -> CommonError:
     return CommonError(
         "Validation", f"1 validation error detected: Value '{value}' at '{member}' failed to satisfy constraint: Member must {rule}"

@@ -22,6 +22,8 @@ from haar.services.service import Context, Input, Output
 from haar.store.contract import Reader, Transaction
 
 LIST_LIMIT = 50
+SERVICES = frozenset(("lambda", "sqs", "sns", "events", "s3"))
+"""Whose resources may be destinations at AWS."""
 
 
 def _named(context: Context, input: Input) -> FunctionName:
@@ -78,6 +80,9 @@ async def _apply(context: Context, input: Input, *, replace: bool) -> Output:
     wanted = input.get("DestinationConfig", {})
     on_success, on_failure = (wanted.get(kind, {}).get("Destination", "") for kind in ("OnSuccess", "OnFailure"))
     await _check_there(context.store, name)
+    if any(arn and arn.split(":")[2] not in SERVICES for arn in (on_success, on_failure)):
+        parts = (f"On{kind}(destination={arn})" if arn else "null" for kind, arn in (("Success", on_success), ("Failure", on_failure)))
+        raise invalid("The provided destination config DestinationConfig(onSuccess={}, onFailure={}) is invalid.".format(*parts))
     for arn in (on_success, on_failure):
         await _check_destination(context, name, arn)
 
@@ -88,7 +93,7 @@ async def _apply(context: Context, input: Input, *, replace: bool) -> Output:
             raise _missing(name)
         if config is None or replace:
             config = EventConfig(modified=0)
-        config.modified = int(context.now())
+        config.modified = round(context.now(), 3)
         config.retries = input.get("MaximumRetryAttempts", config.retries)
         config.age = input.get("MaximumEventAgeInSeconds", config.age)
         if "OnSuccess" in wanted:

@@ -7,7 +7,7 @@ from haar.services.lambda_ import packages, service
 from haar.services.lambda_.access import LAMBDA, configures, named, on_anything, on_function
 from haar.services.lambda_.codeurls import code_url
 from haar.services.lambda_.containerimages import Preparations, check_code, check_settings, prepare, resolve
-from haar.services.lambda_.errors import conflict, constraint, invalid, no_function, refused, role_not_assumable
+from haar.services.lambda_.errors import conflict, constraint, invalid, no_bucket, no_function, role_not_assumable
 from haar.services.lambda_.layers import uses
 from haar.services.lambda_.names import LATEST, MAX_NAME, FunctionName, is_version
 from haar.services.lambda_.records import (
@@ -52,7 +52,7 @@ def package_of(code: Input) -> bytes:
     if code.get("ZipFile") is not None and any(code.get(member) for member in ("S3Bucket", "S3Key", "S3ObjectVersion", "ImageUri")):
         raise invalid("Please do not provide other FunctionCode parameters when providing a ZipFile.")
     if code.get("S3Bucket") or code.get("S3Key"):
-        raise refused("S3: send the package as ZipFile")
+        raise no_bucket("package")
     if code.get("ZipFile") is None:
         raise invalid("Please provide a source for function code.")
     package: bytes = code["ZipFile"]
@@ -274,7 +274,7 @@ async def delete_function(context: Context, input: Input) -> Output:
 async def _delete_version(tx: Transaction, name: FunctionName, function: Function, now: float) -> None:
     version = await find_version(tx, name, name.qualifier)
     if version is None:
-        raise no_function(name.qualified)
+        return  # as if it had been deleted before
     aliases = [decode_alias(value) for _, value in await tx.range("lambda.aliases", partition(name))]
     if using := [alias.name for alias in aliases if name.qualifier in (alias.version, *alias.weights)]:
         raise conflict(f"Unable to delete version because the following aliases reference it: [{', '.join(using)}]")

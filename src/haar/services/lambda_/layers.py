@@ -6,7 +6,7 @@ from typing import Any
 from haar.services.lambda_ import packages, service
 from haar.services.lambda_.access import on_anything
 from haar.services.lambda_.codeurls import code_url
-from haar.services.lambda_.errors import invalid, no_policy, refused
+from haar.services.lambda_.errors import invalid, no_bucket, no_policy
 from haar.services.lambda_.layernames import MAX_LAYERS, LayerName, find_layer_version, layer_named, on_layer, parse_layer, version_arn
 from haar.services.lambda_.records import (
     LAYER_VERSIONS,
@@ -55,7 +55,7 @@ def shown_whole(context: Context, layer: LayerName, version: LayerVersion) -> di
 async def publish_layer_version(context: Context, input: Input) -> Output:
     layer, content = layer_named(context, input), input["Content"]
     if content.get("S3Bucket") or content.get("S3Key"):
-        raise refused("S3: send the layer as ZipFile")
+        raise no_bucket("layer")
     if content.get("ZipFile") is None:
         raise invalid("Please provide a source for layer content.")
     package = await packages.keep(context.host, content["ZipFile"])

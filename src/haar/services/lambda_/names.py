@@ -8,7 +8,8 @@ from haar.services.lambda_.errors import invalid, not_found
 LATEST = "$LATEST"
 MAX_NAME = 64
 _FORMS = re.compile(
-    r"(?:arn:aws[a-zA-Z-]*:lambda:(?P<region>[a-z0-9-]+):(?P<owner>\d{12}):function:|(?:(?P<account>\d{12}):)?(?:function:)?)"
+    r"(?:arn:aws[a-zA-Z-]*:lambda:(?P<region>[a-z0-9-]+):(?P<owner>\d{12}):function:"
+    r"|(?:(?:(?P<place>[a-z]{2}(?:-[a-z]+){1,2}-\d):)?(?P<account>\d{12}):)?(?:function:)?)"
     r"(?P<name>[a-zA-Z0-9-_.]+)(?::(?P<qualifier>\$LATEST(?:\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"
 )
 
@@ -39,8 +40,9 @@ def parse_name(text: str, region: str, account: str, qualifier: str | None = Non
     found = _FORMS.fullmatch(text)
     if found is None:
         raise invalid(f"{text} is not a valid function name or ARN.")
-    if found["region"] and found["region"] != region:
-        raise not_found(f"Functions from '{found['region']}' are not reachable in this region ('{region}')")
+    named = found["region"] or found["place"]
+    if named and named != region:
+        raise not_found(f"Functions from '{named}' are not reachable in this region ('{region}')")
     if qualifier and found["qualifier"] and qualifier != found["qualifier"]:
         raise invalid("The derived qualifier from the function name does not match the specified qualifier.")
     return FunctionName(region, found["owner"] or found["account"] or account, found["name"], qualifier or found["qualifier"] or "")

@@ -125,9 +125,9 @@ async def _move_revision(tx: Transaction, name: FunctionName, revision: str) -> 
         put_alias(tx, name, alias)
 
 
-async def _check_revision(reader: Reader, name: FunctionName, input: Input) -> None:
+async def _check_revision(reader: Reader, name: FunctionName, input: Input, *operations: str) -> None:
     if input.get("RevisionId") and input["RevisionId"] != await _revision(reader, name):
-        raise wrong_revision("GetPolicy")
+        raise wrong_revision(*operations)
 
 
 @service.operation("AddPermission", on_function("lambda:AddPermission", _conditions))
@@ -141,7 +141,7 @@ async def add_permission(context: Context, input: Input) -> Output:
 
     async def write(tx: Transaction) -> None:
         await _check_there(tx, name)
-        await _check_revision(tx, name, input)
+        await _check_revision(tx, name, input, "GetPolicy")
         policy = await find_policy(tx, name, name.qualifier) or Policy(statements=[])
         if any(other["Sid"] == statement["Sid"] for other in policy.statements):
             raise conflict(
@@ -181,6 +181,8 @@ async def remove_permission(context: Context, input: Input) -> Output:
     name, revision, sid = named(context, input), context.host.ids.uuid(), input["StatementId"]
 
     async def write(tx: Transaction) -> None:
+        if await find_function(tx, name) is None:
+            raise not_found(f"No policy found for: {name.arn}")
         await _check_there(tx, name)
         policy = await find_policy(tx, name, name.qualifier)
         if policy is None:

@@ -7,7 +7,7 @@ from typing import Any
 from haar.execution.contract import FunctionSpec
 from haar.services.lambda_ import service
 from haar.services.lambda_.access import named, on_function
-from haar.services.lambda_.concurrency import ACCOUNT_CONCURRENCY, MIN_UNRESERVED
+from haar.services.lambda_.concurrency import ACCOUNT_CONCURRENCY, MIN_UNRESERVED, taken
 from haar.services.lambda_.directory import Directory, Target
 from haar.services.lambda_.errors import conflict, invalid, no_alias, no_function
 from haar.services.lambda_.names import LATEST, FunctionName, is_version
@@ -36,10 +36,14 @@ SLICE = 500
 LOOK_SECONDS = 30.0
 
 
-def _named(context: Context, input: Input) -> FunctionName:
+UNPUBLISHED = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
+OF_VERSIONS = "The function resource provided must be an alias or a published version."
+
+
+def _named(context: Context, input: Input, message: str = OF_VERSIONS) -> FunctionName:
     name = named(context, input)
     if name.qualifier in ("", LATEST):
-        raise invalid("Provisioned Concurrency Configs cannot be applied to unpublished function versions.")
+        raise invalid(message)
     return name
 
 
@@ -67,7 +71,7 @@ async def _check_free(tx: Transaction, name: FunctionName, alias: Alias | None) 
 
 @service.operation("PutProvisionedConcurrencyConfig", on_function("lambda:PutProvisionedConcurrencyConfig"))
 async def put_provisioned_concurrency_config(context: Context, input: Input) -> Output:
-    name, count = _named(context, input), input["ProvisionedConcurrentExecutions"]
+    name, count = _named(context, input, UNPUBLISHED), input["ProvisionedConcurrentExecutions"]
     config = ProvisionedConfig(count=count, modified=context.now())
 
     async def write(tx: Transaction) -> None:
@@ -78,7 +82,7 @@ async def put_provisioned_concurrency_config(context: Context, input: Input) -> 
         if alias is None and not is_version(name.qualifier):
             raise no_alias(name.qualified)
         if alias is not None and alias.version == LATEST:
-            raise invalid("Provisioned Concurrency Configs cannot be applied to unpublished function versions.")
+            raise invalid(UNPUBLISHED)
         version = await find_version(tx, name, name.qualifier if alias is None else alias.version)
         if alias is None and version is None:
             raise no_function(name.qualified)
@@ -92,7 +96,12 @@ async def put_provisioned_concurrency_config(context: Context, input: Input) -> 
         )
         if function.reserved is not None and others + count > function.reserved:
             raise invalid("Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function")
-        if function.reserved is None and others + count > ACCOUNT_CONCURRENCY - MIN_UNRESERVED:
+        if function.reserved is None and others + count > ACCOUNT_CONCURRENCY:
+            raise invalid(
+                f"Specified ConcurrentExecutions for function is greater than account's unreserved concurrency [{ACCOUNT_CONCURRENCY}]."
+            )
+        elsewhere = await taken(tx, name.region, but=name.name)
+        if function.reserved is None and ACCOUNT_CONCURRENCY - elsewhere - others - count < MIN_UNRESERVED:
             raise invalid(
                 "Specified ConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its "
                 f"minimum value of [{MIN_UNRESERVED}]."

@@ -6,15 +6,13 @@ from typing import Any
 
 from haar.execution.runtimes import Runtime, UnknownRuntime, resolve, version_of
 from haar.services.lambda_.containerimages import override
-from haar.services.lambda_.errors import constraint, invalid, refused
+from haar.services.lambda_.errors import invalid, refused
 from haar.services.lambda_.names import LATEST, FunctionName
 from haar.services.lambda_.packages import MAX_UNZIPPED
 from haar.services.lambda_.records import Settings, Version, timestamp
 
 MAX_ENVIRONMENT_BYTES = 4096
 MAX_TAGS = 50
-LIMITS = {"Timeout": (1, 900), "MemorySize": (128, 10_240)}
-EPHEMERAL_LIMITS = (512, 10_240)
 RESERVED_KEYS = frozenset(
     (
         "_HANDLER",
@@ -54,22 +52,15 @@ def check(input: Mapping[str, Any]) -> None:
     for member, what in REFUSED.items():
         if input.get(member):
             raise refused(what)
-    for member, (low, high) in LIMITS.items():
-        _check_range(input.get(member), member[0].lower() + member[1:], low, high)
-    _check_range(input.get("EphemeralStorage", {}).get("Size"), "ephemeralStorage.size", *EPHEMERAL_LIMITS)
     if target := input.get("DeadLetterConfig", {}).get("TargetArn"):
         raise refused(f"the service of the dead letter queue {target}; an on-failure destination may be a Lambda function")
     check_environment(input.get("Environment", {}).get("Variables"))
+    vpc = input.get("VpcConfig", {})
+    if bool(vpc.get("SubnetIds")) != bool(vpc.get("SecurityGroupIds")):
+        raise invalid("SubnetIds and SecurityIds must coexist or be both empty list.")
     logging = input.get("LoggingConfig", {})
     if logging.get("LogFormat", "Text") != "JSON" and ("ApplicationLogLevel" in logging or "SystemLogLevel" in logging):
         raise invalid("To use ApplicationLogLevel and SystemLogLevel, set LogFormat to JSON.")
-
-
-def _check_range(value: int | None, member: str, low: int, high: int) -> None:
-    if value is not None and value < low:
-        raise constraint(value, member, f"have value greater than or equal to {low}")
-    if value is not None and value > high:
-        raise constraint(value, member, f"have value less than or equal to {high}")
 
 
 def check_unpacked(settings: Settings) -> None:
@@ -222,15 +213,12 @@ def runtime_version_arn(region: str, runtime: str) -> str:
 
 
 def _runtime_version(region: str, runtime: str) -> dict[str, Any]:
-    """The runtime's ARN, and in `Error` what it runs on when its own version is not installed here."""
+    """The ARN of the version that is installed (another stands in for one that is not: the log says so); `Error` when none can."""
     shown: dict[str, Any] = {"RuntimeVersionArn": runtime_version_arn(region, runtime)}
     try:
-        found = resolve(runtime)
+        resolve(runtime)
     except UnknownRuntime as error:
         shown["Error"] = {"ErrorCode": "RuntimeNotInstalled", "Message": str(error)}
-    else:
-        if not found.exact:
-            shown["Error"] = {"ErrorCode": "RuntimeReplaced", "Message": found.note}
     return shown
 
 

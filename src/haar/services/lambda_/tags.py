@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 from haar.services.lambda_ import service
 from haar.services.lambda_.access import tag_conditions, tags_of
-from haar.services.lambda_.errors import invalid, no_function, no_policy
+from haar.services.lambda_.errors import invalid, no_function, not_found
 from haar.services.lambda_.mappingrecords import find_mapping, put_mapping
 from haar.services.lambda_.names import FunctionName, parse_name
 from haar.services.lambda_.records import find_function, put_function
 from haar.services.lambda_.settings import check_tag_count, check_tags
 from haar.services.service import Context, Demand, Demands, Input, Output
 from haar.store.contract import Transaction
+from haar.wire.errors import ServiceError
 
 _MAPPING = re.compile(r"arn:aws:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):event-source-mapping:(?P<uuid>[0-9a-f-]{36})")
 
@@ -23,6 +24,10 @@ class MappingName(NamedTuple):
     arn: str
     region: str
     uuid: str
+
+
+def _no_mapping(mapping: MappingName) -> ServiceError:
+    return not_found(f"Event source mapping not found: {mapping.arn}")
 
 
 def _resource(context: Context, input: Input) -> FunctionName | MappingName:
@@ -60,7 +65,7 @@ async def list_tags(context: Context, input: Input) -> Output:
     resource = _resource(context, input)
     if isinstance(resource, MappingName):
         if await find_mapping(context.store, resource.region, resource.uuid) is None:
-            raise no_policy()
+            raise _no_mapping(resource)
     elif await find_function(context.store, resource) is None:
         raise no_function(resource.arn)
     return {"Tags": await _tags(context, resource)}
@@ -76,7 +81,7 @@ async def _change(context: Context, resource: FunctionName | MappingName, change
         if isinstance(resource, MappingName):
             mapping = await find_mapping(tx, resource.region, resource.uuid)
             if mapping is None:
-                raise no_policy()
+                raise _no_mapping(resource)
             mapping.tags = _checked(change(mapping.tags))
             put_mapping(tx, resource.region, mapping)
             return

@@ -122,6 +122,7 @@ async def update_function_url_config(context: Context, input: Input) -> Output:
     name = _named(context, input)
 
     async def write(tx: Transaction) -> UrlConfig:
+        await _check_there(tx, name)
         config = await _find(tx, name)
         config.auth = input.get("AuthType", config.auth)
         config.mode = input.get("InvokeMode", config.mode)
