@@ -20,6 +20,8 @@ _RAW_TYPES = {("lambda", "Invoke"): "application/json"}
 """What is said of bytes whose type no member gives."""
 _MORE_HEADERS = {("lambda", "Invoke"): [("X-Amzn-Remapped-Content-Length", "0")]}
 """What AWS's front adds to an operation's answers though no member says so."""
+_TOLD_HEADERS = {("lambda", "Invoke"): ("X-Amzn-Trace-Id",), ("lambda", "InvokeWithResponseStream"): ("X-Amzn-Trace-Id",)}
+"""The same, where the operation gives it with its output."""
 
 FromText = Callable[[str], Any]
 ToText = Callable[[Any], str]
@@ -176,12 +178,16 @@ class RestCodec(BaseCodec):
         code = next((name for name, member in shape.members() if member.traits.get("location") == "statusCode"), None)
         body = self._output_body(operation, shape)
         more = _MORE_HEADERS.get((self.service, operation), [])
+        told = _TOLD_HEADERS.get((self.service, operation), ())
 
         def write(output: Mapping[str, Any], request_id: str) -> Response:
             content, kind = body(output)
             response = Response(status, [(self.request_id_header, request_id), *more], content)
             if code is not None and output.get(code) is not None:
                 response.status = int(output[code])
+            for name in told:
+                if name in output:
+                    response.headers.append((name, output[name]))
             for writer in headers:
                 writer(output, response.headers)
             if kind is not None and not any(name.lower() == "content-type" for name, _ in response.headers):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.identity import policy, refused, statement
 from tests.support.platform import RunningPlatform
 
-from haar.services.lambda_.lineage import MAX_LOOPS, MAX_TRACE, carry
+from haar.services.lambda_.lineage import MAX_LOOPS, MAX_TRACE, carry, is_whole
 
 Make = Callable[..., Any]
 FRESH = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0"
@@ -43,18 +43,25 @@ def test_a_chain_counts_each_function() -> None:
     assert before == MAX_LOOPS
 
 
-@given(st.text() | st.none(), st.text())
+PARTS = st.lists(st.sampled_from(["Root=", "Root=1-2-3", "xRoot=1", ";", "Lineage=00000000:1"])).map("".join)
+
+
+@given(st.text() | st.none() | PARTS, st.text())
 def test_any_header_can_be_carried_on(trace: str | None, arn: str) -> None:
     new, before = carry(trace, arn, FRESH)
     assert (before >= 0 and carry(new, arn, FRESH)[1] >= 1) or len(new) > MAX_TRACE
     assert "Root=" in new
+    assert not is_whole(trace) or carry(trace, arn, "") == (new, before)
 
 
 def test_an_invocation_has_a_trace(function: Make, invoke: Make) -> None:
     function("import os\ndef handler(event, context): return os.environ['_X_AMZN_TRACE_ID']")
     trace = invoke()[1]
     assert re.match(r"Root=1-[0-9a-f]{8}-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0;Lineage=", trace)
-    assert invoke()[1] != trace
+    answer, other = invoke()
+    assert other != trace and other.startswith(answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-trace-id"])
+    answer, _ = invoke(InvocationType="Event")
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-trace-id"].startswith("Root=1-")
 
 
 def test_a_function_that_calls_itself_is_stopped(client: Make, lambda_: Any, function: Make, invoke: Make, name: str, role: str) -> None:

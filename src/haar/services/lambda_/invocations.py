@@ -8,7 +8,7 @@ from haar.services.lambda_.access import named, on_invocation
 from haar.services.lambda_.asynchronous import Events
 from haar.services.lambda_.directory import Directory
 from haar.services.lambda_.payloads import check_payload
-from haar.services.lambda_.running import decode_client_context, run
+from haar.services.lambda_.running import TRACE, decode_client_context, run, traced
 from haar.services.service import Context, Input, Output
 from haar.wire.errors import ServiceError
 
@@ -41,12 +41,12 @@ async def invoke(context: Context, input: Input) -> Output:
     if kind == "DryRun":
         return {"StatusCode": 204}
     client_context = decode_client_context(input.get("ClientContext"))
-    trace_id = context.headers.get("x-amzn-trace-id")
+    trace_id = traced(host, context.headers.get("x-amzn-trace-id"))
     if kind == "Event":
         await host.get(Events).accept(target, payload, context.request_id, trace_id)
-        return {"StatusCode": 202}
+        return {"StatusCode": 202, TRACE: trace_id}
     spec, result = await run(host, target, payload, context.request_id, client_context, trace_id)
-    output: dict[str, Any] = {"StatusCode": 200, "Payload": result.payload, "ExecutedVersion": spec.version}
+    output: dict[str, Any] = {"StatusCode": 200, "Payload": result.payload, "ExecutedVersion": spec.version, TRACE: trace_id}
     if result.error:
         output["FunctionError"] = result.error
     if input.get("LogType") == "Tail":

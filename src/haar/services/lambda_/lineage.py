@@ -17,6 +17,11 @@ MAX_TRACE = 1024
 _FIELD = "Lineage="
 
 
+def is_whole(trace: str | None) -> bool:
+    """Whether it names a trace, so that no new one has to begin."""
+    return trace is not None and len(trace) <= MAX_TRACE and (trace.startswith("Root=") or ";Root=" in trace)
+
+
 def carry(trace: str | None, arn: str, fresh: str) -> tuple[str, int]:
     """The header for an invocation of the function, and how often the chain has reached it before. `fresh` begins a new trace."""
     fields = [field for field in (trace or "").split(";") if field] if trace and len(trace) <= MAX_TRACE else []

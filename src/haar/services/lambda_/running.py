@@ -8,13 +8,15 @@ from haar.services.lambda_.development import Development
 from haar.services.lambda_.directory import Target
 from haar.services.lambda_.errors import conflict, invalid, recursive, snap_start_failed, snap_start_timed_out, throttled, unavailable
 from haar.services.lambda_.ledger import Ledger
-from haar.services.lambda_.lineage import MAX_LOOPS, carry
+from haar.services.lambda_.lineage import MAX_LOOPS, carry, is_whole
 from haar.services.lambda_.metrics import note_run, note_throttle
 from haar.services.lambda_.recordings import Recordings
 from haar.services.service import Host
 
 RESERVED = "ReservedFunctionConcurrentInvocationLimitExceeded"
 MAX_CLIENT_CONTEXT = 3583
+TRACE = "X-Amzn-Trace-Id"
+"""Told with an answer, though no member says so."""
 
 
 async def run(
@@ -49,7 +51,7 @@ async def execute(
         raise throttled(RESERVED)
     if host.executor is None:
         raise unavailable("Functions cannot run: the platform has not started its executor.")
-    trace_id, before = carry(trace_id, target.name.arn, fresh_trace(host))
+    trace_id, before = carry(trace_id, target.name.arn, "" if is_whole(trace_id) else fresh_trace(host))
     if before >= MAX_LOOPS and target.loops != "Allow":
         raise recursive()
     if (development := host.get(Development)).mounted:
@@ -76,6 +78,11 @@ def fresh_trace(host: Host) -> str:
     """The header of a new trace. Its numbers are no secret."""
     numbers = random.getrandbits(160)
     return f"Root=1-{int(host.clock.now()):08x}-{numbers >> 64:024x};Parent={numbers & 0xFFFFFFFFFFFFFFFF:016x};Sampled=0"
+
+
+def traced(host: Host, header: str | None) -> str:
+    """The trace that a request belongs to; a new one unless it says so."""
+    return header if header is not None and is_whole(header) else fresh_trace(host)
 
 
 def decode_client_context(header: str | None) -> str | None:

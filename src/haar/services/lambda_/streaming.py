@@ -14,7 +14,7 @@ from haar.services.lambda_.access import named, on_invocation
 from haar.services.lambda_.directory import Directory, Target
 from haar.services.lambda_.invocations import check_size
 from haar.services.lambda_.payloads import check_payload
-from haar.services.lambda_.running import choose, decode_client_context, execute
+from haar.services.lambda_.running import TRACE, choose, decode_client_context, execute, traced
 from haar.services.service import Context, Host, Input, Output
 from haar.wire.errors import ServiceError
 from haar.wire.eventstream import event
@@ -137,15 +137,11 @@ async def invoke_with_response_stream(context: Context, input: Input) -> Output:
     check_payload(payload)
     if input.get("InvocationType") == "DryRun":
         return {"StatusCode": 204, "EventStream": b""}
-    running = await start(
-        host,
-        target,
-        payload,
-        context.request_id,
-        client_context=decode_client_context(input.get("ClientContext")),
-        trace_id=context.headers.get("x-amzn-trace-id"),
-    )
+    trace_id = traced(host, context.headers.get("x-amzn-trace-id"))
+    client_context = decode_client_context(input.get("ClientContext"))
+    running = await start(host, target, payload, context.request_id, client_context=client_context, trace_id=trace_id)
     return {
+        TRACE: trace_id,
         "StatusCode": 200,
         "ExecutedVersion": running.spec.version,
         "ResponseStreamContentType": "application/vnd.amazon.eventstream",
