@@ -42,6 +42,19 @@ VALUE = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')
             'Unexpected end-of-input: expected close marker for Object (start marker at [Source: (byte[])"{"a":1"; line: 1, column: 1])\n'
             ' at [Source: (byte[])"{"a":1"; line: 1, column: 7]',
         ),
+        (b'{"a"', 'Unexpected end-of-input within/between Object entries\n at [Source: (byte[])"{"a""; line: 1, column: 5]'),
+        (b'{"a":', 'Unexpected end-of-input within/between Object entries\n at [Source: (byte[])"{"a":"; line: 1, column: 6]'),
+        (b'{"a":1,', 'Unexpected end-of-input within/between Object entries\n at [Source: (byte[])"{"a":1,"; line: 1, column: 8]'),
+        (b"[1, ", 'Unexpected end-of-input within/between Array entries\n at [Source: (byte[])"[1, "; line: 1, column: 5]'),
+        (
+            b"[",
+            'Unexpected end-of-input: expected close marker for Array (start marker at [Source: (byte[])"["; line: 1, column: 1])\n'
+            ' at [Source: (byte[])"["; line: 1, column: 2]',
+        ),
+        (b'"abc', 'Unexpected end-of-input in VALUE_STRING\n at [Source: (byte[])""abc"; line: 1, column: 5]'),
+        (b'{"abc', 'Unexpected end-of-input in field name\n at [Source: (byte[])"{"abc"; line: 1, column: 6]'),
+        (b'"\xff"', 'Invalid UTF-8 start byte 0xff\n at [Source: (byte[])""\ufffd""; line: 1, column: 3]'),
+        (b'"\xc3x"', 'Invalid UTF-8 middle byte 0x78\n at [Source: (byte[])""\ufffdx""; line: 1, column: 4]'),
         (b"]", f"Unexpected character (']' (code 93)): expected a valid value {VALUE}\n at [Source: (byte[])\"]\"; line: 1, column: 2]"),
     ],
 )

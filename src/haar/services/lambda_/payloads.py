@@ -12,6 +12,9 @@ _SPACE = re.compile(rb"[ \t\r\n]*")
 _WORD = re.compile(rb"[A-Za-z_$][A-Za-z0-9_$]*")
 _NUMBER = re.compile(rb"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 
+_SEQUENCES = ((2, 0xE0, 0xC0), (3, 0xF0, 0xE0), (4, 0xF8, 0xF0))
+"""How long a character in UTF-8 is, by the first bits of its first byte."""
+
 
 class _Bad(Exception):
     def __init__(self, message: str, at: int) -> None:
@@ -73,6 +76,9 @@ class _Reader:
             f"Unexpected end-of-input: expected close marker for {kind} (start marker at {_source(self._text, start)})", len(self._text)
         )
 
+    def _between(self, kind: str) -> _Bad:
+        return _Bad(f"Unexpected end-of-input within/between {kind} entries", len(self._text))
+
     def end(self) -> None:
         if self._peek():
             self.value()
@@ -86,7 +92,7 @@ class _Reader:
         elif first == b"[":
             self._array()
         elif first == b'"':
-            self._string("was expecting closing quote for a string value")
+            self._string("VALUE_STRING")
         elif first in b"-0123456789":
             self._number()
         elif found := _WORD.match(self._text, self._at):
@@ -110,7 +116,7 @@ class _Reader:
         if following and following not in b" \t\r\n,]}":
             raise self._unexpected("Expected space separating root-level values" if self._at else "was expecting a value")
 
-    def _string(self, unclosed: str) -> None:
+    def _string(self, kind: str) -> None:
         self._at += 1
         text = self._text
         while self._at < len(text):
@@ -121,12 +127,27 @@ class _Reader:
             if code < 0x20:
                 rule = "has to be escaped using backslash to be included in string value"
                 raise _Bad(f"Illegal unquoted character ((CTRL-CHAR, code {code})): {rule}", self._at)
+            if code >= 0x80:
+                self._sequence(code, kind)
             if code == 0x5C and self._at < len(text):
                 escape = text[self._at]
                 self._at += 1
                 if escape not in b'"\\/bfnrtu':
                     raise _Bad(f"Unrecognized character escape '{chr(escape)}' (code {escape})", self._at)
-        raise _Bad(f"Unexpected end-of-input: {unclosed}", self._at)
+        raise _Bad(f"Unexpected end-of-input in {kind}", self._at)
+
+    def _sequence(self, first: int, kind: str) -> None:
+        """What follows the first byte of a character of several."""
+        length = next((length for length, mask, bits in _SEQUENCES if first & mask == bits), 0)
+        if not length:
+            raise _Bad(f"Invalid UTF-8 start byte 0x{first:x}", self._at)
+        for _ in range(length - 1):
+            following = self._text[self._at : self._at + 1]
+            self._at += 1
+            if not following:
+                raise _Bad(f"Unexpected end-of-input in {kind}", len(self._text))
+            if following[0] & 0xC0 != 0x80:
+                raise _Bad(f"Invalid UTF-8 middle byte 0x{following[0]:x}", self._at)
 
     def _array(self) -> None:
         start = self._at
@@ -134,9 +155,11 @@ class _Reader:
         if self._peek() == b"]":
             self._at += 1
             return
+        if self._at >= len(self._text):
+            raise self._ended("Array", start)
         while True:
             if not self._peek():
-                raise self._ended("Array", start)
+                raise self._between("Array")
             self.value()
             following = self._peek()
             if not following:
@@ -153,20 +176,22 @@ class _Reader:
         if self._peek() == b"}":
             self._at += 1
             return
+        if self._at >= len(self._text):
+            raise self._ended("Object", start)
         while True:
             first = self._peek()
             if not first:
-                raise self._ended("Object", start)
+                raise self._between("Object")
             if first != b'"':
                 raise self._unexpected("was expecting double-quote to start field name")
-            self._string("in field name")
+            self._string("field name")
             if self._peek() != b":":
                 if self._at >= len(self._text):
-                    raise self._ended("Object", start)
+                    raise self._between("Object")
                 raise self._unexpected("was expecting a colon to separate field name and value")
             self._at += 1
             if not self._peek():
-                raise self._ended("Object", start)
+                raise self._between("Object")
             self.value()
             following = self._peek()
             if not following:
