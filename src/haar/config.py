@@ -28,7 +28,8 @@ class Config:
     truststores: str = ""
     """A directory that stands for S3 where a custom domain names its truststore: `s3://bucket/key` is the file `bucket/key` in it."""
     jwks: str = ""
-    """Where the keys of user pools are that Cognito authorizers name: `ID=URL of a JWKS`, comma separated; the id `*` is all others."""
+    """Where the keys of token issuers are that are not asked for them: `NAME=URL of a JWKS`, comma separated. The name is the id of a
+    user pool that Cognito authorizers name (`*`: all others), or an issuer's URL without its scheme."""
     data: Path = Path("data")
     """The directory that holds everything that haar keeps."""
     store: str = ""

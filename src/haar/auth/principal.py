@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-Kind = Literal["root", "user", "assumed-role", "federated-user", "service", "anonymous"]
+Kind = Literal["root", "user", "assumed-role", "federated-user", "federated", "service", "anonymous"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,8 @@ class Principal:
     kind: Kind
     account: str
     arn: str
-    """`arn:aws:iam::ACCOUNT:root`, `…:user/NAME`, `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`, or `SERVICE.amazonaws.com`."""
+    """`arn:aws:iam::ACCOUNT:root`, `…:user/NAME`, `arn:aws:sts::ACCOUNT:assumed-role/ROLE/SESSION`, `SERVICE.amazonaws.com`, or
+    the ARN of an identity provider (federated)."""
     id: str
     """The unique id as GetCallerIdentity's UserId has it: the account for root, AIDA…, AROA…:SESSION."""
     name: str = ""

@@ -9,7 +9,7 @@ from hashlib import sha256
 from inspect import isawaitable
 from typing import Any
 
-from haar.auth.principal import Authenticated, Credential
+from haar.auth.principal import Authenticated, Credential, Principal
 from haar.auth.sigv4 import authenticate
 from haar.eager import into_task
 from haar.gateway import cors
@@ -32,6 +32,7 @@ MAX_PARSED_UNSIGNED = 1 << 20
 """Bytes of a body that are parsed before it is known who sent it."""
 CHECKED_AT_ONCE = 64 * 1024
 """Bytes of a body that a service checks in its own way in the loop; a helper thread checks more."""
+ANYBODY = Principal("anonymous", "anonymous", "anonymous", "anonymous")
 LONG_TAIL = "VV4KQNSO5AEMVJF66Q9ASUAAJG"
 
 
@@ -134,7 +135,10 @@ class Gateway:
                 request.hashed = await asyncio.to_thread(lambda: sha256(request.body).hexdigest())
             if not large:
                 request.body = bytes(request.body)
-            caller = known or await authenticate(request, self._credentials, self._now(), service=service.signing_name)
+            if built.signed:
+                caller = known or await authenticate(request, self._credentials, self._now(), service=service.signing_name)
+            else:
+                caller = self._stranger(service, request)
             if input is None:
                 input = await self._parse_large(codec, operation, request) if large else _parsed(codec, operation, request)
             if service.check is None:
@@ -174,6 +178,12 @@ class Gateway:
             log.exception("request %s (%s %s)", request_id, service.name, operation)
             failure = CommonError("InternalFailure", "The request processing has failed because of an unknown error, exception or failure.")
             return codec.serialise_error(failure, request_id, operation)
+
+    def _stranger(self, service: Service, request: Request) -> Authenticated:
+        """Who makes a call that takes no signature: nobody in particular. Raises RequestTooLarge."""
+        if len(request.body) > MAX_PARSED_UNSIGNED:
+            raise CommonError("RequestTooLarge", "Request size exceeded the limit")
+        return Authenticated(ANYBODY, self.host.config.region, service.signing_name)
 
     async def _parse_large(self, codec: Codec, operation: str, request: Request) -> dict[str, Any]:
         whole = opened(request)

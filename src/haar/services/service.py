@@ -120,6 +120,8 @@ class Operation:
     name: str
     handler: Handler
     demands: Demands
+    signed: bool = True
+    """Whether it takes a signature; one that takes none finds out itself who calls, while it says what it demands."""
 
 
 class Route(Protocol):
@@ -191,13 +193,13 @@ class Service:
         self.background: list[Background] = []
         """Run by the platform for as long as it stands; one that ends with an error is logged and started again."""
 
-    def operation(self, name: str, demands: Demands) -> Callable[[Handler], Handler]:
+    def operation(self, name: str, demands: Demands, *, signed: bool = True) -> Callable[[Handler], Handler]:
         """Registers the decorated function as the operation `name`; `demands` says what must be allowed for one call of it."""
 
         def register(handler: Handler) -> Handler:
             if name in self.operations:
                 raise ValueError(f"{self.name}: {name} is registered twice")
-            self.operations[name] = Operation(name, handler, demands)
+            self.operations[name] = Operation(name, handler, demands, signed)
             return handler
 
         return register

@@ -14,6 +14,7 @@ from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, VARI
 from haar.services.apigateway.dataplane.keys import Buckets, Keys
 from haar.services.apigateway.dataplane.log import shorten
 from haar.services.apigateway.dataplane.logs import AccessLog, LogSink, StageLog
+from haar.services.apigateway.dataplane.pools import urls_of_keys
 from haar.services.apigateway.dataplane.route import Address, OtherPlane, api_route
 from haar.services.apigateway.dataplane.routing import spoken
 from haar.services.apigateway.dataplane.services import target as service_target
@@ -99,6 +100,7 @@ __all__ = [
     "trace_id",
     "truststore",
     "update_domain_name",
+    "urls_of_keys",
     "vtl",
     "within",
 ]

@@ -1,4 +1,4 @@
-"""OpenID Connect providers: who issues web identities that roles may trust. (Taking a role on with one is not built.)"""
+"""OpenID Connect providers: who issues web identities that roles may trust."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -34,13 +34,19 @@ class Provider(Entity, kw_only=True, omit_defaults=True):
     thumbprints: list[str] = msgspec.field(default_factory=list)
 
 
-def _arn(account: str, name: str) -> str:
+def arn_of(account: str, name: str) -> str:
     return f"arn:aws:iam::{account}:oidc-provider/{name}"
+
+
+async def clients_of(reader: Reader, name: str) -> list[str] | None:
+    """The audiences of a provider; None when there is none of this name."""
+    raw = await reader.get(Provider.space, partition(name))
+    return None if raw is None else decode(raw, Provider).clients
 
 
 async def _need(reader: Reader, account: str, arn: str) -> Provider:
     """The provider; raises NoSuchEntity."""
-    name = arn.removeprefix(_arn(account, ""))
+    name = arn.removeprefix(arn_of(account, ""))
     raw = await reader.get(Provider.space, partition(name)) if name != arn else None
     if raw is None:
         raise errors.no_such_entity(f"OpenIDConnect Provider not found for arn {arn}")
@@ -49,7 +55,7 @@ async def _need(reader: Reader, account: str, arn: str) -> Provider:
 
 async def _on_provider(ctx: Context, input: Input) -> Sequence[Demand]:
     arn = input["OpenIDConnectProviderArn"]
-    raw = await ctx.store.get(Provider.space, partition(arn.removeprefix(_arn(ctx.account, ""))))
+    raw = await ctx.store.get(Provider.space, partition(arn.removeprefix(arn_of(ctx.account, ""))))
     tags = decode(raw, Provider).tags if raw is not None else {}
     return [Demand(f"iam:{ctx.operation}", arn, asked(input), tags=tags)]
 
@@ -71,7 +77,7 @@ def _thumbprints(given: Sequence[str]) -> list[str]:
 
 
 def _making(ctx: Context, input: Input) -> Sequence[Demand]:
-    arn = _arn(ctx.account, _name(input["Url"]))
+    arn = arn_of(ctx.account, _name(input["Url"]))
     demands = [Demand("iam:CreateOpenIDConnectProvider", arn, asked(input))]
     if input.get("Tags"):
         demands.append(Demand("iam:TagOpenIDConnectProvider", arn, asked(input)))
@@ -92,7 +98,7 @@ async def create_open_id_connect_provider(ctx: Context, input: Input) -> Output:
     )
     if len(provider.clients) > MAX_CLIENTS:
         raise errors.quota("ClientIdsPerOpenIdConnectProvider", MAX_CLIENTS)
-    arn = _arn(ctx.account, provider.name)
+    arn = arn_of(ctx.account, provider.name)
 
     async def write(tx: Transaction) -> None:
         if await tx.get(Provider.space, partition(provider.name)) is not None:
@@ -117,7 +123,7 @@ async def get_open_id_connect_provider(ctx: Context, input: Input) -> Output:
 
 @service.operation("ListOpenIDConnectProviders", anywhere)
 async def list_open_id_connect_providers(ctx: Context, input: Input) -> Output:
-    return {"OpenIDConnectProviderList": [{"Arn": _arn(ctx.account, one.name)} async for one in everything(ctx.store, Provider)]}
+    return {"OpenIDConnectProviderList": [{"Arn": arn_of(ctx.account, one.name)} async for one in everything(ctx.store, Provider)]}
 
 
 @service.operation("DeleteOpenIDConnectProvider", _on_provider)

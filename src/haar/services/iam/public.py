@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from haar.auth.principal import Credential, Principal
 from haar.execution.contract import SessionKeys
 from haar.policy.decision import Decision
-from haar.services.iam import keys, mfa, sessions, trust
+from haar.services.iam import keys, mfa, oidc_providers, sessions, trust
 from haar.services.iam import roles_of_services as taken
 from haar.services.iam.catalog import find_policy
 from haar.services.iam.circumstances import circumstances
@@ -29,6 +29,8 @@ __all__ = [
     "issue_session",
     "managed_policy",
     "note_use",
+    "oidc_clients",
+    "oidc_provider_arn",
     "role_principal",
     "role_trusts",
     "session_of",
@@ -118,6 +120,15 @@ async def managed_policy(host: Host, arn: str) -> str | None:
 def account_of_key(access_key_id: str) -> str | None:
     """The account that an access key id carries, or None when it is no key id."""
     return keys.account_of(access_key_id)
+
+
+async def oidc_clients(host: Host, name: str) -> list[str] | None:
+    """The audiences of the OpenID Connect provider whose URL is `https://` and `name`; None when there is no such provider."""
+    return await oidc_providers.clients_of(host.store, name)
+
+
+def oidc_provider_arn(host: Host, name: str) -> str:
+    return oidc_providers.arn_of(host.account, name)
 
 
 async def verify_mfa(host: Host, principal: Principal, serial: str, code: str) -> bool:

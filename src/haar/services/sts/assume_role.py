@@ -17,6 +17,7 @@ ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[!-~]+")
 DEFAULT_SECONDS = 3600
 CHAINED_SECONDS = 3600
 """A session that opens another one may have it for so long at most."""
+TOO_LONG = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
 NO_TRUST = '{"Version":"2012-10-17","Statement":[]}'
 """The trust policy of a role that is not there: it trusts nobody."""
 
@@ -96,7 +97,7 @@ def _seconds(ctx: Context, input: Input, role: AssumableRole) -> int:
     if ctx.principal.issued is not None and seconds > CHAINED_SECONDS:
         raise errors.validation("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.")
     if seconds > role.max_session:
-        raise errors.validation("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
+        raise errors.validation(TOO_LONG)
     return seconds
 
 

@@ -43,12 +43,17 @@ class _Pool:
         self.lock = asyncio.Lock()
 
 
+def urls_of_keys(setting: str) -> dict[str, str]:
+    """The setting `jwks`: by a pool's id, or by an issuer's URL without its scheme, where the public keys are."""
+    return dict(part.strip().split("=", 1) for part in setting.split(",") if "=" in part)
+
+
 class Pools:
     """The keys of the pools that authorizers name."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
-        self._urls = dict(part.strip().split("=", 1) for part in host.config.jwks.split(",") if "=" in part)
+        self._urls = urls_of_keys(host.config.jwks)
         self._known: OrderedDict[str, _Pool] = OrderedDict()
 
     async def key(self, pool: str, key_id: str) -> Key | None:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from haar.auth.jwt import BadToken, Key, keys_of
-from haar.services.apigateway.public import Unreachable, fetch
+from haar.services.apigateway.public import Unreachable, fetch, urls_of_keys
 from haar.services.service import Host
 
 MAX_ISSUERS = 1000
@@ -32,6 +32,7 @@ class Issuers:
     def __init__(self, host: Host) -> None:
         self._host = host
         self._known: OrderedDict[str, _Issuer] = OrderedDict()
+        self._urls = urls_of_keys(host.config.jwks)
 
     async def key(self, issuer: str, key_id: str) -> Key:
         """Raises BadToken when the issuer has no such key, or cannot be asked."""
@@ -55,9 +56,11 @@ class Issuers:
         return age >= KEEP_SECONDS or (key_id not in known.keys and age >= AGAIN_SECONDS)
 
     async def _fetch(self, issuer: str) -> Any:
+        url = self._urls.get(issuer.removeprefix("https://").rstrip("/"))
         try:
-            described = await _json(issuer.rstrip("/") + DISCOVERY)
-            return await _json(str(described["jwks_uri"]))
+            if url is None:
+                url = str((await _json(issuer.rstrip("/") + DISCOVERY))["jwks_uri"])
+            return await _json(url)
         except (Unreachable, TimeoutError, orjson.JSONDecodeError, KeyError, TypeError):
             raise BadToken("OIDC discovery endpoint communication error") from None
 
