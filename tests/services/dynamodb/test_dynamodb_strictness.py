@@ -218,3 +218,9 @@ def test_what_is_not_in_its_protocol(raw, method, content_type):
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "application/x-amz-json-1.1"])
 def test_json_by_its_other_names(raw, content_type):
     assert raw("ListTables", b"{}", **{"Content-Type": content_type}).status_code == 200
+
+
+def test_a_batch_on_a_table_without_a_name_is_refused_once(raw):
+    for operation, part in (("BatchGetItem", {"Keys": [KEY]}), ("BatchWriteItem", [{"DeleteRequest": {"Key": KEY}}])):
+        message = raw(operation, json.dumps({"RequestItems": {"": part}}).encode()).json()["message"]
+        assert message.startswith("1 validation error detected: ") and message.count("Map keys must satisfy constraint") == 1

@@ -37,9 +37,9 @@ def problems(member: str, name: str) -> list[str]:
 
 
 def inner_problems(operation: str, input: dict[str, Any]) -> Iterator[str]:
-    """The same of the tables that a batch or a transaction names."""
+    """The same of the tables that a batch or a transaction names; the model itself says that none is empty."""
     requests = input.get("RequestItems")
-    if requests is not None and not all(map(is_table, requests)):
+    if requests is not None and any(name and not is_table(name) for name in requests):
         shape = read("dynamodb").input(operation)
         assert shape is not None
         shown = render(requests, dict(shape.members())["RequestItems"])
