@@ -157,3 +157,18 @@ def test_only_tables_have_tags(table, dynamodb, below):
     arn = table("id:S").arn + below
     code, message = refusal(dynamodb.tag_resource, ResourceArn=arn, Tags=[{"Key": "a", "Value": "b"}])
     assert (code, message) == ("ValidationException", f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")
+
+
+def test_tables_of_other_accounts_are_out_of_reach(dynamodb, platform):
+    arn = "arn:aws:dynamodb:us-east-1:111122223333:table/theirs"
+    asked = {
+        "DescribeTable": lambda: dynamodb.describe_table(TableName=arn),
+        "GetItem": lambda: dynamodb.get_item(TableName=arn, Key={"id": {"S": "1"}}),
+        "ListTagsOfResource": lambda: dynamodb.list_tags_of_resource(ResourceArn=arn),
+    }
+    for operation, ask in asked.items():
+        assert refusal(ask) == (
+            "AccessDeniedException",
+            f"User: arn:aws:iam::{platform.account}:root is not authorized to perform: dynamodb:{operation} on resource: {arn} "
+            f"because no resource-based policy allows the dynamodb:{operation} action",
+        )

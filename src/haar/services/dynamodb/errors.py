@@ -1,8 +1,11 @@
 """DynamoDB's errors, with the messages that AWS gives them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from haar.wire.errors import CommonError, ServiceError
+
+if TYPE_CHECKING:
+    from haar.services.service import Context
 
 CONFLICT = "Transaction is ongoing for the item"
 
@@ -89,6 +92,15 @@ def key_mismatch() -> ServiceError:
 
 def access_denied(message: str) -> ServiceError:
     return ServiceError("AccessDeniedException", message)
+
+
+def foreign(ctx: "Context", arn: str) -> ServiceError:
+    """Another account's resource, whether there is one or not."""
+    action = f"dynamodb:{ctx.operation}"
+    return access_denied(
+        f"User: {ctx.principal.arn} is not authorized to perform: {action} on resource: {arn} "
+        f"because no resource-based policy allows the {action} action"
+    )
 
 
 def no_table(name: str) -> ServiceError:

@@ -61,7 +61,6 @@ COLLECTION_BYTES = 10 * GB
 GLOBAL_INDEXES = 20
 PROJECTED_ATTRIBUTES = 100
 """NonKeyAttributes of all indexes of a table together."""
-PROJECTED_ATTRIBUTES_PER_INDEX = 20
 INDEX_KEY_ATTRIBUTES = 4
 """Attributes that may make up an index's partition key, and its sort key."""
 TAGS = 50

@@ -11,7 +11,6 @@ from haar.services.dynamodb.limits import (
     KEY_ATTRIBUTE_NAME_BYTES,
     LOCAL_INDEXES,
     PROJECTED_ATTRIBUTES,
-    PROJECTED_ATTRIBUTES_PER_INDEX,
     TAGS,
 )
 from haar.services.dynamodb.records import IndexRecord, Throughput
@@ -179,8 +178,6 @@ def _projection(given: dict[str, Any]) -> tuple[str, list[str]]:
         raise errors.invalid(f"ProjectionType is {kind}, but NonKeyAttributes is specified")
     if attributes is None and kind == "INCLUDE":
         raise errors.invalid("ProjectionType is INCLUDE, but NonKeyAttributes is not specified")
-    if len(attributes or ()) > PROJECTED_ATTRIBUTES_PER_INDEX:
-        raise errors.in_our_words(errors.INVALID + "The number of projected attributes of an index exceeds the limit of 20")
     return kind, list(attributes or [])
 
 

@@ -306,6 +306,8 @@ def table_name(ctx: "Context", given: str) -> str:
     kind, _, name = parts[5].partition("/") if len(parts) == 6 else ("", "", "")
     if kind != "table" or not is_name(name) or parts[2] != "dynamodb":
         raise errors.validation(f"Invalid table ARN: {given}")
-    if parts[4] != ctx.account or parts[3] != ctx.region:
+    if parts[4] != ctx.account:
+        raise errors.foreign(ctx, given)
+    if parts[3] != ctx.region:
         raise errors.resource_not_found()
     return name

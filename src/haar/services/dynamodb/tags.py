@@ -20,7 +20,7 @@ def table_of(ctx: Context, arn: str) -> str:
     if len(parts) != 6 or parts[:3] != ["arn", "aws", "dynamodb"] or named[0] != "table" or len(named) != 2:
         raise errors.validation(f"Invalid TableArn: Invalid ResourceArn provided as input {arn}")
     if parts[3] != ctx.region or parts[4] != ctx.account:
-        raise errors.access_denied(f"User: {ctx.principal.arn} is not authorized to perform: dynamodb:{ctx.operation} on resource: {arn}")
+        raise errors.foreign(ctx, arn)
     return named[1]
 
 

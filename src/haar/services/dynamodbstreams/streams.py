@@ -51,8 +51,6 @@ async def list_streams(ctx: Context, input: Input) -> Output:
         if after is None:
             raise errors.validation(f"Invalid StreamArn: {given}")
     table = input.get("TableName")
-    if table is not None and table.startswith("arn:"):
-        table = table.rpartition(":table/")[2]
     found = await public.list_streams(ctx.host, ctx.region, table, after, limit + 1)
     if table is not None and not found and not await public.table_exists(ctx.host, ctx.region, table):
         raise errors.no_table(table)
