@@ -136,7 +136,7 @@ POLICY = """
 def handler(event, context):
     effect = "Allow" if event["authorizationToken"] == "yes" else "Deny"
     statement = {"Effect": effect, "Action": "execute-api:Invoke", "Resource": event["methodArn"]}
-    return {"principalId": "me", "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}, "context": {"n": 1}}
+    return {"principalId": "me", "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}, "context": {"n": 1, "l": ["a"]}}
 """
 
 
@@ -173,20 +173,39 @@ def test_a_function_with_simple_responses(api: HttpApi, echo: str, make_function
         assert (answer.status_code, answer.json()) == (status, {"message": message}), token
 
 
+def test_a_function_that_says_no_more_than_yes(api: HttpApi, echo: str, make_function: Callable[..., str]) -> None:
+    authorizer = lambda_authorizer(api, make_function("def handler(event, context):\n    return {'isAuthorized': True}\n"))
+    api.function("GET /", echo, AuthorizationType="CUSTOM", AuthorizerId=authorizer)
+    answer = api.call("/", headers={"X-Token": "yes"})
+    assert answer.json()["event"]["requestContext"]["authorizer"] == {"lambda": None}
+
+
+def test_a_preflight_passes_the_authorizer_of_its_route(api: HttpApi, echo: str, issuer: Issuer) -> None:
+    api.gateway.update_api(ApiId=api.id, CorsConfiguration={"AllowOrigins": ["*"], "AllowMethods": ["GET"]})
+    authorizer = token_api(api, echo, issuer.url)
+    api.function("ANY /any", echo, AuthorizationType="JWT", AuthorizerId=authorizer)
+    asks = {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+    for path, status in (("/any", 401), ("/nothing", 204)):
+        answer = api.call(path, "OPTIONS", headers=asks)
+        assert answer.status_code == status and answer.headers["access-control-allow-origin"] == "*", path
+    plain = api.call("/nothing", "OPTIONS")
+    assert plain.status_code == 204 and "access-control-allow-methods" not in plain.headers
+
+
 def test_a_function_with_a_policy(api: HttpApi, echo: str, make_function: Callable[..., str]) -> None:
     settings = {"AuthorizerPayloadFormatVersion": "1.0", "EnableSimpleResponses": False}
     authorizer = lambda_authorizer(api, make_function(POLICY), **settings)
     api.function("GET /", echo, AuthorizationType="CUSTOM", AuthorizerId=authorizer)
     found = api.call("/", headers={"X-Token": "yes"}).json()["event"]["requestContext"]["authorizer"]["lambda"]
-    assert found == {"principalId": "me", "n": "1"}
+    assert found == {"principalId": "me", "n": 1, "l": ["a"]}
     answer = api.call("/", headers={"X-Token": "no"})
     assert (answer.status_code, answer.json()) == (403, {"message": "Forbidden"})
 
 
-def signed(api: HttpApi, path: str, key: dict[str, str]) -> requests.Response:
+def signed(api: HttpApi, path: str, key: dict[str, str], region: str = REGION) -> requests.Response:
     url = f"{api.platform.endpoint}/_haar/http-api/{api.id}{path}"
     request = AWSRequest("GET", url)
-    SigV4Auth(Credentials(key["AccessKeyId"], key["SecretAccessKey"]), "execute-api", REGION).add_auth(request)
+    SigV4Auth(Credentials(key["AccessKeyId"], key["SecretAccessKey"]), "execute-api", region).add_auth(request)
     return api.session.get(url, headers=dict(request.headers), timeout=60)
 
 
@@ -205,6 +224,7 @@ def test_signatures(api: HttpApi, echo: str, name: str) -> None:
     found = answer.json()["event"]["requestContext"]["authorizer"]["iam"]
     assert (found["userArn"], found["userId"], found["accessKey"]) == (user["Arn"], user["UserId"], key["AccessKeyId"])
     assert signed(api, "/pets/2", key).status_code == 403
+    assert signed(api, "/pets/1", key, "eu-west-1").status_code == 403
     assert signed(api, "/pets/1", key | {"SecretAccessKey": "wrong"}).status_code == 403
 
 

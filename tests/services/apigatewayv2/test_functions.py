@@ -103,6 +103,7 @@ def test_the_event_of_format_1(api: HttpApi, make_function: Callable[..., str]) 
     assert event["multiValueHeaders"]["X-Many"] == ["one"] and event["headers"]["X-Many"] == "one"
     assert event["pathParameters"] == {"id": "7"} and event["stageVariables"] is None and event["body"] is None
     assert event["requestContext"]["resourceId"] == "ANY /pets/{id}"
+    assert event["headers"]["Content-Length"] == "0" and event["multiValueHeaders"]["Content-Length"] == ["0"]
 
 
 RESPONSES = """

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import HttpApi, refused
+from .conftest import REGION, HttpApi, refused
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -50,9 +50,27 @@ def test_a_request_goes_through(api: HttpApi, backend: str) -> None:
     assert (said["method"], said["path"], said["body"]) == ("POST", "/x/a/b%20c?q=1&q=2", "body")
     assert said["headers"]["x-custom"] == "1" and said["headers"]["cookie"] == "a=1"
     assert said["headers"]["host"] == backend.removeprefix("http://")
-    assert said["headers"]["forwarded"].startswith("for=127.0.0.1;host=")
+    host = f"{api.id}.execute-api.{REGION}.localhost"
+    assert said["headers"]["forwarded"] == f"by=127.0.0.1;for=127.0.0.1;host={host};proto=http"
+    assert not [name for name in said["headers"] if name.startswith("x-forwarded-")]
     assert said["headers"]["via"] == "HTTP/1.1 AmazonAPIGateway"
     assert api.call("/pets/../gone").status_code in (200, 404)
+
+
+def test_who_forwarded_a_request_before(api: HttpApi, backend: str) -> None:
+    api.route("GET /", api.integration(backend + "/"))
+    api.route("GET /mapped", api.integration(backend + "/", RequestParameters={"overwrite:header.x-a": "1"}))
+    for path in ("/", "/mapped"):
+        headers = api.call(path, headers={"X-Forwarded-For": "192.0.2.1, 192.0.2.2"}).json()["headers"]
+        assert headers["forwarded"].startswith("for=192.0.2.1,for=192.0.2.2,by=127.0.0.1;for=127.0.0.1;host=")
+        assert "x-forwarded-for" not in headers
+
+
+def test_headers_that_are_too_long(api: HttpApi, backend: str) -> None:
+    api.route("GET /", api.integration(backend + "/"))
+    assert api.call("/", headers={"X-A": "a" * 9_000}).status_code == 200
+    answer = api.call("/", headers={"X-A": "a" * 10_240})
+    assert (answer.status_code, answer.json()) == (431, {"message": "Request Header Fields Too Large"})
 
 
 def test_the_integrations_own_method_and_status(api: HttpApi, backend: str) -> None:

@@ -415,6 +415,32 @@ def test_what_an_access_log_cannot_tell(api: HttpApi) -> None:
     )
 
 
+def test_why_an_integration_failed_is_in_the_access_log(api: HttpApi, make_function: Callable[..., str], name: str) -> None:
+    logs = api.platform.client("logs")
+    logs.create_log_group(logGroupName=name)
+    arn = f"arn:aws:logs:{REGION}:{api.platform.account}:log-group:{name}"
+    settings = {"DestinationArn": arn, "Format": "$context.requestId $context.integrationStatus $context.integrationErrorMessage"}
+    api.gateway.update_stage(ApiId=api.id, StageName="$default", AccessLogSettings=settings)
+    code = "def handler(event, context):\n    assert event['rawPath'] != '/raises', 'why'\n    return {'statusCode': 200, 'body': 1}\n"
+    function = make_function(code)
+    api.function("GET /raises", function)
+    api.function("GET /odd", function)
+    api.function("GET /refused", make_function(code, allow=None))
+    ids = [api.call(path).headers["Apigw-Requestid"] for path in ("/raises", "/odd", "/refused")]
+    end = time.monotonic() + 60
+    while len(found := logs.filter_log_events(logGroupName=name)["events"]) < 3 and time.monotonic() < end:
+        time.sleep(0.1)
+    lines = dict(event["message"].split(" ", 1) for event in found)
+    assert [lines[one] for one in ids] == [
+        "200 The Lambda function returned the following error: why. Check your Lambda function code and try again.",
+        "200 The response from the Lambda function doesn't match the format that API Gateway expects. "
+        'Lambda body contains the wrong type for field "body"',
+        "403 The IAM role configured on the integration or API Gateway doesn't have permissions to call the integration. "
+        "Check the permissions and try again.",
+    ]
+    logs.delete_log_group(logGroupName=name)
+
+
 def test_the_bounds_of_a_timeout(api: HttpApi) -> None:
     integration = api.integration(FUNCTION)
     assert refused(api.gateway.update_integration, ApiId=api.id, IntegrationId=integration, TimeoutInMillis=30_001) == (

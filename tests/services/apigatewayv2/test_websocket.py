@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -118,8 +119,9 @@ def test_messages_take_their_routes(api: SocketApi) -> None:
     client.send({"action": "join"})
     assert client.json()["requestContext"]["routeKey"] == "join"
     client.send({"action": "crash"})
-    failure = client.json()
-    assert (failure["message"], failure["connectionId"]) == ("Internal server error", context["connectionId"])
+    told = client.next()
+    request = json.loads(told)["requestId"]
+    assert told == f'{{"message": "Internal server error", "connectionId":"{context["connectionId"]}", "requestId":"{request}"}}'
     client.ping()
     assert client.next().payload == b"p"
     client.send(b"\x00\xff")
@@ -183,6 +185,17 @@ def test_connections(api: SocketApi) -> None:
         assert refused(call, ConnectionId="nothing", **more) == ("BadRequestException", "Invalid connectionId: nothing", 400)
 
 
+def test_connections_by_an_encoded_path(api: SocketApi) -> None:
+    """Some clients encode the @, as they sign it."""
+    client = api.connect()
+    path = f"/_aws/execute-api/{api.id}/v1/%40connections/{quote(connection_of(client), safe='')}"
+    request = AWSRequest("POST", api.platform.endpoint + path, data=b"hello")
+    described = api.platform.described
+    SigV4Auth(Credentials(described["access_key_id"], described["secret_access_key"]), "execute-api", REGION).add_auth(request)
+    answer = requests.post(api.platform.endpoint + path, data=b"hello", headers=dict(request.headers), timeout=60)
+    assert (answer.status_code, client.next()) == (200, "hello")
+
+
 FROM_INSIDE = """
 import boto3
 def handler(event, context):
@@ -243,6 +256,7 @@ import json, os, urllib.request, boto3
 def handler(event, context):
     end = event["requestContext"]
     code, why = {"N": str(end["disconnectStatusCode"])}, {"S": end["disconnectReason"]}
+    assert [name for name in event["headers"] if name != "Host"] == ["x-api-key", "X-Forwarded-For", "x-restapi"]
     item = {"id": {"S": end["connectionId"]}, "code": code, "why": why}
     boto3.client("dynamodb").put_item(TableName=os.environ["TABLE"], Item=item)
     return {"statusCode": 200}

@@ -29,12 +29,21 @@ def forbidden(why: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Refus
     return Refused(403, "Forbidden", why, headers)
 
 
+def denied(message: str, socket: bool) -> Refused:
+    """What is refused by a policy or a signature: only a WebSocket API tells its caller why."""
+    return Refused(403, message) if socket else forbidden(message)
+
+
 def unauthorized(why: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Refused:
     return Refused(401, "Unauthorized", why, headers)
 
 
 def too_large() -> Refused:
     return Refused(413, "Request Entity Too Large")
+
+
+def head_too_large() -> Refused:
+    return Refused(431, "Request Header Fields Too Large")
 
 
 def throttled() -> Refused:

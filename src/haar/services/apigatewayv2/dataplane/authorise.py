@@ -1,8 +1,10 @@
 """Whether a call may be made: signatures (AWS_IAM), tokens (JWT), functions (CUSTOM)."""
 
 from haar.auth.jwt import BadToken, check_claims, decode, scopes_of, shown
+from haar.auth.sigv4 import claimed_scope
+from haar.policy.messages import access_denied_message
 from haar.services.apigateway import public as rest
-from haar.services.apigatewayv2.dataplane.answers import failed, forbidden, unauthorized
+from haar.services.apigatewayv2.dataplane.answers import denied, failed, forbidden, unauthorized
 from haar.services.apigatewayv2.dataplane.authorizers import run_authorizer
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Endpoint
@@ -32,7 +34,10 @@ async def _signature(call: Call) -> None:
     try:
         principal = await rest.signed(call.host, request, call.now)
     except rest.Refused as refused:
-        raise forbidden(str(refused.message)) from None
+        raise denied(str(refused.message), call.socket) from None
+    claimed = claimed_scope(request)
+    if claimed is not None and claimed[0] != stage.region:
+        raise denied(f"Credential should be scoped to a valid region, not '{claimed[0]}'.", call.socket)
     call.principal = principal
     resource = stage.arn(call.resource)
     known = iam.decide_cached(call.host, principal, "execute-api:Invoke", resource)
@@ -41,7 +46,8 @@ async def _signature(call: Call) -> None:
     context = iam.circumstances(request.client, request.headers, request.secure, stage.region, call.now)
     decision = await iam.decide(call.host, principal, Demand("execute-api:Invoke", resource), context)
     if not decision.allowed:
-        raise forbidden(f"{principal.arn} is not authorized to perform execute-api:Invoke on {resource}")
+        masked = resource.replace(stage.account, "*" * 8 + stage.account[-4:])
+        raise denied(access_denied_message(principal.arn, "execute-api:Invoke", masked, decision), call.socket)
 
 
 async def _token(call: Call, endpoint: Endpoint, authorizer: Doc) -> None:

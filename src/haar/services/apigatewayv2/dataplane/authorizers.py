@@ -4,16 +4,16 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-aut
 """
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
 from haar.services.apigateway import public as rest
-from haar.services.apigatewayv2.dataplane.answers import failed, forbidden, unauthorized
+from haar.services.apigatewayv2.dataplane.answers import denied, failed, unauthorized
 from haar.services.apigatewayv2.dataplane.call import Call, stage_text
 from haar.services.apigatewayv2.dataplane.events import event_v1, event_v2
-from haar.services.apigatewayv2.dataplane.functions import invoke
+from haar.services.apigatewayv2.dataplane.functions import error_message, invoke
 from haar.services.apigatewayv2.dataplane.mapping import look_up
 from haar.services.apigatewayv2.integrations import function_of
 from haar.services.apigatewayv2.records import Doc
@@ -72,13 +72,14 @@ async def run_authorizer(call: Call, authorizer: Doc) -> None:
         if ttl and identity:
             verdicts.put(key, verdict)
     if isinstance(verdict, Simple):
-        allowed, context = verdict.allowed, verdict.context
+        allowed, context, why = verdict.allowed, verdict.context, "The authorizer does not allow the call"
     else:
-        allowed = rest.decide(verdict, arn, stage.account, call.request, call.now).allowed
-        context = dict(verdict.context)
+        decision = rest.decide(verdict, arn, stage.account, call.request, call.now)
+        ending = " with an explicit deny in an identity-based policy" if decision.outcome == "explicitDeny" else ""
+        allowed, context, why = decision.allowed, dict(verdict.context), f"User is not authorized to access this resource{ending}"
         call.usage_key = verdict.usage_key
     if not allowed:
-        raise forbidden("The authorizer does not allow the call")
+        raise denied(why, call.socket)
     call.lambda_context = context
 
 
@@ -117,15 +118,29 @@ async def _ask(call: Call, authorizer: Doc, identity: tuple[str, ...], arn: str,
         seconds=SECONDS,
     )
     if result.error is not None:
-        if _message(result.payload) == "Unauthorized":
+        message = error_message(result.payload)
+        if message == "Unauthorized":
             raise unauthorized("The authorizer says so")
-        raise failed(f"The authorizer failed: {_message(result.payload)}")
+        raise failed(f"The authorizer failed: {message}")
     if authorizer.get("EnableSimpleResponses"):
         return _simple(result.payload, call.now + ttl)
+    return _policy(result.payload, call.now + ttl, typed=not call.socket)
+
+
+def _policy(payload: bytes, until: float, *, typed: bool) -> rest.Verdict:
+    """A policy with its context, whose values keep their types (HTTP APIs) or become texts. Raises Refused (500) for what is none."""
+    context: Any = None
     try:
-        return rest.read_verdict(result.payload, call.now + ttl)
+        if typed:
+            answer = orjson.loads(payload)
+            context = answer.pop("context", None)
+            payload = orjson.dumps(answer)
+        verdict = rest.read_verdict(payload, until)
+        return verdict if context is None else replace(verdict, context={**verdict.context, **context})
     except rest.Refused as refused:
         raise failed(refused.why) from None
+    except (orjson.JSONDecodeError, AttributeError, TypeError):
+        raise failed("The authorizer's response is not of the form {principalId, policyDocument, context}") from None
 
 
 def _simple(payload: bytes, until: float) -> Simple:
@@ -139,11 +154,3 @@ def _simple(payload: bytes, until: float) -> Simple:
     if not isinstance(allowed, bool) or not isinstance(context, dict):
         raise failed("The authorizer's response is not of the form {isAuthorized, context}")
     return Simple(allowed, context, until)
-
-
-def _message(payload: bytes) -> str:
-    try:
-        found = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return ""
-    return str(found.get("errorMessage", "")) if isinstance(found, dict) else ""

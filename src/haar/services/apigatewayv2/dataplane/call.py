@@ -45,6 +45,8 @@ class Call:
     """The API key that a Lambda authorizer named."""
     socket: bool = False
     """Whether this is a WebSocket API's: a handshake, a message or an end."""
+    preflight: bool = False
+    """Whether its cross-origin settings have answered it already."""
     base_path: str | None = None
     """The base path of a custom domain that the request came in by."""
     session: "Session | None" = None
@@ -122,7 +124,7 @@ class Call:
         if self.jwt is not None:
             return {"jwt": self.jwt}
         if self.lambda_context is not None:
-            return {"lambda": self.lambda_context}
+            return {"lambda": self.lambda_context or None}
         who = self.principal
         if who is None:
             return None

@@ -36,9 +36,9 @@ def _headers(cors: Doc, request: Request) -> list[tuple[str, str]]:
 
 
 def preflight(cors: Doc, request: Request) -> Response:
-    """The answer to a preflight, which no route sees."""
+    """The answer to a preflight, which no integration sees; an OPTIONS that is none gets no more than its status."""
     headers = _headers(cors, request)
-    if headers:
+    if headers and is_preflight(request):
         if cors.get("AllowMethods"):
             headers.append(("access-control-allow-methods", ",".join(cors["AllowMethods"])))
         if cors.get("AllowHeaders"):

@@ -12,6 +12,7 @@ from haar.wire.http import Response
 
 _PARAMETER = re.compile(r"\{([^{}+]+)\+?\}")
 _PATH_SAFE = "/:@!$&'()*+,;=-._~"
+_NOT_SENT = frozenset(("content-length", "forwarded", "host", "via", "x-forwarded-for", "x-forwarded-port", "x-forwarded-proto"))
 _DROPPED = frozenset(("connection", "content-length", "date", "keep-alive", "transfer-encoding", "trailer", "upgrade", "proxy-connection"))
 
 
@@ -27,11 +28,11 @@ class HttpProxy:
 
     async def __call__(self, call: Call) -> Response:
         url = _PARAMETER.sub(lambda match: quote(call.path_parameters.get(match[1], ""), safe=_PATH_SAFE), self._uri(call))
-        headers, query = [pair for pair in call.pairs if pair[0].lower() not in ("host", "via")], call.request.query
+        headers, query = [pair for pair in call.pairs if pair[0].lower() not in _NOT_SENT], call.request.query
         if self._request:
             url, headers, query = self._mapped(call, url)
         headers.append(("Via", "HTTP/1.1 AmazonAPIGateway"))
-        headers.append(("Forwarded", f"for={call.request.client};host={call.domain};proto={'https' if call.request.secure else 'http'}"))
+        headers.append(("Forwarded", _forwarded(call)))
         if query:
             url += ("&" if "?" in url else "?") + query
         method = call.request.method if self._method == "ANY" else self._method
@@ -48,7 +49,7 @@ class HttpProxy:
         return self._response.apply(call, Response(status, kept, body))
 
     def _mapped(self, call: Call, url: str) -> tuple[str, list[tuple[str, str]], str]:
-        headers = {name: value for name, value in call.headers.items() if name not in ("host", "content-length", "via")}
+        headers = {name: value for name, value in call.headers.items() if name not in _NOT_SENT}
         if call.cookies:
             headers["cookie"] = "; ".join(call.cookies)
         query = {name: list(values) for name, values in call.query.items()}
@@ -57,3 +58,14 @@ class HttpProxy:
             scheme, _, rest = url.partition("://")
             url = f"{scheme}://{rest.partition('/')[0]}/{quote(path.lstrip('/'), safe=_PATH_SAFE)}"
         return url, list(headers.items()), query_text(query)
+
+
+def _forwarded(call: Call) -> str:
+    """Who is calling, by RFC 7239: HTTP APIs tell an endpoint so, and not by X-Forwarded headers."""
+    request = call.request
+    before = request.headers.get("forwarded") or ",".join(
+        f"for={one.strip()}" for one in request.headers.get("x-forwarded-for", "").split(",") if one.strip()
+    )
+    proto = "https" if request.secure else "http"
+    own = f"by={call.host.config.host};for={request.client};host={call.domain};proto={proto}"
+    return f"{before},{own}" if before else own

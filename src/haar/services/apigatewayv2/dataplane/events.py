@@ -17,8 +17,19 @@ from haar.wire.http import Request, Response
 
 TEXT = ("Content-Type", "text/plain;charset=UTF-8")
 JSON = ("Content-Type", "application/json")
+UNEXPECTED = "The response from the Lambda function doesn't match the format that API Gateway expects."
 _DROPPED = frozenset(
-    ("connection", "content-length", "date", "keep-alive", "transfer-encoding", "trailer", "upgrade", "proxy-authenticate")
+    (
+        "apigw-requestid",
+        "connection",
+        "content-length",
+        "date",
+        "keep-alive",
+        "transfer-encoding",
+        "trailer",
+        "upgrade",
+        "proxy-authenticate",
+    )
 )
 
 
@@ -133,6 +144,8 @@ def event_v1(call: Call) -> dict[str, Any]:
     names: dict[str, str] = {}
     for name, value in call.pairs:
         many.setdefault(names.setdefault(name.lower(), name), []).append(value)
+    if "content-length" not in names and not call.socket:
+        many["Content-Length"] = [str(len(call.request.body))]
     body, encoded = encoded_body(call.request)
     return {
         "version": "1.0",
@@ -156,16 +169,20 @@ def response_of(payload: bytes, version: str) -> Response:
     try:
         answer = orjson.loads(payload or b"null")
     except orjson.JSONDecodeError:
-        raise failed("The response from the Lambda function is not JSON") from None
+        raise failed(f"{UNEXPECTED} Lambda body is not JSON") from None
     if version == "2.0" and not (isinstance(answer, dict) and "statusCode" in answer):
         # inferred: the answer is the body
         return Response(200, [JSON], answer.encode() if isinstance(answer, str) else payload or b"null")
     if not isinstance(answer, dict):
-        raise failed("The response from the Lambda function is not an object")
+        raise failed(f"{UNEXPECTED} Lambda body is not an object")
     headers = _headers(answer, version)
     if not any(name.lower() == "content-type" for name, _ in headers):
         headers.append(TEXT)
     return Response(_status(answer), headers, _body(answer))
+
+
+def _wrong(field: str) -> Exception:
+    return failed(f'{UNEXPECTED} Lambda body contains the wrong type for field "{field}"')
 
 
 def _status(answer: dict[str, Any]) -> int:
@@ -173,7 +190,7 @@ def _status(answer: dict[str, Any]) -> int:
     if isinstance(status, str) and status.isdecimal():
         status = int(status)
     if isinstance(status, bool) or not isinstance(status, int) or not 100 <= status <= 599:
-        raise failed("The response from the Lambda function has no valid statusCode")
+        raise _wrong("statusCode")
     return status
 
 
@@ -182,12 +199,12 @@ def _body(answer: dict[str, Any]) -> bytes:
     if body is None:
         return b""
     if not isinstance(body, str):
-        raise failed("The body of the Lambda function's response is not a text")
+        raise _wrong("body")
     if answer.get("isBase64Encoded") is True:
         try:
             return base64.b64decode(body, validate=True)
         except (binascii.Error, ValueError):
-            raise failed("The body of the Lambda function's response is not base64") from None
+            raise failed(f"{UNEXPECTED} Lambda body is not base64") from None
     return body.encode("utf-8", "surrogatepass")
 
 
@@ -199,8 +216,9 @@ def _headers(answer: dict[str, Any], version: str) -> list[tuple[str, str]]:
         multiple = answer.get("multiValueHeaders") or {}
     else:
         cookies = answer.get("cookies") or []
-    if not isinstance(single, dict) or not isinstance(multiple, dict) or not isinstance(cookies, list):
-        raise failed("The headers of the Lambda function's response are not of the form")
+    for name, value, kind in (("headers", single, dict), ("multiValueHeaders", multiple, dict), ("cookies", cookies, list)):
+        if not isinstance(value, kind):
+            raise _wrong(name)
     found: list[tuple[str, str]] = []
     many = {name.lower() for name in multiple}
     for name, value in single.items():

@@ -14,6 +14,12 @@ from haar.services.apigatewayv2.records import Doc
 from haar.services.lambda_ import public as lambda_
 from haar.wire.http import Response
 
+REFUSED_BY_LAMBDA = "Invalid permissions on Lambda function"
+NO_PERMISSION = (
+    "The IAM role configured on the integration or API Gateway doesn't have permissions to call the integration. "
+    "Check the permissions and try again."
+)
+
 
 async def invoke(call: Call, arn: str, payload: bytes, *, source: str, role: str | None, seconds: float) -> InvocationResult:
     """A function's answer; `source` is where in the API it is asked for.
@@ -33,7 +39,25 @@ async def invoke(call: Call, arn: str, payload: bytes, *, source: str, role: str
         work = lambda_.invoke(host, arn, payload, caller=caller, request_id=request_id, region=parts[3])
         return await rest.within(seconds, work)
     except rest.Refused as refused:
-        raise translated(refused) from None
+        if not refused.why.endswith(REFUSED_BY_LAMBDA):
+            raise translated(refused) from None
+        call.service_status = None if source.startswith("authorizers/") else 403
+        raise failed(NO_PERMISSION) from None
+
+
+def error_message(payload: bytes) -> str:
+    """What a function that failed says of it."""
+    try:
+        told = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return ""
+    return str(told.get("errorMessage", "")) if isinstance(told, dict) else ""
+
+
+def failure(payload: bytes) -> Refused:
+    """A function that raised, or did not come to its end."""
+    message = error_message(payload)
+    return failed(f"The Lambda function returned the following error: {message}. Check your Lambda function code and try again.")
 
 
 def translated(refused: rest.Refused) -> Refused:
@@ -69,7 +93,7 @@ class Function:
         )
         call.service_status = 200
         if result.error is not None:
-            raise failed(f"The Lambda function failed: {result.payload[:1024].decode('utf-8', 'replace')}")
+            raise failure(result.payload)
         response = response_of(result.payload, self._version)
         call.integration_status = response.status
         return self._response.apply(call, response)

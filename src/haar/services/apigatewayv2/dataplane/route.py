@@ -8,18 +8,21 @@ from urllib.parse import unquote
 
 from haar.services.apigateway.public import Address, extended_id
 from haar.services.apigatewayv2.dataplane import cors
-from haar.services.apigatewayv2.dataplane.answers import Refused, forbidden, not_found, too_large
+from haar.services.apigatewayv2.dataplane.answers import Refused, forbidden, head_too_large, not_found, too_large
 from haar.services.apigatewayv2.dataplane.authorise import authorise
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Api, Plane, Stage
 from haar.services.apigatewayv2.dataplane.metrics import note_request
 from haar.services.apigatewayv2.dataplane.running import run_endpoint, write_access
 from haar.services.apigatewayv2.dataplane.speeds import throttle
+from haar.services.apigatewayv2.records import Doc
 from haar.services.apigatewayv2.websocket import plane as sockets
 from haar.services.service import Host
 from haar.wire.http import Request, Response
 
 MAX_BODY = 10 * 1024 * 1024
+MAX_HEAD = 10_240
+"""Bytes of a request's line and of the values of its headers."""
 DEFAULT = "$default"
 
 
@@ -46,8 +49,6 @@ async def _serve(host: Host, request: Request, request_id: str, address: Address
     if stage is None or (api.disabled and address.base_path is None):
         return not_found().response()
     settings = stage.compiled.cors
-    if settings is not None and cors.is_preflight(request):
-        return cors.preflight(settings, request)
     domain = address.domain or f"{api.api_id}.execute-api.{api.region}.localhost"
     call = Call(host, stage, request, path, request_id, domain, host.clock.now(), base_path=address.base_path)
     try:
@@ -55,7 +56,7 @@ async def _serve(host: Host, request: Request, request_id: str, address: Address
     except Refused as refused:
         call.error = refused.why or refused.message
         response = refused.response()
-    if settings is not None:
+    if settings is not None and not call.preflight:
         cors.add(settings, request, response)
     note_request(call, response)
     if stage.access_log is not None:
@@ -74,14 +75,26 @@ def find_stage(api: Api, path: str) -> tuple[Stage | None, str]:
 
 
 async def _run(call: Call) -> Response:
-    stage = call.stage
-    matched = stage.compiled.routes.match(call.request.method, call.path)
+    request, compiled = call.request, call.stage.compiled
+    if len(request.path) + len(request.query) + sum(map(len, request.headers.values())) > MAX_HEAD:
+        raise head_too_large()
+    matched = compiled.routes.match(request.method, call.path)
     if matched is None:
+        if compiled.cors is not None and request.method == "OPTIONS":
+            return _preflight(call, compiled.cors)
         raise not_found()
     call.endpoint, call.path_parameters = matched
-    if len(call.request.body) > MAX_BODY:
+    if len(request.body) > MAX_BODY:
         raise too_large()
     throttle(call)
     if call.endpoint.authorization != "NONE":
         await authorise(call, call.endpoint)
+    if compiled.cors is not None and cors.is_preflight(request):
+        return _preflight(call, compiled.cors)
     return await run_endpoint(call, call.endpoint)
+
+
+def _preflight(call: Call, settings: Doc) -> Response:
+    """The API's own answer; a route of ANY or $default lets it through to here only when its authorizer does, as at AWS."""
+    call.preflight = True
+    return cors.preflight(settings, call.request)

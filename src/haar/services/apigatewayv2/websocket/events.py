@@ -7,6 +7,9 @@ from typing import Any
 
 from haar.services.apigatewayv2.dataplane.call import Call
 
+_NO_HEADERS = (("x-api-key", ""), ("X-Forwarded-For", ""), ("x-restapi", ""))
+"""What the event of an end has besides the host: there was no request."""
+
 
 def event_of(call: Call, kind: str, **more: Any) -> dict[str, Any]:
     """`kind` is CONNECT, MESSAGE or DISCONNECT; `more` are members of the request context that only this kind has."""
@@ -15,7 +18,7 @@ def event_of(call: Call, kind: str, **more: Any) -> dict[str, Any]:
     event: dict[str, Any] = {}
     if kind != "MESSAGE":
         many: dict[str, list[str]] = {}
-        for name, value in call.pairs if kind == "CONNECT" else [("Host", call.domain), ("x-api-key", ""), ("x-restapi", "")]:
+        for name, value in call.pairs if kind == "CONNECT" else [("Host", call.domain), *_NO_HEADERS]:
             many.setdefault(name, []).append(value)
         event["headers"] = {name: values[-1] for name, values in many.items()}
         event["multiValueHeaders"] = many

@@ -9,7 +9,7 @@ from haar.services.apigatewayv2.dataplane.answers import failed
 from haar.services.apigatewayv2.dataplane.call import Call, stage_text
 from haar.services.apigatewayv2.dataplane.compile import Run, SocketRoute, make_endpoint
 from haar.services.apigatewayv2.dataplane.events import header_text
-from haar.services.apigatewayv2.dataplane.functions import invoke
+from haar.services.apigatewayv2.dataplane.functions import failure, invoke
 from haar.services.apigatewayv2.integrations import function_of
 from haar.services.apigatewayv2.records import Doc, Draft
 from haar.services.apigatewayv2.websocket.checks import Models
@@ -35,7 +35,7 @@ class Function:
         result = await invoke(call, self._arn(call), payload, source=source, role=role, seconds=self._seconds)
         call.service_status = 200
         if result.error is not None:
-            raise failed(f"The Lambda function failed: {result.payload[:1024].decode('utf-8', 'replace')}")
+            raise failure(result.payload)
         answer = _answer(result.payload)
         call.integration_status = answer.status
         return answer

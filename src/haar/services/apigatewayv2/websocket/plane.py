@@ -38,8 +38,8 @@ async def serve(host: Host, request: Request, address: Address, api: Api) -> Res
     stage = api.stages.get(unquote(name))
     if stage is None or (api.disabled and address.base_path is None):
         return _forbidden()
-    if rest.startswith("@connections/"):
-        return await management.serve(host, request, stage, unquote(rest.removeprefix("@connections/")))
+    if (managed := unquote(rest)).startswith("@connections/"):
+        return await management.serve(host, request, stage, managed.removeprefix("@connections/"))
     headers = request.headers
     if request.method != "GET" or headers.get("upgrade", "").lower() != "websocket" or rest.strip("/"):
         return _forbidden()
@@ -111,8 +111,13 @@ def _told(status: int, message: str) -> str:
 
 
 def _refusal(status: int, message: str, session: "Session", call: Call) -> Response:
-    body = orjson.dumps({"message": _told(status, message), "connectionId": session.id, "requestId": call.request_id})
+    body = _message_of(_told(status, message), session, call.request_id)
     return Response(status, [("Content-Type", "application/json")], body)
+
+
+def _message_of(message: str, session: "Session", request_id: str) -> bytes:
+    """A refusal in the form of AWS's template, blanks and all."""
+    return f'{{"message": {orjson.dumps(message).decode()}, "connectionId":"{session.id}", "requestId":"{request_id}"}}'.encode()
 
 
 def _call(host: Host, stage: Stage, request: Request, session: "Session", route: SocketRoute, domain: str) -> Call:
@@ -185,7 +190,7 @@ async def _message(host: Host, live: Live, message: str | bytes) -> None:
 
 def _say(session: "Session", message: str, request_id: str) -> None:
     try:
-        session.send(orjson.dumps({"message": message, "connectionId": session.id, "requestId": request_id}))
+        session.send(_message_of(message, session, request_id))
     except Full:
         log.info("connection %s does not take what it is sent", session.id)
 
