@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from pathlib import Path
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--only", choices=["tables", "functions", "apis", "curve", "websockets"], default=None)
     asked = parser.parse_args()
     say = Console(stderr=True).print
+    signal.signal(signal.SIGTERM, _ended)
     report: dict[str, Any] = {
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": platform.platform(),
@@ -69,6 +71,12 @@ def main() -> int:
     (RESULTS / "latest.json").write_text(json.dumps(report, indent=2))
     show(report, Console(width=WIDTH))
     return 0
+
+
+def _ended(number: int, frame: Any) -> None:
+    """Leaves no server running when it is told to end."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def show(report: dict[str, Any], console: Console) -> None:
