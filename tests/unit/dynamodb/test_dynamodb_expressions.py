@@ -32,8 +32,12 @@ def scope():
     return Scope(copy.deepcopy({"ExpressionAttributeNames": NAMES, "ExpressionAttributeValues": VALUES}))
 
 
+def bound(used, text):
+    return used.compiled("ConditionExpression", text).bind(used.values)
+
+
 def holds(text, item=ITEM):
-    return scope().condition("ConditionExpression", text)(item)
+    return bound(scope(), text)(item)
 
 
 def update(text, item=ITEM):
@@ -297,7 +301,7 @@ def test_key_conditions_by_attribute():
 def test_what_is_wrong_with_placeholders(given, message):
     def run():
         used = Scope(copy.deepcopy(given), older=True)
-        used.condition("ConditionExpression", "attribute_exists(a)")
+        bound(used, "attribute_exists(a)")
         used.finish()
 
     assert refused(run) == message
@@ -348,7 +352,7 @@ def mean(node, item):
 @given(CONDITIONS, st.dictionaries(st.sampled_from(["a", "b"]), st.integers(-2, 2).map(N)))
 def test_conditions_mean_what_a_naive_reading_says(node, item):
     used = Scope({"ExpressionAttributeValues": {f":v{at + 2}": N(at) for at in range(-2, 3)}})
-    assert used.condition("ConditionExpression", write(node))(item) == mean(node, item)
+    assert bound(used, write(node))(item) == mean(node, item)
 
 
 @pytest.mark.parametrize(

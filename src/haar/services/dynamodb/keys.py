@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from zlib import crc32
 
 from haar.services.dynamodb import numbers
-from haar.services.dynamodb.values import Item, Value
+from haar.services.dynamodb.values import Item
 
 KeyType = Literal["S", "N", "B"]
 HASH_BYTES = 4
@@ -94,8 +94,3 @@ def segment(number: int, total: int) -> tuple[bytes, bytes | None]:
     start = (HASHES * number // total).to_bytes(HASH_BYTES) if number else b""
     end = (HASHES * (number + 1) // total).to_bytes(HASH_BYTES) if number + 1 < total else None
     return start, end
-
-
-def matches(part: KeyPart, value: Value | None) -> bool:
-    """Whether a value can be this key attribute: there, of its type, and not empty."""
-    return value is not None and bool(value.get(part.kind))

@@ -139,7 +139,6 @@ class _Parser:
     def _count(self) -> None:
         self.operators += 1
         if self.operators > EXPRESSION_OPERATORS:
-            self._problem("operators", f"The expression contains too many operators; operator count: {self.operators}")
             self.problems["operators"] = operators.too_many(self.operators)
 
     def _need_condition(self, node: Node) -> None:
@@ -198,9 +197,7 @@ class _Parser:
         return left
 
     def _need_operand(self, node: Node) -> None:
-        if isinstance(node, Logic) or (
-            isinstance(node, Call) and node.operator not in FUNCTIONS and node.operator in (*COMPARATORS, "BETWEEN", "IN")
-        ):
+        if isinstance(node, Logic) or (isinstance(node, Call) and node.operator in (*COMPARATORS, "BETWEEN", "IN")):
             raise self.lexer.unexpected()
 
     def _condition(self, operator: str, operands: tuple[Node, ...]) -> Call:

@@ -1,13 +1,13 @@
 """The names and values of one request, and the expressions that use them."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from haar.services.dynamodb import errors
 from haar.services.dynamodb.expressions import conditions, projections, updates
 from haar.services.dynamodb.limits import EXPRESSION_BYTES, EXPRESSION_VALUES_BYTES, PLACEHOLDER_BYTES
-from haar.services.dynamodb.values import Item, Value, check
+from haar.services.dynamodb.values import Value, check
 from haar.wire.errors import ServiceError
 
 NAME = re.compile(r"#[0-9a-zA-Z_]+", re.ASCII)
@@ -88,10 +88,6 @@ class Scope:
         self.values: Mapping[str, Value] = values or {}
         self._unused_names = set(names or ())
         self._unused_values = set(values or ())
-
-    def condition(self, parameter: str, text: str) -> Callable[[Item], bool]:
-        compiled = self.compiled(parameter, text)
-        return compiled.bind(self.values)
 
     def compiled(self, parameter: str, text: str) -> conditions.Compiled:
         """A condition, its names resolved and not yet checked against the values."""
