@@ -1,5 +1,6 @@
 """Answers of the control plane that tests of AWS compare whole: which error, in which words, and what is no error at all."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -156,3 +157,25 @@ def test_values_in_the_order_in_which_aws_names_them(lambda_: Any, function: Mak
     weights = {"AdditionalVersionWeights": {"2": 2}}
     told = refused(lambda_.create_alias, FunctionName=name, Name="a", FunctionVersion="1", RoutingConfig=weights)[1]
     assert "Value '{2=2.0}' at 'routingConfig.additionalVersionWeights'" in told
+
+
+def test_policies_put_whole(lambda_: Any, function: Make, name: str) -> None:
+    arn = function()["FunctionArn"]
+    none = (MISSING, "The resource you requested does not exist.", 404)
+    assert refused(lambda_.get_resource_policy, ResourceArn=arn) == none
+    lambda_.add_permission(FunctionName=name, StatementId="old", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com")
+    allowed = {"Effect": "Allow", "Principal": {"AWS": "222222222222"}, "Action": "lambda:InvokeFunction", "Resource": arn}
+    policy = {"Version": "2012-10-17", "Statement": [allowed]}
+    assert refused(lambda_.put_resource_policy, ResourceArn=arn, Policy="{}")[0] == INVALID
+    put = lambda_.put_resource_policy(ResourceArn=arn, Policy=json.dumps(policy))
+    assert json.loads(put["Policy"]) == policy
+    for got in (lambda_.get_resource_policy(ResourceArn=arn), lambda_.get_policy(FunctionName=name)):
+        assert (json.loads(got["Policy"]), got["RevisionId"]) == (policy, put["RevisionId"])
+    lambda_.add_permission(FunctionName=name, StatementId="new", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com")
+    statements = json.loads(lambda_.get_resource_policy(ResourceArn=arn)["Policy"])["Statement"]
+    assert statements[0] == allowed and statements[1]["Sid"] == "new"
+    lambda_.remove_permission(FunctionName=name, StatementId="new")
+    stale = refused(lambda_.delete_resource_policy, ResourceArn=arn, RevisionId=put["RevisionId"])
+    assert (stale[0], stale[2]) == ("PreconditionFailedException", 412)
+    lambda_.delete_resource_policy(ResourceArn=arn)
+    assert refused(lambda_.get_policy, FunctionName=name) == none

@@ -8,6 +8,7 @@ service = Service("lambda", check=check, large=frozenset(("CreateFunction", "Upd
 from haar.services.lambda_ import (  # noqa: E402
     aliases,  # noqa: F401 - they register their operations
     asynchronous,
+    codesigning,  # noqa: F401
     codeurls,
     concurrency,  # noqa: F401
     configuration,  # noqa: F401
@@ -27,6 +28,7 @@ from haar.services.lambda_ import (  # noqa: E402
     pollers,
     provisioned,
     recordings,
+    resourcepolicies,  # noqa: F401
     snapstart,
     streaming,  # noqa: F401
     tags,  # noqa: F401

@@ -75,6 +75,8 @@ def configures(action: str) -> Demands:
         conditions: dict[str, Sequence[str]] = dict(tag_conditions(input.get("Tags", {})))
         if layers := input.get("Layers"):
             conditions["lambda:Layer"] = layers
+        if signing := input.get("CodeSigningConfigArn"):
+            conditions["lambda:CodeSigningConfigArn"] = [signing]
         vpc = input.get("VpcConfig", {})
         for key, member in (("lambda:SubnetIds", "SubnetIds"), ("lambda:SecurityGroupIds", "SecurityGroupIds")):
             if vpc.get(member):

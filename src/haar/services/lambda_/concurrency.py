@@ -25,7 +25,8 @@ TOTAL_CODE_SIZE = 80_530_636_800
 READ_SLICE = 500
 
 
-async def _functions(reader: Reader, region: str) -> list[Function]:
+async def functions_of(reader: Reader, region: str) -> list[Function]:
+    """All of them, by their names."""
     found: list[Function] = []
     start = b""
     while rows := await reader.range(FUNCTIONS, region.encode(), start, limit=READ_SLICE):
@@ -50,7 +51,7 @@ async def provisioned_of(reader: Reader, region: str) -> dict[str, int]:
 async def taken(reader: Reader, region: str, but: str = "") -> int:
     """What of the account's concurrency functions other than `but` have for themselves: reserved, or provisioned without that."""
     provisioned = await provisioned_of(reader, region)
-    functions = [function for function in await _functions(reader, region) if function.name != but]
+    functions = [function for function in await functions_of(reader, region) if function.name != but]
     return sum(provisioned.get(each.name, 0) if each.reserved is None else each.reserved for each in functions)
 
 
@@ -114,7 +115,7 @@ def _unqualified(context: Context, input: Input) -> FunctionName:
 
 @service.operation("GetAccountSettings", on_anything("lambda:GetAccountSettings"))
 async def get_account_settings(context: Context, input: Input) -> Output:
-    functions = await _functions(context.store, context.region)
+    functions = await functions_of(context.store, context.region)
     size = sum(function.latest.settings.code_size for function in functions)
     start = f"{context.region}/".encode()
     after: tuple[bytes, bytes] | None = None

@@ -6,6 +6,7 @@ from typing import Any
 
 from haar.services.lambda_ import packages, service
 from haar.services.lambda_.access import configures, on_function, unversioned
+from haar.services.lambda_.codesigning import check_signed
 from haar.services.lambda_.containerimages import Preparations, change_image, check_code, check_ready, check_settings, resolve
 from haar.services.lambda_.errors import no_function, wrong_revision
 from haar.services.lambda_.functions import check_role, holder, package_of, unpack
@@ -76,6 +77,7 @@ async def update_function_code(context: Context, input: Input) -> Output:
     if kind == "Image":
         return await _update_image(context, name, function, input)
     data = package_of(input)
+    await check_signed(context, name.name, function.signing)
     if input.get("DryRun"):
         package = await packages.examine(data)
         latest = copy.deepcopy(function.latest)
@@ -130,6 +132,8 @@ async def update_function_configuration(context: Context, input: Input) -> Outpu
         await check_role(context, name, input["Role"])
     wanted: dict[str, Any] = {key: value for key, value in input.items() if key in CONFIGURED}
     layers = await uses(context, input["Layers"]) if "Layers" in input else None
+    if layers:
+        await check_signed(context, name.name, function.signing)
 
     def apply(settings: Settings) -> None:
         change(settings, wanted)

@@ -42,6 +42,8 @@ def check_settings(input: Input, package_type: str) -> None:
     """Raises for settings that are not of a function with this kind of package."""
     if package_type == "Image" and any(input.get(member) for member in NOT_WITH_IMAGES):
         raise invalid("Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image.")
+    if package_type == "Image" and input.get("CodeSigningConfigArn"):
+        raise invalid("Code signing is not supported for functions created with container images.")
     if package_type == "Zip" and input.get("ImageConfig"):
         raise invalid("Please don't provide ImageConfig when the intended function PackageType is Zip.")
 

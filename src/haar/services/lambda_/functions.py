@@ -5,6 +5,7 @@ from typing import Any
 from haar.services.iam.public import role_trusts
 from haar.services.lambda_ import packages, service
 from haar.services.lambda_.access import LAMBDA, configures, named, on_anything, on_function
+from haar.services.lambda_.codesigning import check_signed
 from haar.services.lambda_.codeurls import code_url
 from haar.services.lambda_.containerimages import Preparations, check_code, check_settings, prepare, resolve
 from haar.services.lambda_.errors import conflict, constraint, invalid, no_bucket, no_function, role_not_assumable
@@ -73,6 +74,7 @@ async def create_function(context: Context, input: Input) -> Output:
     layers = await uses(context, input.get("Layers", ()))
     data = b"" if input.get("PackageType") == "Image" else package_of(input["Code"])
     await check_role(context, name, input["Role"])
+    await check_signed(context, name.name, input.get("CodeSigningConfigArn", ""))
     if await find_function(context.store, name):
         raise conflict(f"Function already exist: {name.name}")
     settings = await _new_settings(context, input, data)
@@ -88,7 +90,7 @@ async def create_function(context: Context, input: Input) -> Output:
     async def create(tx: Transaction) -> Version:
         if await find_function(tx, name):
             raise conflict(f"Function already exist: {name.name}")
-        function = Function(name=name.name, id=function_id, latest=latest, tags=tags)
+        function = Function(name=name.name, id=function_id, latest=latest, tags=tags, signing=input.get("CodeSigningConfigArn", ""))
         packages.hold_all(tx, settings.packages(), holder(function, LATEST))
         shown = await publish(tx, name, function, revision, now) if input.get("Publish") else latest
         put_function(tx, name, function)

@@ -1,4 +1,4 @@
-"""Settings of a function that say how the platform deals with it: loops, its runtime's updates, code signing."""
+"""Settings of a function that say how the platform deals with it: loops, its runtime's updates."""
 
 from typing import Any
 
@@ -11,15 +11,6 @@ from haar.services.lambda_.records import Version, find_function, find_version, 
 from haar.services.lambda_.settings import runtime_version_arn
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
-
-
-@service.operation("GetFunctionCodeSigningConfig", on_function("lambda:GetFunctionCodeSigningConfig", qualified=False))
-async def get_function_code_signing_config(context: Context, input: Input) -> Output:
-    """No function has one: setting it is refused."""
-    name = named(context, input)
-    if (await find_shown(context.store, name))[1].settings.image is not None:
-        raise invalid("Code signing is not supported for functions created with container images.")
-    return {"FunctionName": name.name}
 
 
 @service.operation("PutFunctionRecursionConfig", on_function("lambda:PutFunctionRecursionConfig", qualified=False))

@@ -87,7 +87,7 @@ def _conditions(input: Input) -> Conditions:
     return conditions
 
 
-async def _check_there(reader: Reader, name: FunctionName) -> None:
+async def check_there(reader: Reader, name: FunctionName) -> None:
     """Raises unless the function and its qualifier are there."""
     if name.qualifier == LATEST:
         raise invalid("We currently do not support adding policies for $LATEST.")
@@ -102,7 +102,7 @@ async def _check_there(reader: Reader, name: FunctionName) -> None:
         raise no_alias(name.qualified)
 
 
-async def _revision(reader: Reader, name: FunctionName) -> str:
+async def revision_of(reader: Reader, name: FunctionName) -> str:
     """The RevisionId that a policy shows: that of what it belongs to."""
     if not name.qualifier:
         function = await find_function(reader, name)
@@ -111,7 +111,7 @@ async def _revision(reader: Reader, name: FunctionName) -> str:
     return found.revision if found else ""
 
 
-async def _move_revision(tx: Transaction, name: FunctionName, revision: str) -> None:
+async def move_revision(tx: Transaction, name: FunctionName, revision: str) -> None:
     if not name.qualifier:
         if function := await find_function(tx, name):
             function.latest.revision = revision
@@ -125,9 +125,15 @@ async def _move_revision(tx: Transaction, name: FunctionName, revision: str) -> 
         put_alias(tx, name, alias)
 
 
-async def _check_revision(reader: Reader, name: FunctionName, input: Input, *operations: str) -> None:
-    if input.get("RevisionId") and input["RevisionId"] != await _revision(reader, name):
+async def check_revision(reader: Reader, name: FunctionName, input: Input, *operations: str) -> None:
+    if input.get("RevisionId") and input["RevisionId"] != await revision_of(reader, name):
         raise wrong_revision(*operations)
+
+
+def check_length(policy: Policy) -> None:
+    if (size := len(policy.text().encode())) > MAX_POLICY_BYTES:
+        message = f"The final policy size ({size}) is bigger than the limit ({MAX_POLICY_BYTES})."
+        raise ServiceError("PolicyLengthExceededException", message, Type="User")
 
 
 @service.operation("AddPermission", on_function("lambda:AddPermission", _conditions))
@@ -140,20 +146,18 @@ async def add_permission(context: Context, input: Input) -> Output:
         raise invalid("FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action")
 
     async def write(tx: Transaction) -> None:
-        await _check_there(tx, name)
-        await _check_revision(tx, name, input, "GetPolicy")
+        await check_there(tx, name)
+        await check_revision(tx, name, input, "GetPolicy")
         policy = await find_policy(tx, name, name.qualifier) or Policy(statements=[])
-        if any(other["Sid"] == statement["Sid"] for other in policy.statements):
+        if any(other.get("Sid") == statement["Sid"] for other in policy.statements):
             raise conflict(
                 f"The statement id ({statement['Sid']}) provided already exists. Please provide a new statement id, "
                 "or remove the existing statement."
             )
         policy.statements.append(statement)
-        if (size := len(policy.text())) > MAX_POLICY_BYTES:
-            message = f"The final policy size ({size}) is bigger than the limit ({MAX_POLICY_BYTES})."
-            raise ServiceError("PolicyLengthExceededException", message, Type="User")
+        check_length(policy)
         tx.put(POLICIES, partition(name), name.qualifier.encode(), encode(policy))
-        await _move_revision(tx, name, revision)
+        await move_revision(tx, name, revision)
 
     await context.store.transact(write)
     return {"Statement": msgspec.json.encode(statement).decode()}
@@ -168,9 +172,10 @@ async def _on_removal(context: Context, input: Input) -> list[Demand]:
     policy = await find_policy(context.store, name, name.qualifier) if name.account == context.account else None
     conditions: dict[str, list[str]] = {}
     for statement in policy.statements if policy is not None else ():
-        if statement["Sid"] == input["StatementId"]:
-            principal = statement["Principal"]
-            conditions["lambda:Principal"] = [principal if isinstance(principal, str) else next(iter(principal.values()))]
+        if statement.get("Sid") == input["StatementId"]:
+            principal = statement.get("Principal", "*")
+            values = [principal] if isinstance(principal, str) else list(principal.values())
+            conditions["lambda:Principal"] = [each for value in values for each in (value if isinstance(value, list) else [value])]
             if auth := statement.get("Condition", {}).get("StringEquals", {}).get("lambda:FunctionUrlAuthType"):
                 conditions["lambda:FunctionUrlAuthType"] = [auth]
     return [replace(demand, conditions=conditions) for demand in await _removal(context, input)]
@@ -183,19 +188,20 @@ async def remove_permission(context: Context, input: Input) -> Output:
     async def write(tx: Transaction) -> None:
         if await find_function(tx, name) is None:
             raise not_found(f"No policy found for: {name.arn}")
-        await _check_there(tx, name)
+        await check_there(tx, name)
         policy = await find_policy(tx, name, name.qualifier)
         if policy is None:
             raise not_found("No policy is associated with the given resource.")
-        await _check_revision(tx, name, input)
-        rest = [statement for statement in policy.statements if statement["Sid"] != sid]
+        await check_revision(tx, name, input)
+        rest = [statement for statement in policy.statements if statement.get("Sid") != sid]
         if len(rest) == len(policy.statements):
             raise not_found(f"Statement {sid} is not found in resource policy.")
+        policy.statements = rest
         if rest:
-            tx.put(POLICIES, partition(name), name.qualifier.encode(), encode(Policy(statements=rest)))
+            tx.put(POLICIES, partition(name), name.qualifier.encode(), encode(policy))
         else:
             tx.delete(POLICIES, partition(name), name.qualifier.encode())
-        await _move_revision(tx, name, revision)
+        await move_revision(tx, name, revision)
 
     await context.store.transact(write)
     return {}
@@ -209,4 +215,4 @@ async def get_policy(context: Context, input: Input) -> Output:
     policy = await find_policy(context.store, name, "" if name.qualifier == LATEST else name.qualifier)
     if policy is None:
         raise no_policy()
-    return {"Policy": policy.text(), "RevisionId": await _revision(context.store, name)}
+    return {"Policy": policy.text(), "RevisionId": await revision_of(context.store, name)}

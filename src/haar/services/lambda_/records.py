@@ -8,6 +8,7 @@ lambda.eventconfigs  region/name  qualifier   EventConfig ($LATEST for the unqua
 lambda.provisioned   region/name  qualifier   ProvisionedConfig
 lambda.urls          region/name  qualifier   UrlConfig ("" for the unqualified function)
 lambda.urlids        url id                   region/name and qualifier
+lambda.codesigning   region       id          CodeSigning
 lambda.layers        region       name        Layer: how many versions it has had
 lambda.layerversions region/name  number      LayerVersion
 lambda.mappings      region       uuid        an event source mapping (mappingrecords.py)
@@ -34,6 +35,7 @@ EVENT_CONFIGS = "lambda.eventconfigs"
 PROVISIONED = "lambda.provisioned"
 URLS = "lambda.urls"
 URL_IDS = "lambda.urlids"
+CODE_SIGNING = "lambda.codesigning"
 LAYERS = "lambda.layers"
 LAYER_VERSIONS = "lambda.layerversions"
 METADATA = (FUNCTIONS, VERSIONS, ALIASES, POLICIES, EVENT_CONFIGS)
@@ -133,6 +135,19 @@ class Function(msgspec.Struct, omit_defaults=True, kw_only=True):
     reserved: int | None = None
     loops: str = "Terminate"
     """What becomes of invocations that the function causes of itself."""
+    signing: str = ""
+    """The ARN of its code signing configuration."""
+
+
+class CodeSigning(msgspec.Struct, omit_defaults=True, kw_only=True):
+    id: str
+    publishers: list[str]
+    """The ARNs of the versions of signing profiles whose signatures count."""
+    policy: str = "Warn"
+    """What becomes of what is not signed so: `Warn` or `Enforce`."""
+    description: str = ""
+    tags: dict[str, str] = {}
+    modified: float
 
 
 class Alias(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -146,16 +161,19 @@ class Alias(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 class Policy(msgspec.Struct, omit_defaults=True, kw_only=True):
     statements: list[dict[str, Any]]
+    version: str = "2012-10-17"
+    id: str = "default"
 
     def document(self) -> dict[str, Any]:
-        return {"Version": "2012-10-17", "Id": "default", "Statement": self.statements}
+        return {"Version": self.version} | ({"Id": self.id} if self.id else {}) | {"Statement": self.statements}
 
     def text(self) -> str:
         return msgspec.json.encode(self.document()).decode()
 
     def names_callers(self) -> bool:
         """Whether it can matter to a caller that has policies of its own: not when it only names services."""
-        return any(statement["Principal"] == "*" or "AWS" in statement["Principal"] for statement in self.statements)
+        principals = [statement.get("Principal", "*") for statement in self.statements]
+        return any(principal == "*" or "AWS" in principal for principal in principals)
 
 
 class Layer(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -205,6 +223,7 @@ class EventConfig(msgspec.Struct, omit_defaults=True, kw_only=True):
 encode = msgspec.json.Encoder().encode
 decode_function = msgspec.json.Decoder(Function).decode
 decode_version = msgspec.json.Decoder(Version).decode
+decode_code_signing = msgspec.json.Decoder(CodeSigning).decode
 decode_alias = msgspec.json.Decoder(Alias).decode
 decode_policy = msgspec.json.Decoder(Policy).decode
 decode_layer = msgspec.json.Decoder(Layer).decode

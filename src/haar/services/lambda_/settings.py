@@ -37,7 +37,6 @@ RESERVED_KEYS = frozenset(
 )
 REFUSED = {
     "FileSystemConfigs": "file systems for functions",
-    "CodeSigningConfigArn": "code signing",
     "TenancyConfig": "tenant isolation",
     "CapacityProviderConfig": "capacity providers",
     "DurableConfig": "durable functions",

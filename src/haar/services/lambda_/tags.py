@@ -1,52 +1,61 @@
-"""Tags of functions and event source mappings."""
+"""Tags of functions, event source mappings and code signing configurations."""
 
 import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from haar.services.lambda_ import service
-from haar.services.lambda_.access import tag_conditions, tags_of
+from haar.services.lambda_.access import tag_conditions
+from haar.services.lambda_.codesigning import find_code_signing, no_code_signing, put_code_signing
 from haar.services.lambda_.errors import invalid, no_function, not_found
-from haar.services.lambda_.mappingrecords import find_mapping, put_mapping
+from haar.services.lambda_.mappingrecords import Mapping, find_mapping, put_mapping
+from haar.services.lambda_.mappings import arn_of
 from haar.services.lambda_.names import FunctionName, parse_name
-from haar.services.lambda_.records import find_function, put_function
+from haar.services.lambda_.records import CodeSigning, Function, find_function, put_function
 from haar.services.lambda_.settings import check_tag_count, check_tags
 from haar.services.service import Context, Demand, Demands, Input, Output
-from haar.store.contract import Transaction
+from haar.store.contract import Reader, Transaction
 from haar.wire.errors import ServiceError
 
-_MAPPING = re.compile(r"arn:aws:lambda:(?P<region>[a-z0-9-]+):(?P<account>\d{12}):event-source-mapping:(?P<uuid>[0-9a-f-]{36})")
+_MAPPING = re.compile(r"arn:aws:lambda:[a-z0-9-]+:\d{12}:event-source-mapping:([0-9a-f-]{36})")
 
 Change = Callable[[dict[str, str]], dict[str, str]]
+Record = Function | Mapping | CodeSigning
 
 
-class MappingName(NamedTuple):
+class Resource(NamedTuple):
     arn: str
-    region: str
-    uuid: str
+    function: FunctionName | None = None
+    mapping: str = ""
+    """Its UUID; neither function nor mapping is a code signing configuration."""
 
 
-def _no_mapping(mapping: MappingName) -> ServiceError:
-    return not_found(f"Event source mapping not found: {mapping.arn}")
-
-
-def _resource(context: Context, input: Input) -> FunctionName | MappingName:
-    arn = input["Resource"]
-    if (found := _MAPPING.fullmatch(arn)) and found["account"] == context.account:
-        return MappingName(arn, found["region"], found["uuid"])
+def _resource(context: Context, input: Input) -> Resource:
+    arn: str = input["Resource"]
+    if found := _MAPPING.fullmatch(arn):
+        return Resource(arn, mapping=found[1])
+    if ":code-signing-config:" in arn:
+        return Resource(arn)
     if ":function:" not in arn:
         raise invalid(f"haar has no resource of this kind to tag: {arn}")
     name = parse_name(arn, context.region, context.account)
     if name.qualifier:
         raise invalid("Tags on function aliases and versions are not supported. Please specify a function ARN.")
-    return name
+    return Resource(arn, function=name)
 
 
-async def _tags(context: Context, resource: FunctionName | MappingName) -> dict[str, str]:
-    if isinstance(resource, FunctionName):
-        return dict(await tags_of(context, resource))
-    mapping = await find_mapping(context.store, resource.region, resource.uuid)
-    return mapping.tags if mapping else {}
+async def _find(reader: Reader, context: Context, resource: Resource) -> Record | None:
+    if resource.function is not None:
+        return await find_function(reader, resource.function) if resource.function.account == context.account else None
+    if resource.mapping:
+        return await find_mapping(reader, context.region, resource.mapping) if resource.arn == arn_of(context, resource.mapping) else None
+    return await find_code_signing(reader, context, resource.arn)
+
+
+def _missing(resource: Resource) -> ServiceError:
+    if resource.function is not None:
+        return no_function(resource.function.arn)
+    return not_found(f"Event source mapping not found: {resource.arn}") if resource.mapping else no_code_signing(resource.arn)
 
 
 def _on_resource(action: str) -> Demands:
@@ -55,7 +64,8 @@ def _on_resource(action: str) -> Demands:
         conditions = tag_conditions(input.get("Tags", {}))
         if "TagKeys" in input:
             conditions = {"aws:TagKeys": input["TagKeys"]}
-        return [Demand(action, resource.arn, conditions, tags=await _tags(context, resource))]
+        record = await _find(context.store, context, resource)
+        return [Demand(action, resource.arn, conditions, tags=record.tags if record else {})]
 
     return demands
 
@@ -63,33 +73,26 @@ def _on_resource(action: str) -> Demands:
 @service.operation("ListTags", _on_resource("lambda:ListTags"))
 async def list_tags(context: Context, input: Input) -> Output:
     resource = _resource(context, input)
-    if isinstance(resource, MappingName):
-        if await find_mapping(context.store, resource.region, resource.uuid) is None:
-            raise _no_mapping(resource)
-    elif await find_function(context.store, resource) is None:
-        raise no_function(resource.arn)
-    return {"Tags": await _tags(context, resource)}
+    record = await _find(context.store, context, resource)
+    if record is None:
+        raise _missing(resource)
+    return {"Tags": record.tags}
 
 
-def _checked(tags: dict[str, str]) -> dict[str, str]:
-    check_tag_count(tags)
-    return tags
-
-
-async def _change(context: Context, resource: FunctionName | MappingName, change: Change) -> None:
+async def _change(context: Context, resource: Resource, change: Change) -> None:
     async def write(tx: Transaction) -> None:
-        if isinstance(resource, MappingName):
-            mapping = await find_mapping(tx, resource.region, resource.uuid)
-            if mapping is None:
-                raise _no_mapping(resource)
-            mapping.tags = _checked(change(mapping.tags))
-            put_mapping(tx, resource.region, mapping)
-            return
-        function = await find_function(tx, resource)
-        if function is None:
-            raise no_function(resource.arn)
-        function.tags = _checked(change(function.tags))
-        put_function(tx, resource, function)
+        record = await _find(tx, context, resource)
+        if record is None:
+            raise _missing(resource)
+        record.tags = change(record.tags)
+        check_tag_count(record.tags)
+        if isinstance(record, Mapping):
+            put_mapping(tx, context.region, record)
+        elif isinstance(record, CodeSigning):
+            put_code_signing(tx, context.region, record)
+        else:
+            assert resource.function is not None
+            put_function(tx, resource.function, record)
 
     await context.store.transact(write)
 
