@@ -1,7 +1,6 @@
 """Event source mappings: which function handles the records of which stream, and how."""
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
