@@ -37,7 +37,6 @@ MAX_UNREAD = 8 * 1024 * 1024
 WRITE_HIGH = 1024 * 1024
 WRITE_SECONDS = 60.0
 """How long an answer may wait for a client that takes nothing of it."""
-TOO_LARGE = b'{"message":"Request must be smaller than %d bytes"}' % MAX_BODY
 
 _OF_THE_CONNECTION = frozenset(("connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"))
 _NO_BODY = frozenset((204, 304))
@@ -197,7 +196,7 @@ class Http2Connection(asyncio.Protocol):
             self._refuse(stream, 400, b'{"message":"Bad Request"}')
         for name, value in pairs:
             if name == "content-length" and value.isdigit() and int(value) > MAX_BODY:
-                self._refuse(stream, 413, TOO_LARGE)
+                self._refuse_size(stream)
             elif name == "expect" and value.lower() == "100-continue" and event.stream_ended is None and not stream.answering:
                 self._send_head(stream, [(":status", "100")], end=False)
 
@@ -212,7 +211,7 @@ class Http2Connection(asyncio.Protocol):
         stream.size += len(event.data)
         stream.body.append(event.data)
         if stream.size > MAX_BODY:
-            self._refuse(stream, 413, TOO_LARGE)
+            self._refuse_size(stream)
         else:
             self._hold(stream, len(event.data))
 
@@ -231,16 +230,20 @@ class Http2Connection(asyncio.Protocol):
         if stream is None or stream.answering:
             return
         stream.answering = True
+        request = self._made(stream)
+        stream.body.clear()
+        self._running += 1
+        drive(self._server.handler(request), partial(self._answered, stream, request))
+
+    def _made(self, stream: _Stream) -> Request:
+        """The request, as far as it has come."""
         path, _, query = stream.head[":path"].partition("?")
         headers: dict[str, str] = {}
         for name, value in stream.pairs:
             lower = name.lower()
             headers[lower] = f"{headers[lower]},{value}" if lower in headers else value
         body = b"".join(stream.body)
-        stream.body.clear()
-        request = Request(stream.head[":method"], path, query, stream.pairs, headers, body, self.client, True, None, self._certificate)
-        self._running += 1
-        drive(self._server.handler(request), partial(self._answered, stream, request))
+        return Request(stream.head[":method"], path, query, stream.pairs, headers, body, self.client, True, None, self._certificate)
 
     def _was_reset(self, event: events.StreamReset) -> None:
         stream = self._streams.get(event.stream_id)
@@ -354,12 +357,17 @@ class Http2Connection(asyncio.Protocol):
             self._flush_soon()
             await _close(body)
 
-    def _refuse(self, stream: _Stream, status: int, message: bytes) -> None:
+    def _refuse(self, stream: _Stream, status: int, message: bytes, *more: tuple[str, str]) -> None:
         """Answers a request before it has arrived whole; what still comes of it is dropped."""
         if not stream.answering:
             stream.answering = True
             stream.body.clear()
-            self._answer(stream, "", Response(status, [("Content-Type", "application/json")]), message)
+            self._answer(stream, "", Response(status, [("Content-Type", "application/json"), *more]), message)
+
+    def _refuse_size(self, stream: _Stream) -> None:
+        stream.body.clear()
+        said = f"Request must be smaller than {MAX_BODY} bytes{self._server.purpose(self._made(stream))}"
+        self._refuse(stream, 413, b'{"message":"%b"}' % said.encode(), ("x-amzn-ErrorType", "RequestEntityTooLargeException"))
 
     def _finished(self, stream: _Stream) -> None:
         self._forget(stream)

@@ -143,11 +143,13 @@ async def test_what_fails_is_said_on_its_stream_only(served: Served) -> None:
 
 
 async def test_a_body_larger_than_may_be_is_refused_at_its_head(served: Served) -> None:
-    def work(client: Http2Client) -> tuple[int, int]:
+    def work(client: Http2Client) -> tuple[int, str, bytes, int]:
         stream = client.begin("/", method="POST", headers={"content-length": str(MAX_BODY + 1)}, end=False)
-        return client.finish(stream)[0].status, client.ask("/ok").status
+        answer = client.finish(stream)[0]
+        return answer.status, answer.headers["x-amzn-errortype"], answer.body, client.ask("/ok").status
 
-    assert await served.run(work) == (413, 200)
+    said = b'{"message":"Request must be smaller than %d bytes"}' % MAX_BODY
+    assert await served.run(work) == (413, "RequestEntityTooLargeException", said, 200)
     assert [seen.path for seen in served.seen] == ["/ok"]
 
 
