@@ -51,7 +51,7 @@ def test_heads_of_more_than_10240_bytes(api: Api) -> None:
     api.deploy()
     assert api.call("/m", headers={"X": "a" * 9000}).status_code == 200
     answer = api.call("/m", headers={"X": "a" * 5200, "Y": "b" * 5200})
-    assert (answer.status_code, answer.json()) == (413, {"message": "HTTP header is larger than 10240 bytes."})
+    assert (answer.status_code, answer.text) == (413, "HTTP header is larger than 10240 bytes.")
 
 
 def test_tags_of_what_belongs_to_no_api(platform: RunningPlatform, name: str) -> None:

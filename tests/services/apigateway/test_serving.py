@@ -331,13 +331,6 @@ def test_an_api_may_have_no_address_of_its_own(make_api: Callable[..., Api]):
     assert api.call("/").status_code == 403 and api.call("/").json() == {"message": "Forbidden"}
 
 
-def test_bodies_have_a_limit(api: Api):
-    api.mock("/", "POST")
-    api.deploy()
-    answer = api.call("/", "POST", data=b"x" * (10 * 1024 * 1024 + 1))
-    assert answer.status_code == 413 and answer.json() == {"message": "Request Too Long"}
-
-
 def test_binary_is_made_from_text_and_text_from_binary(make_api: Callable[..., Api]):
     api = make_api(binaryMediaTypes=["image/png"])
     png = base64.b64encode(b"\x89PNG\r\n").decode()

@@ -6,7 +6,7 @@ from haar.services.apigateway import errors
 from haar.services.apigateway.demands import on, pass_role
 from haar.services.apigateway.face import service
 from haar.services.apigateway.methods import METHOD, METHODS, NO_CONTENT_TYPE, check_status
-from haar.services.apigateway.patch import Entries, Members, Rules, Value, apply, boolean, integer, text_or_none
+from haar.services.apigateway.patch import Entries, Members, Rules, Value, apply, boolean, integer, one_of, text_or_none
 from haar.services.apigateway.patterns import PatternError, compile_pattern
 from haar.services.apigateway.records import Doc, Draft, change_parts, read_parts
 from haar.services.service import Context, Input, Output
@@ -18,6 +18,8 @@ MAX_STREAM = 900_000
 """Milliseconds that a response which is streamed may take."""
 MODES = ("BUFFERED", "STREAM")
 STREAM_TIMEOUT = f"Timeout should be between {MIN_TIMEOUT} ms and {MAX_STREAM} ms"
+TYPES = ("HTTP", "AWS", "MOCK", "HTTP_PROXY", "AWS_PROXY")
+HANDLINGS = ("CONVERT_TO_BINARY", "CONVERT_TO_TEXT")
 PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
 URI = re.compile(r"arn:aws[a-z-]*:apigateway:[a-z0-9-]+:([a-zA-Z0-9.-]+):(path|action)/(.*)", re.DOTALL)
 """`arn:aws:apigateway:REGION:lambda:path/2015-03-31/functions/ARN/invocations`"""
@@ -34,15 +36,28 @@ ANSWER_SOURCE = re.compile(
 )
 INTEGRATION = METHOD + "/integration"
 
+
+def _handling(value: str | None) -> str | None:
+    if value and value not in HANDLINGS:
+        raise errors.bad_request(f"Invalid content handling specified. Valid options are {','.join(HANDLINGS)}")
+    return value or None
+
+
+def keep_templates(holder: Doc, member: str) -> None:
+    """An empty template is kept as null, and shown so."""
+    if member in holder:
+        holder[member] = {content_type: template or None for content_type, template in holder[member].items()}
+
+
 RULES: Rules = {
-    "/type": Value(),
+    "/type": Value(one_of(f"Invalid integration type specified. Valid options are {','.join(TYPES)}", *TYPES)),
     "/httpMethod": Value(text_or_none),
     "/uri": Value(text_or_none),
     "/credentials": Value(text_or_none, ("add", "remove", "replace")),
     "/connectionType": Value(text_or_none),
     "/connectionId": Value(text_or_none),
     "/passthroughBehavior": Value(),
-    "/contentHandling": Value(text_or_none, ("add", "remove", "replace")),
+    "/contentHandling": Value(_handling, ("add", "remove", "replace")),
     "/timeoutInMillis": Value(integer(TIMEOUT)),
     "/responseTransferMode": Value(text_or_none, ("add", "replace", "remove")),
     "/cacheNamespace": Value(text_or_none),
@@ -53,14 +68,14 @@ RULES: Rules = {
 }
 RESPONSE_RULES: Rules = {
     "/selectionPattern": Value(),
-    "/contentHandling": Value(text_or_none, ("add", "remove", "replace")),
+    "/contentHandling": Value(_handling, ("add", "remove", "replace")),
     "/responseParameters": Entries(),
     "/responseTemplates": Entries(missing=NO_CONTENT_TYPE),
 }
 
 
 def check(account: str, draft: Draft, integration: Doc, method: Doc) -> None:
-    """Raises BadRequestException unless the integration could run."""
+    """Raises BadRequestException unless the integration could run; brings it into the form that is kept."""
     kind, uri = integration["type"], integration.get("uri", "")
     if kind in ("HTTP", "HTTP_PROXY") and not re.match(r"https?://[^\s]+|\$\{stageVariables\.", uri):
         raise errors.bad_request("Invalid HTTP endpoint specified for URI")
@@ -76,6 +91,7 @@ def check(account: str, draft: Draft, integration: Doc, method: Doc) -> None:
     if integration["passthroughBehavior"] not in PASSTHROUGH:
         raise errors.bad_request(f"Invalid passthrough behavior specified. Valid options are {','.join(PASSTHROUGH)}")
     _check_mode(integration)
+    keep_templates(integration, "requestTemplates")
     for target, source in integration.get("requestParameters", {}).items():
         if not TARGET.fullmatch(target):
             raise errors.bad_mapping(target)
@@ -196,7 +212,7 @@ async def delete_integration(ctx: Context, input: Input) -> Output:
 
 
 def check_answer(response: Doc, method: Doc) -> None:
-    """Raises BadRequestException unless the integration response fits what its method declares."""
+    """Raises BadRequestException unless the integration response fits what its method declares; brings it into the form that is kept."""
     pattern = response.get("selectionPattern")
     if pattern:
         try:
@@ -209,6 +225,7 @@ def check_answer(response: Doc, method: Doc) -> None:
         if not ANSWER_SOURCE.fullmatch(source):
             raise errors.bad_mapping(source)
     _check_answer_declared(response, method)
+    keep_templates(response, "responseTemplates")
     for content_type in response.get("responseTemplates", {}):
         if "/" not in content_type:
             raise errors.bad_request(f"Validation Result: warnings : [], errors : [Invalid content type specified: {content_type}]")

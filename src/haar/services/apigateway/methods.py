@@ -169,8 +169,11 @@ async def get_method_response(ctx: Context, input: Input) -> Output:
 async def update_method_response(ctx: Context, input: Input) -> Output:
     def change(draft: Draft) -> Doc:
         response = apply(_response(draft, input), input.get("patchOperations", []), RESPONSE_RULES)
+        check_status(response["statusCode"])
         check_method_response(draft, response)
-        draft.method(input["resourceId"], input["httpMethod"])["methodResponses"][input["statusCode"]] = response
+        responses = draft.method(input["resourceId"], input["httpMethod"])["methodResponses"]
+        del responses[input["statusCode"]]
+        responses[response["statusCode"]] = response
         return response
 
     return await change_parts(ctx, input["restApiId"], change)

@@ -43,6 +43,7 @@ GIVEN = (
     "securityPolicy",
     "endpointAccessMode",
 )
+"""What an API keeps as it was given, when it was."""
 ENDPOINT_TYPES = ("REGIONAL", "EDGE", "PRIVATE")
 
 RULES: Rules = {
@@ -118,17 +119,7 @@ def new_api(ctx: Context, input: Input) -> Doc:
         "disableExecuteApiEndpoint": input.get("disableExecuteApiEndpoint", False),
         "rootResourceId": new_id(ctx, 10),
     }
-    members = (
-        "description",
-        "version",
-        "binaryMediaTypes",
-        "minimumCompressionSize",
-        "policy",
-        "tags",
-        "securityPolicy",
-        "endpointAccessMode",
-    )
-    for member in members:
+    for member in GIVEN:
         value = input.get(member)
         if value not in (None, [], {}, ""):
             api[member] = value

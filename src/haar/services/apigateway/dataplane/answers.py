@@ -87,11 +87,8 @@ def unauthorized() -> Refused:
 
 
 def too_large() -> Refused:
-    return Refused("REQUEST_TOO_LARGE", "Request Too Long", "RequestTooLongException")
-
-
-def head_too_large(bound: int) -> Refused:
-    return Refused("REQUEST_TOO_LARGE", f"HTTP header is larger than {bound} bytes.", "RequestTooLongException")
+    """More than a function, or what a body is unpacked to, may be; no gateway response changes it."""
+    return Refused("REQUEST_TOO_LARGE", "Request Too Long", "BadRequestException")
 
 
 def throttled() -> Refused:
@@ -103,7 +100,7 @@ def quota_exceeded() -> Refused:
 
 
 def unsupported_media_type() -> Refused:
-    return Refused("UNSUPPORTED_MEDIA_TYPE", "Unsupported Media Type", "UnsupportedMediaTypeException")
+    return Refused("UNSUPPORTED_MEDIA_TYPE", "Unsupported Media Type", "BadRequestException")
 
 
 def bad_parameters(message: str) -> Refused:
@@ -156,7 +153,7 @@ def render(
     """Status, headers and body of a refusal. `look_up` knows `context.…`, `stageVariables.…` and `method.request.…`."""
     headers = [("x-amzn-ErrorType", refused.error_type)]
     chosen = set_responses.get(refused.kind) or set_responses.get("DEFAULT_4XX" if refused.status < 500 else "DEFAULT_5XX")
-    if chosen is None:
+    if chosen is None or refused.kind == "REQUEST_TOO_LARGE":
         return refused.status, [*headers, ("Content-Type", "application/json")], orjson.dumps({refused.member: refused.message})
     status = int(chosen.get("statusCode") or refused.status)
     templates = chosen.get("responseTemplates") or {"application/json": DEFAULT_TEMPLATE}

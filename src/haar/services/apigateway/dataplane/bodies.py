@@ -26,6 +26,10 @@ def schema_validator(schema: str, models: dict[str, Doc]) -> "jsonschema_rs.Draf
         raise ValueError(error.message) from None
 
 
+ANY_TYPE = "$default"
+"""The content type of a model that is for all others."""
+
+
 class Bodies:
     """The models of a method's request, by content type."""
 
@@ -42,9 +46,9 @@ class Bodies:
     def check(self, call: Call) -> None:
         """Raises Refused (400) unless the body is what the model for its content type says."""
         given = call.request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-        if given not in self._validators:
+        if given not in self._validators and ANY_TYPE not in self._validators:
             return
-        validator = self._validators[given]
+        validator = self._validators.get(given, self._validators.get(ANY_TYPE))
         if validator is None:
             raise misconfigured("Invalid model schema")
         try:

@@ -123,8 +123,8 @@ class Call:
 
     @cached_property
     def query(self) -> dict[str, list[str]]:
-        """The query's parameters, decoded, each with all its values."""
-        return parse_query(self.request.query)
+        """The query's parameters, decoded, each with all its values; REST APIs split them at semicolons, too."""
+        return parse_query(self.request.query.replace(";", "&"))
 
     @cached_property
     def body_text(self) -> str:
@@ -220,11 +220,11 @@ def request_time(second: int) -> str:
 
 
 def parse_query(query: str) -> dict[str, list[str]]:
-    """Parameters of a raw query string, in order; a name without `=` has an empty value. A semicolon separates them, too."""
+    """Parameters of a raw query string, in order; a name without `=` has an empty value."""
     found: dict[str, list[str]] = {}
     if not query:
         return found
-    for part in query.replace(";", "&").split("&"):
+    for part in query.split("&"):
         if not part:
             continue
         name, _, value = part.partition("=")

@@ -5,7 +5,7 @@ import gzip
 import zlib
 from dataclasses import replace
 
-from haar.services.apigateway.dataplane.answers import bad_body, too_large, unsupported_media_type
+from haar.services.apigateway.dataplane.answers import too_large, unsupported_media_type
 from haar.services.apigateway.dataplane.call import Call
 from haar.wire.http import Request, Response
 
@@ -50,11 +50,11 @@ def unpacked(request: Request) -> Request:
     try:
         body = opener.decompress(request.body, MAX_BODY + 1)
     except zlib.error:
-        raise bad_body("the body is not compressed as Content-Encoding says") from None
+        raise unsupported_media_type() from None
     if len(body) > MAX_BODY or opener.unconsumed_tail:
         raise too_large()
     if not opener.eof:
-        raise bad_body("the body is not compressed as Content-Encoding says")
+        raise unsupported_media_type()
     pairs = [pair for pair in request.pairs if pair[0].lower() != "content-encoding"]
     headers = {name: value for name, value in request.headers.items() if name != "content-encoding"}
     return replace(request, pairs=pairs, headers=headers, body=body)

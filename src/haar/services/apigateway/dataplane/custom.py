@@ -8,7 +8,7 @@ from typing import Any
 
 from haar.services.apigateway.dataplane.answers import misconfigured, unsupported_media_type
 from haar.services.apigateway.dataplane.call import Call
-from haar.services.apigateway.dataplane.event import is_binary, outgoing_text
+from haar.services.apigateway.dataplane.event import is_binary, outgoing_text, remapped
 from haar.services.apigateway.dataplane.log import pairs, shorten
 from haar.services.apigateway.dataplane.mapping import Incoming, Outgoing, RequestMapping, ResponseMapping, plain, put_header
 from haar.services.apigateway.dataplane.tools import failed, override, variables
@@ -59,7 +59,7 @@ class RequestPart:
     """From the method's request to the integration's."""
 
     def __init__(self, integration: Doc) -> None:
-        self._templates = {name.lower(): Mapped(one) for name, one in integration.get("requestTemplates", {}).items()}
+        self._templates = {name.lower(): Mapped(one or "") for name, one in integration.get("requestTemplates", {}).items()}
         self._passthrough = integration["passthroughBehavior"]
         self._mapping = RequestMapping(integration.get("requestParameters", {}))
         self._handling = integration.get("contentHandling")
@@ -150,8 +150,9 @@ class Answer:
             changed = override(values, "responseOverride")
             status = _status(changed.get("status"), status)
             for name, value in (changed.get("header") or {}).items():
-                headers = [pair for pair in headers if pair[0].lower() != str(name).lower()]
-                headers.append((str(name), outgoing_text(plain(value) or "")))
+                name = remapped(str(name))
+                headers = [pair for pair in headers if pair[0].lower() != name.lower()]
+                headers.append((name, outgoing_text(plain(value) or "")))
         if decode:
             body = decoded(body)
         if not any(name.lower() == "content-type" for name, _ in headers):
@@ -216,6 +217,12 @@ class ResponsePart:
             call.say(f"Endpoint response headers: {pairs(incoming.headers)}")
             call.say(f"Endpoint response body before transformations: {shorten(incoming.body)}")
         return await self.choose(subject, incoming.status).make(call, incoming)
+
+
+def traced(response: Response, trace_id: str) -> Response:
+    """The response with the trace that it belongs to: those of mocks and of servers that are passed through have none."""
+    response.headers.append(("X-Amzn-Trace-Id", trace_id))
+    return response
 
 
 def names(pairs_: Sequence[tuple[str, str]]) -> set[str]:

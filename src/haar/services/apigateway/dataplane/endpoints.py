@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 from haar.services.apigateway.dataplane.answers import misconfigured, timed_out, unreachable
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.client import Unreachable, begin, fetch
-from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart, names
+from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart, names, traced
 from haar.services.apigateway.dataplane.event import outgoing
 from haar.services.apigateway.dataplane.functions import stage_text
 from haar.services.apigateway.dataplane.log import pairs, shorten
@@ -18,6 +18,8 @@ from haar.wire.http import Response
 
 _PARAMETER = re.compile(r"\{([^{}+]+)\+?\}")
 _PATH_SAFE = "/:@!$&'()*+,;=-._~%"
+_KEPT_BACK = frozenset(("content-encoding", "host", "via"))
+"""Headers that a function gets, and a server does not."""
 
 
 class _Endpoint:
@@ -84,7 +86,7 @@ class HttpProxy:
 
     def outgoing(self, call: Call) -> Outgoing:
         """The request as it goes through."""
-        passed = {name: list(values) for name, values in call.headers.items() if name.lower() != "host"}
+        passed = {name: list(values) for name, values in call.headers.items() if name.lower() not in _KEPT_BACK}
         out = Outgoing(passed, {name: list(values) for name, values in call.query.items()}, {}, call.request.body)
         out.headers["x-amzn-apigateway-api-id"] = [call.live.api_id]
         self._mapping.apply(call, out)
@@ -95,9 +97,7 @@ class HttpProxy:
         if call.log is not None:
             call.say(f"Endpoint response headers: {pairs(incoming.headers)}")
             call.say(f"Endpoint response body before transformations: {shorten(incoming.body)}")
-        return Response(
-            incoming.status, outgoing([pair for pair in incoming.headers if pair[0].lower() != "content-length"]), incoming.body
-        )
+        return Response(incoming.status, outgoing(incoming.headers), incoming.body)
 
 
 class Http:
@@ -119,4 +119,4 @@ class Http:
             if name.lower() not in given:
                 out.headers[name] = [value]
         incoming = await self._endpoint.ask(call, out)
-        return await self._response.make(call, incoming, str(incoming.status))
+        return traced(await self._response.make(call, incoming, str(incoming.status)), call.trace_id)

@@ -15,7 +15,7 @@ from haar.services.apigateway.dataplane.answers import malformed
 from haar.services.apigateway.dataplane.call import Call
 from haar.wire.http import Response
 
-ALLOWED = frozenset(("statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded", "cookies"))
+ALLOWED = frozenset(("statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"))
 REMAPPED = frozenset(
     (
         "authorization",
@@ -23,21 +23,15 @@ REMAPPED = frozenset(
         "content-length",
         "content-md5",
         "date",
-        "expect",
-        "host",
         "max-forwards",
-        "proxy-authenticate",
         "server",
-        "trailer",
-        "upgrade",
         "user-agent",
-        "via",
         "www-authenticate",
         "x-amzn-requestid",
     )
 )
 """Response headers of an integration that come out as `x-amzn-Remapped-…`."""
-DROPPED = frozenset(("transfer-encoding", "keep-alive"))
+DROPPED = frozenset(("expect", "host", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade", "via"))
 
 
 def is_binary(content_type: str | None, binary_types: Sequence[str]) -> bool:
@@ -118,7 +112,7 @@ def _body(answer: dict[str, Any], accept: str | None, binary_types: Sequence[str
 
 def head_of(metadata: Any) -> tuple[int, list[tuple[str, str]]]:
     """Status and headers of a response that is streamed: the same members, and cookies. Raises Refused (502)."""
-    if not isinstance(metadata, dict) or not metadata.keys() <= ALLOWED:
+    if not isinstance(metadata, dict) or not metadata.keys() <= ALLOWED | {"cookies"}:
         raise malformed()
     cookies = metadata.get("cookies") or []
     if not isinstance(cookies, list):
@@ -127,7 +121,7 @@ def head_of(metadata: Any) -> tuple[int, list[tuple[str, str]]]:
 
 
 def _headers(answer: dict[str, Any]) -> list[tuple[str, str]]:
-    single, multiple = answer.get("headers") or {}, answer.get("multiValueHeaders") or {}
+    single, multiple = ({} if (given := answer.get(member)) is None else given for member in ("headers", "multiValueHeaders"))
     if not isinstance(single, dict) or not isinstance(multiple, dict):
         raise malformed()
     found: list[tuple[str, str]] = []
@@ -161,7 +155,12 @@ def outgoing_text(value: Any) -> str:
     return text
 
 
-def outgoing(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def remapped(name: str) -> str:
+    """The name by which an integration's header goes out."""
+    return f"x-amzn-Remapped-{name}" if name.lower() in REMAPPED else name
+
+
+def outgoing(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     """An integration's headers as API Gateway sends them on, with a content type."""
     found: list[tuple[str, str]] = []
     typed = False
@@ -171,11 +170,8 @@ def outgoing(pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:
             continue
         if not _NAME.fullmatch(name):
             raise malformed("Execution failed due to configuration error: Invalid header name")
-        if lower in REMAPPED:
-            name = f"x-amzn-Remapped-{name}"
-        elif lower == "content-type":
-            typed = True
-        found.append((name, value))
+        typed = typed or lower == "content-type"
+        found.append((remapped(name), value))
     if not typed:
         found.append(("Content-Type", "application/json"))
     return found

@@ -3,15 +3,16 @@
 import asyncio
 import re
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import orjson
 
 from haar.auth.principal import Principal
 from haar.execution.contract import InvocationResult
-from haar.services.apigateway.dataplane.answers import Refused, misconfigured, timed_out
+from haar.services.apigateway.dataplane.answers import Refused, malformed, misconfigured, timed_out, too_large
 from haar.services.apigateway.dataplane.call import Call
-from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart
+from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart, traced
 from haar.services.apigateway.dataplane.event import proxy_event, proxy_response
 from haar.services.apigateway.dataplane.log import pairs, shorten
 from haar.services.apigateway.dataplane.mapping import Incoming, RequestMapping
@@ -44,7 +45,6 @@ class Function:
 
     def __init__(self, integration: Doc, form: re.Pattern[str] = FUNCTION) -> None:
         matched = form.fullmatch(integration.get("uri", ""))
-        self.uri = integration.get("uri", "")
         self._arn = stage_text(matched[1] if matched else "")
         self._credentials = stage_text(integration["credentials"]) if integration.get("credentials") else None
         self._posts = integration.get("httpMethod") == "POST"
@@ -54,8 +54,8 @@ class Function:
         """The function's answer. Raises Refused when there is none in time, or when it may not be asked."""
         arn, region = self._name(call)
         caller = await self._caller(call)
-        if call.log is not None:
-            call.say(f"Sending request to https://lambda.{region}.amazonaws.com/2015-03-31/functions/{arn}/invocations")
+        request_id = call.host.ids.uuid()
+        self._tell(call, f"https://lambda.{region}.amazonaws.com/2015-03-31/functions/{arn}/invocations", payload)
         began = call.host.clock.now()
         result = await within(
             self.seconds,
@@ -64,26 +64,57 @@ class Function:
                 arn,
                 payload,
                 caller=caller,
-                request_id=call.host.ids.uuid(),
+                request_id=request_id,
                 region=region,
                 kind="Event" if asynchronous else "RequestResponse",
             ),
         )
         call.received(200, began)
+        if call.log is not None:
+            told = [("Content-Type", "application/json"), ("Content-Length", str(len(result.payload))), ("x-amzn-RequestId", request_id)]
+            told += [("X-Amz-Function-Error", result.error)] if result.error is not None else []
+            told += [("X-Amz-Executed-Version", "$LATEST"), ("X-Amzn-Trace-Id", answered_trace(call))]
+            call.say(f"Endpoint response headers: {pairs(told)}")
+            call.say(f"Endpoint response body before transformations: {shorten(result.payload)}")
+        if result.error is not None:
+            why = f"Lambda execution failed with status 200 due to customer function error: {error_message(result.payload)}. "
+            call.say(f"{why}Lambda request id: {request_id}")
         return result
 
     async def stream(self, call: Call, payload: bytes) -> lambda_.Streaming:
         """The function's answer as it comes. Raises as `invoke`."""
         arn, region = self._name(call)
         caller = await self._caller(call)
-        if call.log is not None:
-            path = f"2021-11-15/functions/{arn}/response-streaming-invocations"
-            call.say(f"Sending request to https://lambda.{region}.amazonaws.com/{path}")
+        self._tell(call, f"https://lambda.{region}.amazonaws.com/2021-11-15/functions/{arn}/response-streaming-invocations", payload)
         began = call.host.clock.now()
         asked = lambda_.stream(call.host, arn, payload, caller=caller, request_id=call.host.ids.uuid(), region=region)
         running = await within(self.seconds, asked)
         call.received(200, began)
         return running
+
+    def _tell(self, call: Call, url: str, payload: bytes) -> None:
+        if call.log is None:
+            return
+        assert call.endpoint is not None
+        told = {
+            "x-amzn-lambda-integration-tag": call.request_id,
+            "X-Amz-Date": datetime.fromtimestamp(call.now, UTC).strftime("%Y%m%dT%H%M%SZ"),
+            "x-amzn-apigateway-api-id": call.live.api_id,
+            "Accept": "application/json",
+            "User-Agent": f"AmazonAPIGateway_{call.live.api_id}",
+            "X-Amzn-Trace-Id": call.trace_id,
+            "X-Amz-Source-Arn": self._source(call),
+        }
+        call.say(f"Endpoint request URI: {url}")
+        call.say(f"Endpoint request headers: {pairs(told.items())}")
+        call.say(f"Endpoint request body after transformations: {shorten(payload)}")
+        call.say(f"Sending request to {url}")
+
+    @staticmethod
+    def _source(call: Call) -> str:
+        """What a function's policy knows the call by (aws:SourceArn)."""
+        assert call.endpoint is not None
+        return call.live.arn(f"{call.live.stage}/{call.request.method}{call.endpoint.resource_path}")
 
     def _name(self, call: Call) -> tuple[str, str]:
         """The function's ARN and region."""
@@ -96,11 +127,8 @@ class Function:
         return arn, parts[3]
 
     async def _caller(self, call: Call) -> lambda_.Source | Principal:
-        live, endpoint = call.live, call.endpoint
-        assert endpoint is not None
         if self._credentials is None:
-            arn = live.arn(f"{live.stage}/{call.request.method}{endpoint.resource_path}")
-            return lambda_.Source(SERVICE, arn, live.account)
+            return lambda_.Source(SERVICE, self._source(call), call.live.account)
         role = self._credentials(call)
         if role == OF_CALLER and call.principal is not None:
             return call.principal
@@ -137,6 +165,8 @@ def _forget(task: "asyncio.Future[Any]") -> None:
 
 
 def _refusal(error: ServiceError) -> Refused:
+    if error.code == "RequestTooLargeException":
+        return too_large()
     if error.code == "TooManyRequestsException":
         return misconfigured("Lambda function was throttled: Rate Exceeded.")
     if error.code in ("AccessDenied", "AccessDeniedException", "ResourceNotFoundException"):
@@ -155,19 +185,11 @@ class LambdaProxy:
         event = proxy_event(call)
         if self._map is not None:
             self._map.into_event(call, event)
-        payload = orjson.dumps(event)
-        if call.log is not None:
-            call.say(f"Endpoint request URI: {self._function.uri}")
-            call.say(f"Endpoint request body after transformations: {shorten(payload)}")
-        result = await self._function.invoke(call, payload)
-        if call.log is not None:
-            call.say(f"Endpoint response headers: {pairs([('Content-Type', 'application/json'), ('X-Amz-Executed-Version', '$LATEST')])}")
-            call.say(f"Endpoint response body before transformations: {shorten(result.payload)}")
+        result = await self._function.invoke(call, orjson.dumps(event))
         if result.error is not None:
-            call.say(f"Lambda execution failed with status 200 due to customer function error: {_error_message(result.payload)}.")
+            raise malformed("")  # why is in the log
         response = proxy_response(result.payload, call.request.headers.get("accept"), call.live.compiled.binary_types)
-        response.headers.append(("X-Amzn-Trace-Id", call.trace_id))
-        return response
+        return traced(response, answered_trace(call))
 
 
 class LambdaCustom:
@@ -180,20 +202,25 @@ class LambdaCustom:
 
     async def __call__(self, call: Call) -> Response:
         out = await self._request.make(call)
-        if call.log is not None:
-            call.say(f"Endpoint request URI: {self._function.uri}")
-            call.say(f"Endpoint request body after transformations: {shorten(out.body)}")
         kind = next((values[-1] for name, values in out.headers.items() if name.lower() == "x-amz-invocation-type"), "RequestResponse")
         result = await self._function.invoke(call, out.body or b"{}", kind.lower() == "event")
-        subject = _error_message(result.payload) if result.error is not None else None
-        headers = [("Content-Type", "application/json"), ("X-Amzn-Trace-Id", call.trace_id)]
+        subject = error_message(result.payload) if result.error is not None else None
+        headers = [("Content-Type", "application/json"), ("X-Amzn-Trace-Id", answered_trace(call))]
         if result.error is not None:
             headers.append(("X-Amz-Function-Error", result.error))
-            call.say(f"Lambda execution failed with status 200 due to customer function error: {subject}.")
-        return await self._response.make(call, Incoming(200, headers, result.payload), subject)
+        response = await self._response.choose(subject, 200).make(call, Incoming(200, headers, result.payload))
+        return traced(response, answered_trace(call))
 
 
-def _error_message(payload: bytes) -> str:
+def answered_trace(call: Call) -> str:
+    """The trace as a function's answer names it: with the segment that invoked it."""
+    if "Parent=" in call.trace_id:
+        return call.trace_id
+    root = call.trace_id.partition(";")[0]
+    return f"{root};Parent={root[-16:]};Sampled=0;Lineage=1:{root[-8:]}:0"
+
+
+def error_message(payload: bytes) -> str:
     try:
         found = orjson.loads(payload)
     except orjson.JSONDecodeError:

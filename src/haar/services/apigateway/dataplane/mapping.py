@@ -11,7 +11,7 @@ import orjson
 
 from haar.services.apigateway import jsonpath
 from haar.services.apigateway.dataplane.call import Call
-from haar.services.apigateway.dataplane.event import outgoing_text
+from haar.services.apigateway.dataplane.event import outgoing_text, remapped
 from haar.services.apigateway.dataplane.tools import parse_body
 from haar.services.apigateway.records import Doc
 
@@ -182,7 +182,7 @@ class ResponseMapping:
         headers: list[tuple[str, str]] = []
         for name, take in self._parameters:
             for value in take(call, incoming) or ():
-                headers.append((name, outgoing_text(value)))
+                headers.append((remapped(name), outgoing_text(value)))
         return headers
 
 

@@ -5,12 +5,13 @@ By host, `http://ID.execute-api.REGION.localhost:PORT/STAGE/…` (or `….amazon
 addresses: their data plane is asked first whether an id is one of its own.
 """
 
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from haar.eager import into_task
-from haar.services.apigateway.dataplane.answers import Refused, forbidden, head_too_large, missing_token, render, throttled, too_large
+from haar.services.apigateway.dataplane.answers import Refused, forbidden, missing_token, render, throttled
 from haar.services.apigateway.dataplane.authorise import authorise
-from haar.services.apigateway.dataplane.call import Call
+from haar.services.apigateway.dataplane.call import OVERRIDE, Call
 from haar.services.apigateway.dataplane.compile import Endpoint, Live, Plane, extended_id, trace_id
 from haar.services.apigateway.dataplane.compress import pack, unpacked
 from haar.services.apigateway.dataplane.execute import execute, narrated, refusal
@@ -106,6 +107,8 @@ class ApiRoute:
         identifiers = [("x-amzn-RequestId", request_id), ("x-amz-apigw-id", extended)]
         if live is None or (address.region and address.region != live.region):
             return refused_plainly(forbidden(), identifiers)
+        if (problem := _oversized(request)) is not None:
+            return Response(413, [("Content-Type", "text; charset=utf-8")], problem.encode())
         if live.canary is not None:
             live = live.chosen(int.from_bytes(host.ids.bytes(2)))
         domain = address.domain or f"{live.api_id}.execute-api.{live.region}.localhost"
@@ -137,19 +140,14 @@ async def answer(call: Call) -> Response:
 
 async def _run(call: Call) -> Response:
     live, request = call.live, call.request
-    size = len(request.path) + len(request.query)
-    for _, value in request.pairs:
-        size += len(value)
-    if size > MAX_HEAD:
-        raise head_too_large(MAX_HEAD)
+    if OVERRIDE in request.headers:
+        call.request = replace(request, method=request.headers[OVERRIDE].upper())
     if live.compiled.disabled and call.base_path is None:
         raise forbidden()
     matched = live.compiled.root.match(call.path, call.request.method)
     if matched is None:
         raise missing_token()
     call.endpoint, call.path_parameters = matched
-    if len(call.request.body) > MAX_BODY:
-        raise too_large()
     signed = call.endpoint.authorization == "AWS_IAM"
     if live.compiled.compressed_from is not None and not signed and "content-encoding" in call.request.headers:
         call.request = unpacked(call.request)
@@ -166,6 +164,16 @@ async def _run(call: Call) -> Response:
     if limits is not None and not keys.buckets.take(call.settings.bucket, limits, call.now):
         raise throttled()
     return await (execute(call, call.endpoint) if call.log is None else narrated(call, call.endpoint))
+
+
+def _oversized(request: Request) -> str | None:
+    """What is too large of a request: refused before any API sees it, so that no gateway response is for it."""
+    if len(request.body) > MAX_BODY:
+        return f"HTTP content length exceeded {MAX_BODY} bytes."
+    size = len(request.path) + len(request.query)
+    for _, value in request.pairs:
+        size += len(value)
+    return f"HTTP header is larger than {MAX_HEAD} bytes." if size > MAX_HEAD else None
 
 
 def _apply_settings(call: Call, endpoint: Endpoint) -> None:

@@ -13,8 +13,7 @@ from haar.services.apigateway.dataplane.answers import malformed
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.endpoints import HttpProxy
 from haar.services.apigateway.dataplane.event import head_of, outgoing, proxy_event
-from haar.services.apigateway.dataplane.functions import STREAMED, Function, within
-from haar.services.apigateway.dataplane.log import shorten
+from haar.services.apigateway.dataplane.functions import STREAMED, Function, answered_trace, within
 from haar.services.apigateway.dataplane.mapping import RequestMapping
 from haar.services.apigateway.records import Doc
 from haar.services.lambda_ import public as lambda_
@@ -45,12 +44,8 @@ class LambdaStream:
         event = proxy_event(call)
         if self._map is not None:
             self._map.into_event(call, event)
-        payload = orjson.dumps(event)
-        if call.log is not None:
-            call.say(f"Endpoint request URI: {self._function.uri}")
-            call.say(f"Endpoint request body after transformations: {shorten(payload)}")
         ends = asyncio.get_running_loop().time() + self._function.seconds
-        running = await self._function.stream(call, payload)
+        running = await self._function.stream(call, orjson.dumps(event))
         parts = _written(running)
         head, first = await within(max(ends - asyncio.get_running_loop().time(), 0), _head(parts))
         try:
@@ -58,7 +53,7 @@ class LambdaStream:
         except orjson.JSONDecodeError:
             raise malformed() from None
         status, headers = head_of(metadata)
-        headers.append(("X-Amzn-Trace-Id", call.trace_id))
+        headers.append(("X-Amzn-Trace-Id", answered_trace(call)))
         return await _streamed(call, Response(status, headers), parts, first, ends)
 
 
@@ -132,5 +127,5 @@ class HttpStream(HttpProxy):
     async def __call__(self, call: Call) -> Response:
         ends = asyncio.get_running_loop().time() + self.endpoint.seconds
         status, headers, parts = await self.endpoint.begin(call, self.outgoing(call))
-        headers = outgoing([pair for pair in headers if pair[0].lower() != "content-length"])
+        headers = outgoing(headers)
         return await _streamed(call, Response(status, headers), parts, b"", ends)

@@ -15,7 +15,7 @@ from haar.services.apigateway import jsonpath
 from haar.services.apigateway.dataplane.answers import misconfigured
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.vtl import Nothing, TemplateError, Tool, Variables
-from haar.services.apigateway.vtl.values import text
+from haar.services.apigateway.vtl.values import JsonList, from_json, text
 
 NOTHING = Nothing("")
 
@@ -50,6 +50,7 @@ class Input:
         self._call = call
         self._body = body
         self._document: Any = NOTHING
+        self._printable = False
         self.tool = Tool({"json": self.json, "path": self.path, "params": self.params, "body": lambda: body}, {"body": body})
 
     def _find(self, path: str) -> Any:
@@ -64,7 +65,10 @@ class Input:
         return orjson.dumps(self._find(path)).decode()
 
     def path(self, path: str = "$") -> Any:
-        return self._find(path)
+        if not self._printable:
+            self._document, self._printable = from_json(self._find("$")), True
+        found = self._find(path)
+        return JsonList(found) if type(found) is list else found
 
     def params(self, name: str | None = None) -> Any:
         call = self._call
@@ -93,7 +97,7 @@ def escape_javascript(value: Any) -> str:
     for one in text(value):
         if one in _ESCAPES:
             made.append(_ESCAPES[one])
-        elif " " <= one <= "~":
+        elif " " <= one <= "\x7f":
             made.append(one)
         else:
             units = one.encode("utf-16-be", "surrogatepass")
@@ -103,7 +107,7 @@ def escape_javascript(value: Any) -> str:
 
 def _parse_json(value: Any) -> Any:
     try:
-        return orjson.loads(text(value))
+        return from_json(orjson.loads(text(value)))
     except orjson.JSONDecodeError:
         raise TemplateError("$util.parseJson got what is not JSON") from None
 

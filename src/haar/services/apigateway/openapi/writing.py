@@ -204,10 +204,12 @@ class Writing:
         answers = {}
         for _, answer in sorted(integration.get("integrationResponses", {}).items()):
             members = ("statusCode", "responseParameters", "responseTemplates", "contentHandling")
-            answers[answer.get("selectionPattern") or "default"] = {member: answer[member] for member in members if answer.get(member)}
+            answers[answer.get("selectionPattern") or "default"] = {
+                member: _texts(answer[member]) for member in members if answer.get(member)
+            }
         self._put(made, "responses", answers)
         for member in ("requestParameters", "requestTemplates", "contentHandling", "tlsConfig", "responseTransferMode"):
-            self._put(made, member, integration.get(member))
+            self._put(made, member, _texts(integration.get(member)))
         made["passthroughBehavior"] = integration["passthroughBehavior"].lower()
         if integration["timeoutInMillis"] != MAX_TIMEOUT:
             made["timeoutInMillis"] = integration["timeoutInMillis"]
@@ -245,6 +247,11 @@ class Writing:
             used.append(matched[1])
             return self._reference(matched[1])
         return {key: self._linked(value, used) for key, value in schema.items() if key != "$schema"}
+
+
+def _texts(value: Any) -> Any:
+    """Templates with texts for those that are null."""
+    return {name: "" if one is None else one for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def _scheme(name: str) -> Doc:

@@ -7,6 +7,8 @@ methods of its own (`$input`, `$util`) is a `Tool`.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
+
 from haar.services.apigateway.vtl.errors import TemplateError
 
 MAX_TEXT = 10 * 1024 * 1024
@@ -43,6 +45,24 @@ class Nothing(str):
     __slots__ = ()
 
 
+class JsonList(list[Any]):
+    """A list that was read from JSON: it prints as JSON, with all that is in it. Maps that were read print as Java's do."""
+
+
+def from_json(value: Any) -> Any:
+    """What was read from JSON as templates have it; it is changed in place."""
+    whole = [value]
+    waiting: list[Any] = [whole]
+    while waiting:
+        holder = waiting.pop()
+        for key, one in holder.items() if isinstance(holder, dict) else enumerate(holder):
+            if type(one) is list:
+                one = holder[key] = JsonList(one)
+            if isinstance(one, dict | list):
+                waiting.append(one)
+    return whole[0]
+
+
 class Entry:
     """An entry of a map: `$entry.key`, `$entry.getValue()`."""
 
@@ -69,6 +89,8 @@ def text(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         return _float(value)
+    if isinstance(value, JsonList):
+        return _bounded(orjson.dumps(value, default=text, option=orjson.OPT_NON_STR_KEYS).decode())
     if isinstance(value, list | tuple):
         return _bounded("[" + ", ".join(text(one) for one in value) + "]")
     if isinstance(value, dict):
@@ -118,8 +140,8 @@ def equal(left: Any, right: Any) -> bool:
         return bool(left == right)
     if type(left) is type(right) or (isinstance(left, str) and isinstance(right, str)):
         return bool(left == right)
-    if isinstance(left, dict) and isinstance(right, dict):
-        return left == right
+    if isinstance(left, dict | list) and isinstance(right, dict | list):
+        return bool(left == right)
     return text(left) == text(right)
 
 
