@@ -13,7 +13,9 @@ from tests.support.identity import ANY, LAMBDA, policy, statement, trust
 from haar.auth.principal import Principal
 from haar.services.iam import keys, positions, public
 from haar.services.iam import service as iam
+from haar.services.iam.records import COUNTS, Group
 from haar.services.service import Context, Demand, Host
+from haar.store.contract import Transaction
 from haar.wire.errors import ServiceError
 
 ACCOUNT = "123456789012"
@@ -252,3 +254,23 @@ def test_a_statement_that_stands_alone() -> None:
     (span,) = positions.statement_spans(text)
     assert positions.position(text, span.start) == {"Line": 1, "Column": 38}
     assert text[: span.end].endswith('"Allow"}')
+
+
+async def test_an_account_has_room_for_so_many(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Group, "quota", ("GroupsPerAccount", 3))
+    await call(host, "CreateGroup", GroupName="counted-later")
+
+    async def uncount(tx: Transaction) -> None:
+        tx.delete(COUNTS, Group.space.encode())
+
+    await host.store.transact(uncount)  # as in a store of before there was a count
+    for name in ("a", "b"):
+        await call(host, "CreateGroup", GroupName=name)
+    with pytest.raises(ServiceError) as refused:
+        await call(host, "CreateGroup", GroupName="c")
+    assert (refused.value.code, refused.value.message) == ("LimitExceeded", "Cannot exceed quota for GroupsPerAccount: 3")
+    await call(host, "UpdateGroup", GroupName="a", NewGroupName="d")
+    with pytest.raises(ServiceError):
+        await call(host, "CreateGroup", GroupName="a")
+    await call(host, "DeleteGroup", GroupName="d")
+    await call(host, "CreateGroup", GroupName="a")

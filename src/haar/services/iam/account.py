@@ -24,11 +24,11 @@ from haar.store.contract import Transaction
 
 ALIAS = b"alias"
 QUOTAS = {
-    "UsersQuota": 5000,
-    "GroupsQuota": 300,
-    "RolesQuota": 1000,
-    "PoliciesQuota": 1500,
-    "InstanceProfilesQuota": 1000,
+    "UsersQuota": User.quota[1],
+    "GroupsQuota": Group.quota[1],
+    "RolesQuota": Role.quota[1],
+    "PoliciesQuota": Policy.quota[1],
+    "InstanceProfilesQuota": InstanceProfile.quota[1],
     "ServerCertificatesQuota": 20,
     "PolicyVersionsInUseQuota": 10_000,
     "SigningCertificatesPerUserQuota": 2,

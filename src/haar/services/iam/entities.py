@@ -1,5 +1,6 @@
 """Reading and writing IAM's records."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from haar.services.iam import errors
 from haar.services.iam.records import (
     ATTACHMENTS,
     BASE32,
+    COUNTS,
     ID_LENGTH,
     IDS,
     POLICY_USE,
@@ -92,17 +94,55 @@ def put(tx: Transaction, entity: Entity) -> None:
 
 
 def remove(tx: Transaction, entity: Entity) -> None:
+    """Of an entity that is renamed; one that is deleted is `forget`'s."""
     tx.delete(entity.space, partition(entity.name))
     if isinstance(entity, User | Role):
         tx.delete(IDS, entity.id.encode())
 
 
+async def forget(tx: Transaction, entity: Entity) -> None:
+    remove(tx, entity)
+    if (count := await _kept_count(tx, type(entity))) is not None:
+        tx.put(COUNTS, entity.space.encode(), b"", b"%d" % max(0, count - 1))
+
+
+async def _kept_count(reader: Reader, kind: type[Entity]) -> int | None:
+    raw = await reader.get(COUNTS, kind.space.encode())
+    return None if raw is None else int(raw)
+
+
+async def _first_count(reader: Reader, kind: type[Entity]) -> int:
+    """How many there are in a store that has not counted yet."""
+    count, after = 0, None
+    while rows := await reader.scan(kind.space, after=after):
+        count, after = count + len(rows), (rows[-1].partition, rows[-1].sort)
+        await asyncio.sleep(0)
+    return count
+
+
+async def count_new(tx: Transaction, kind: type[Entity], before: int) -> None:
+    """Counts one more; `before` is how many there are where none were counted yet. Raises LimitExceeded."""
+    kept = await _kept_count(tx, kind)
+    count = (before if kept is None else kept) + 1
+    name, limit = kind.quota
+    if count > limit:
+        raise errors.quota(name, limit)
+    tx.put(COUNTS, kind.space.encode(), b"", b"%d" % count)
+
+
+async def uncounted(reader: Reader, kind: type[Entity]) -> int:
+    """What `count_new` is to be told: found out once a store, before the transaction."""
+    return await _first_count(reader, kind) if await _kept_count(reader, kind) is None else 0
+
+
 async def create(ctx: Context, entity: E, also: Callable[[Transaction, E], Any] | None = None) -> E:
-    """Stores a new entity, with what the coroutine function `also` writes; raises EntityAlreadyExists."""
+    """Stores a new entity, with what the coroutine function `also` writes; raises EntityAlreadyExists, LimitExceeded."""
+    before = await uncounted(ctx.store, type(entity))
 
     async def write(tx: Transaction) -> E:
         if await find(tx, type(entity), entity.name) is not None:
             raise exists(type(entity), entity.name)
+        await count_new(tx, type(entity), before)
         if also is not None:
             await also(tx, entity)
         put_new(tx, entity)

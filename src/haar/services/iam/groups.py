@@ -2,7 +2,7 @@
 
 from haar.services.iam import errors, shapes
 from haar.services.iam.demands import listing, making, on
-from haar.services.iam.entities import attach, change, create, detach, exists, find, need, put, remove, unique_id
+from haar.services.iam.entities import attach, change, create, detach, exists, find, forget, need, put, remove, unique_id
 from haar.services.iam.paging import page, page_of
 from haar.services.iam.records import MEMBERS, Group, User, partition
 from haar.services.iam.service import service
@@ -50,7 +50,7 @@ async def delete_group(ctx: Context, input: Input) -> Output:
             raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
         if await tx.range(MEMBERS, partition(group.name), limit=1):
             raise errors.delete_conflict("Cannot delete entity, must remove users from group first.")
-        remove(tx, group)
+        await forget(tx, group)
 
     await ctx.store.transact(write)
     return {}

@@ -4,7 +4,7 @@ from typing import Any
 
 from haar.services.iam import errors, shapes
 from haar.services.iam.demands import conditions_of, listing, on, tagged_making
-from haar.services.iam.entities import change, create, find, need, remove, unique_id
+from haar.services.iam.entities import change, create, find, forget, need, unique_id
 from haar.services.iam.paging import page, page_of
 from haar.services.iam.records import InstanceProfile, Role
 from haar.services.iam.roles import profiles_of, role_shape
@@ -46,7 +46,7 @@ async def delete_instance_profile(ctx: Context, input: Input) -> Output:
         profile = await need(tx, InstanceProfile, input["InstanceProfileName"])
         if profile.roles:
             raise errors.delete_conflict("Cannot delete entity, must remove roles from instance profile first.")
-        remove(tx, profile)
+        await forget(tx, profile)
 
     await ctx.store.transact(write)
     return {}

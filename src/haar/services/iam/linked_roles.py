@@ -106,7 +106,7 @@ async def delete_service_linked_role(ctx: Context, input: Input) -> Output:
             raise errors.invalid_input(f"Role {role.name} is not a service-linked role.")
         for arn in role.attached:
             detach(tx, arn, role)
-        forget_role(tx, role)
+        await forget_role(tx, role)
         tx.put(DELETED, task_key(role.service, role.name, task), b"", b"")
         return role
 

@@ -9,7 +9,7 @@ import msgspec
 
 from haar.services.iam import errors, shapes
 from haar.services.iam.demands import anywhere, asked
-from haar.services.iam.entities import decode, put
+from haar.services.iam.entities import count_new, decode, forget, put, uncounted
 from haar.services.iam.paging import everything, page
 from haar.services.iam.records import Entity, partition
 from haar.services.iam.service import service
@@ -29,6 +29,7 @@ class Provider(Entity, kw_only=True, omit_defaults=True):
     noun: ClassVar[str] = "oidc-provider"
     title: ClassVar[str] = "OpenIDConnectProvider"
     prefix: ClassVar[str] = ""
+    quota: ClassVar[tuple[str, int]] = ("OpenIdConnectProvidersPerAccount", 100)
 
     clients: list[str] = msgspec.field(default_factory=list)
     thumbprints: list[str] = msgspec.field(default_factory=list)
@@ -98,11 +99,12 @@ async def create_open_id_connect_provider(ctx: Context, input: Input) -> Output:
     )
     if len(provider.clients) > MAX_CLIENTS:
         raise errors.quota("ClientIdsPerOpenIdConnectProvider", MAX_CLIENTS)
-    arn = arn_of(ctx.account, provider.name)
+    arn, before = arn_of(ctx.account, provider.name), await uncounted(ctx.store, Provider)
 
     async def write(tx: Transaction) -> None:
         if await tx.get(Provider.space, partition(provider.name)) is not None:
             raise errors.already_exists(f"Provider with url {input['Url']} already exists.")
+        await count_new(tx, Provider, before)
         put(tx, provider)
 
     await ctx.store.transact(write)
@@ -130,7 +132,7 @@ async def list_open_id_connect_providers(ctx: Context, input: Input) -> Output:
 async def delete_open_id_connect_provider(ctx: Context, input: Input) -> Output:
     async def write(tx: Transaction) -> None:
         provider = await _need(tx, ctx.account, input["OpenIDConnectProviderArn"])
-        tx.delete(Provider.space, partition(provider.name))
+        await forget(tx, provider)
 
     await ctx.store.transact(write)
     return {}

@@ -7,7 +7,7 @@ from haar.services.iam.boundaries import POLICY_ARN
 from haar.services.iam.catalog import aws_policies, find_policy
 from haar.services.iam.demands import listing, on_policy, tagged_making
 from haar.services.iam.documents import check_identity_policy, size
-from haar.services.iam.entities import attachments, create, find_holder, put, remove, unique_id
+from haar.services.iam.entities import attachments, create, find_holder, forget, put, unique_id
 from haar.services.iam.paging import page, page_of
 from haar.services.iam.records import ATTACHMENTS, BOUNDARY_USE, POLICY_USE, Policy, Version
 from haar.services.iam.service import service
@@ -80,7 +80,7 @@ async def delete_policy(ctx: Context, input: Input) -> Output:
                 "This policy has more than one version. Before you delete a policy, you must delete the policy's versions. "
                 "The default version is deleted with the policy."
             )
-        remove(tx, policy)
+        await forget(tx, policy)
 
     await ctx.store.transact(write)
     return {}

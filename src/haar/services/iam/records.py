@@ -7,6 +7,7 @@ What hangs on several of them has rows of its own:
 - `iam.members`: group, user -> empty                     - `iam.attachments`: policy ARN, `KIND/NAME/USE` -> empty
 - `iam.ids`: unique id of a user or role -> `user/NAME`
 - `iam.used`: access key id or role -> Used               - `iam.account`: `alias`, `password-policy`, `credential-report`
+- `iam.counts`: a kind's space -> how many there are
 """
 
 from typing import ClassVar
@@ -26,6 +27,7 @@ IDS = "iam.ids"
 ATTACHMENTS = "iam.attachments"
 USED = "iam.used"
 ACCOUNT = "iam.account"
+COUNTS = "iam.counts"
 
 POLICY_USE = "policy"
 BOUNDARY_USE = "boundary"
@@ -41,6 +43,10 @@ class Entity(msgspec.Struct, kw_only=True, omit_defaults=True):
     """In operation and member names (`InstanceProfile`)."""
     prefix: ClassVar[str]
     """Of unique ids (`AIDA`)."""
+    quota: ClassVar[tuple[str, int]]
+    """What an account may have of it: the quota's name and the limit, AWS's default (of roles, which functions use up, its maximum).
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
 
     name: str
     path: str = "/"
@@ -85,6 +91,7 @@ class User(Holder, kw_only=True, omit_defaults=True):
     noun: ClassVar[str] = "user"
     title: ClassVar[str] = "User"
     prefix: ClassVar[str] = "AIDA"
+    quota: ClassVar[tuple[str, int]] = ("UsersPerAccount", 5000)
     inline_limit: ClassVar[int] = 2048
 
     groups: list[str] = []
@@ -100,6 +107,7 @@ class Group(Holder, kw_only=True, omit_defaults=True):
     noun: ClassVar[str] = "group"
     title: ClassVar[str] = "Group"
     prefix: ClassVar[str] = "AGPA"
+    quota: ClassVar[tuple[str, int]] = ("GroupsPerAccount", 300)
     inline_limit: ClassVar[int] = 5120
 
 
@@ -108,6 +116,7 @@ class Role(Holder, kw_only=True, omit_defaults=True):
     noun: ClassVar[str] = "role"
     title: ClassVar[str] = "Role"
     prefix: ClassVar[str] = "AROA"
+    quota: ClassVar[tuple[str, int]] = ("RolesPerAccount", 5000)
     inline_limit: ClassVar[int] = 10240
 
     trust: str
@@ -137,6 +146,7 @@ class Policy(Entity, kw_only=True, omit_defaults=True):
     noun: ClassVar[str] = "policy"
     title: ClassVar[str] = "Policy"
     prefix: ClassVar[str] = "ANPA"
+    quota: ClassVar[tuple[str, int]] = ("PoliciesPerAccount", 1500)
 
     description: str | None = None
     updated: float
@@ -163,6 +173,7 @@ class InstanceProfile(Entity, kw_only=True, omit_defaults=True):
     noun: ClassVar[str] = "instance-profile"
     title: ClassVar[str] = "InstanceProfile"
     prefix: ClassVar[str] = "AIPA"
+    quota: ClassVar[tuple[str, int]] = ("InstanceProfilesPerAccount", 1000)
 
     roles: list[str] = []
 

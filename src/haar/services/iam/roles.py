@@ -6,7 +6,7 @@ from haar.services.iam import errors, shapes
 from haar.services.iam.boundaries import check_boundary
 from haar.services.iam.demands import listing, on, tagged_making
 from haar.services.iam.documents import check_trust_policy, size
-from haar.services.iam.entities import attach, change, create, decode, detach, need, refuse_linked, remove, unique_id
+from haar.services.iam.entities import attach, change, create, decode, detach, forget, need, refuse_linked, unique_id
 from haar.services.iam.paging import page_of
 from haar.services.iam.records import BOUNDARY_USE, USED, InstanceProfile, Role, Used
 from haar.services.iam.service import service
@@ -124,17 +124,17 @@ async def delete_role(ctx: Context, input: Input) -> Output:
             raise errors.delete_conflict("Cannot delete entity, must delete policies first.")
         if await profiles_of(tx, role.name):
             raise errors.delete_conflict("Cannot delete entity, must remove roles from instance profile first.")
-        forget_role(tx, role)
+        await forget_role(tx, role)
 
     await ctx.store.transact(write)
     return {}
 
 
-def forget_role(tx: Transaction, role: Role) -> None:
+async def forget_role(tx: Transaction, role: Role) -> None:
     if role.boundary:
         detach(tx, role.boundary, role, BOUNDARY_USE)
     tx.delete(USED, used_key(role))
-    remove(tx, role)
+    await forget(tx, role)
 
 
 async def profiles_of(reader: Reader, role: str) -> list[InstanceProfile]:

@@ -5,7 +5,7 @@ from typing import Any
 from haar.services.iam import errors, shapes
 from haar.services.iam.boundaries import check_boundary
 from haar.services.iam.demands import listing, on, own_name, tagged_making
-from haar.services.iam.entities import attach, create, decode, detach, encode, exists, find, need, put_new, remove, unique_id
+from haar.services.iam.entities import attach, create, decode, detach, encode, exists, find, forget, need, put_new, remove, unique_id
 from haar.services.iam.paging import page_of
 from haar.services.iam.records import BOUNDARY_USE, KEYS, MEMBERS, POLICY_USE, AccessKey, User, partition
 from haar.services.iam.service import service
@@ -83,7 +83,7 @@ async def delete_user(ctx: Context, input: Input) -> Output:
                 raise errors.delete_conflict(f"Cannot delete entity, {what}")
         if user.boundary:
             detach(tx, user.boundary, user, BOUNDARY_USE)
-        remove(tx, user)
+        await forget(tx, user)
 
     await ctx.store.transact(write)
     return {}
