@@ -18,6 +18,7 @@ NOTHING = (
     "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
     "SSESpecification or ReplicaUpdates is required"
 )
+ONE_INDEX = "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"
 STANDARD = "STANDARD"
 """The class of a table that nothing was said of."""
 SETTINGS = (
@@ -148,13 +149,13 @@ def _check_free(record: TableRecord, updates: list[dict[str, Any]]) -> None:
 
     https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.OnlineOps.html
     """
-    for kind, done in (("Create", "created"), ("Delete", "deleted")):
-        if sum(each.get(kind) is not None for each in updates) > 1:
-            raise errors.limit_exceeded(f"Subscriber limit exceeded: Only 1 online index can be {done} simultaneously per table")
+    made = sum(each.get("Create") is not None or each.get("Delete") is not None for each in updates)
+    if made > 1:
+        raise errors.limit_exceeded(ONE_INDEX)
     if record.settling:
         raise errors.being("updated", record.name)
     if record.indexing and any(each.get("Create") is not None for each in updates):
-        raise errors.limit_exceeded("Subscriber limit exceeded: Only 1 online index can be created simultaneously per table")
+        raise errors.limit_exceeded(ONE_INDEX)
 
 
 def _change_billing(ctx: Context, input: Input, record: TableRecord) -> None:
