@@ -224,3 +224,11 @@ def test_a_batch_on_a_table_without_a_name_is_refused_once(raw):
     for operation, part in (("BatchGetItem", {"Keys": [KEY]}), ("BatchWriteItem", [{"DeleteRequest": {"Key": KEY}}])):
         message = raw(operation, json.dumps({"RequestItems": {"": part}}).encode()).json()["message"]
         assert message.startswith("1 validation error detected: ") and message.count("Map keys must satisfy constraint") == 1
+
+
+def test_what_a_name_does_not_match_is_told_before_its_length(raw):
+    wrong = "Value 'a;' at 'indexName' failed to satisfy constraint: Member must "
+    assert raw("Scan", json.dumps({"TableName": "some-table", "IndexName": "a;"}).encode()).json()["message"] == (
+        f"2 validation errors detected: {wrong}satisfy regular expression pattern: [a-zA-Z0-9_.-]+; "
+        f"{wrong}have length greater than or equal to 3"
+    )

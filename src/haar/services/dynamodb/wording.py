@@ -1,6 +1,7 @@
 """AWS's wording of constraint errors where it differs from the order of the model: members of enumerations, and which error comes first."""
 
 import re
+from itertools import groupby
 
 from haar.wire.errors import ServiceError
 
@@ -28,6 +29,8 @@ _MEMBERS = (
 )
 _ENUM = re.compile(r"(?<=enum value set: \[)[A-Z_, ]+(?=\])")
 _MEMBER = re.compile(r" at '([a-zA-Z]+)")
+_PATTERN = "regular expression pattern"
+"""What a value does not match is told before its length."""
 _BETWEEN = re.compile(r"; (?=Value )")
 
 
@@ -35,7 +38,8 @@ def problems_of(error: ServiceError) -> list[str]:
     """The single problems that a constraint error tells, in AWS's words and order."""
     text = (error.message or "").partition(": ")[2]
     text = _ENUM.sub(lambda found: _BY_MEMBERS.get(frozenset(found[0].split(", ")), found[0]), text)
-    return _BETWEEN.split(text)
+    grouped = groupby(_BETWEEN.split(text), lambda problem: problem.partition(" failed to satisfy")[0])
+    return [problem for _, group in grouped for problem in sorted(group, key=lambda problem: _PATTERN not in problem)]
 
 
 def joined(problems: list[str]) -> str:
