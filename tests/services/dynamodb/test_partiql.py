@@ -55,7 +55,7 @@ def music(table):
             "title": S("one"),
             "info": {"M": {"tags": {"L": [S("x"), S("y")]}, "deep": {"M": {"n": N(1)}}, "odd name": S("o")}},
             "set": {"SS": ["a", "b"]},
-            "nothing": {"NULL": True},
+            "empty": {"NULL": True},
             "raw": {"B": b"\x00\x01"},
         }
     )
@@ -116,7 +116,7 @@ def test_documents(music):
     assert row('info.tags[1], info.deep.n, "set", nobody') == [{"tags[1]": S("y"), "n": N(1), "set": {"SS": ["a", "b"]}}]
     assert row('info."odd name"') == [{"odd name": S("o")}] and row("nobody") == [{}]
     assert row("title", " AND info.deep.n = 1 AND info.tags[0] = 'x'") == [{"title": S("one")}]
-    assert row("title", " AND nothing IS NULL AND info.tags = ['x', 'y']") == [{"title": S("one")}]
+    assert row("title", " AND empty IS NULL AND info.tags = ['x', 'y']") == [{"title": S("one")}]
     assert row("title", " AND \"set\" = <<'b', 'a'>> AND info.deep = {'n': 1}") == [{"title": S("one")}]
     assert row("title", " AND contains(\"set\", 'a') AND size(\"set\") = 2 AND attribute_type(raw, 'B')") == [{"title": S("one")}]
     assert row("title", " AND title IS NULL") == []
@@ -218,21 +218,25 @@ def test_insert(music):
     }
     assert music.refused(made, S("song"), S("q")) == ("DuplicateItemException", "Duplicate primary key exists in table")
     assert music.get("new", "song")["list"]["L"][1] == S("p")
-    assert music.refused("INSERT INTO {t} VALUE {'artist': 'x'}")[0] == "ValidationException"
-    assert music.refused("INSERT INTO {t} VALUE {'artist': 'x', 'title': 1}")[0] == "ValidationException"
+    missing = "Key attribute should be present in the item: Key title"
+    assert music.refused("INSERT INTO {t} VALUE {'artist': 'x'}") == ("ValidationException", missing)
+    wrong = "Key attribute's data type should match its data type in table's schema: Key title"
+    assert music.refused("INSERT INTO {t} VALUE {'artist': 'x', 'title': 1}") == ("ValidationException", wrong)
+    for statement in ("SELECT * FROM {t}", "UPDATE {t} SET x = 1", "DELETE FROM {t}"):
+        assert music.refused(statement + " WHERE artist = 'x' AND title = 1") == ("ValidationException", wrong)
     assert music.refused("INSERT INTO {t} VALUE {'artist': 'x', 'title': 'y', 's': <<>>}")[0] == "ValidationException"
     assert music.refused("INSERT INTO {t} VALUE {'artist': 'x', 'title': 'y', 's': <<1, 'a'>>}")[0] == "ValidationException"
     assert music.refused("INSERT INTO {t} VALUE 'x'")[0] == "ValidationException"
-    assert music.run("INSERT INTO {t} VALUE ?", {"M": {"artist": S("whole"), "title": S("map")}})["Items"] == []
-    assert music.get("whole", "map") is not None and music.get("x", "y") is None
+    assert music.refused("INSERT INTO {t} VALUE ?", {"M": {"artist": S("x"), "title": S("y")}})[0] == "ValidationException"
+    assert music.get("x", "y") is None
 
 
 def test_update(music):
     key = " WHERE artist = 'acme' AND title = 'beta'"
-    music.run("UPDATE {t} SET rating = rating + 10, note = ? SET list = [1]" + key, S("first"))
-    music.run("UPDATE {t} SET list = list_append(list, [2, ?]) SET tags = <<'a', 'b'>> SET info = {'n': 1}" + key, N(3))
+    music.run("UPDATE {t} SET rating = rating + 10, note = ? SET \"list\" = [1]" + key, S("first"))
+    music.run("UPDATE {t} SET \"list\" = list_append(\"list\", [2, ?]) SET tags = <<'a', 'b'>> SET info = {'n': 1}" + key, N(3))
     music.run("UPDATE {t} SET tags = set_add(tags, <<'c'>>) SET info.m = rating - 2 REMOVE note" + key)
-    music.run("UPDATE {t} SET tags = set_delete(tags, <<'a'>>) REMOVE list[0]" + key)
+    music.run("UPDATE {t} SET tags = set_delete(tags, <<'a'>>) REMOVE \"list\"[0]" + key)
     assert music.get("acme", "beta") == {
         "artist": S("acme"),
         "title": S("beta"),
@@ -282,18 +286,18 @@ def test_delete(music):
 @pytest.mark.parametrize(
     "statement, message",
     [
-        ("SLECT * FROM {t}", WELL_FORMED + "Expected data manipulation"),
+        ("SLECT * FROM {t}", WELL_FORMED + "Unexpected keyword"),
         ("UPDATE {t}-x SET a = 1", WELL_FORMED + "Expected data manipulation"),
         ("SELECT * FROM {t} WHERE artist = 'a' b", WELL_FORMED + "Unexpected token after expression"),
         ("SELECT * WHERE artist = 'a'", WELL_FORMED + "Expected FROM after SELECT list"),
         ("DELETE {t} WHERE artist = 'a'", WELL_FORMED + "Expected FROM after DELETE"),
-        ("SELECT artist AS a FROM {t}", WELL_FORMED + "Aliases of tables and columns are not supported"),
-        ("SELECT * FROM {t} m WHERE artist = 'a'", WELL_FORMED + "Aliases of tables and columns are not supported"),
-        ("SELECT DISTINCT artist FROM {t}", "Unsupported clause: DISTINCT at 1:8:8"),
+        ("SELECT artist AS a FROM {t}", "Aliasing is not supported"),
+        ("SELECT * FROM {t} m WHERE artist = 'a'", "Aliasing is not supported"),
+        ("SELECT DISTINCT artist FROM {t}", "Unsupported token in expression: DISTINCT"),
         ("SELECT * FROM {t} WHERE artist = 'a' LIMIT 5", "Unsupported clause: LIMIT"),
         ("SELECT FROM {t}", WELL_FORMED + "Unexpected keyword"),
         ("SELECT * FROM {t} WHERE artist =", WELL_FORMED + "Unexpected term"),
-        ("SELECT * FROM 'x'", WELL_FORMED + "Expected identifier for simple path"),
+        ("SELECT * FROM 'x'", "Unexpected from source"),
         ("SELECT * FROM {t} WHERE artist = ?", "Number of parameters in request and statement don't match."),
         ("SELECT * FROM {t} ORDER BY title", "Must have WHERE clause in the statement when using ORDER BY clause."),
         (
@@ -360,7 +364,7 @@ def test_batch_of_reads(music):
             },
         },
         {"TableName": "nobody", "Error": {"Code": "ResourceNotFound", "Message": "Requested resource not found"}},
-        {"Error": {"Code": "ValidationError", "Message": WELL_FORMED + "Expected data manipulation"}},
+        {"Error": {"Code": "ValidationError", "Message": "Unsupported operation: VariableReference"}},
     ]
     assert [each["CapacityUnits"] for each in answer["ConsumedCapacity"]] == [0.5, 0.5]
 
@@ -464,12 +468,12 @@ def test_who_may_run_what(music, user):  # noqa: F811
     assert denied(lambda: run("SELECT rating FROM {t} " + key)) == ["dynamodb:PartiQLSelect", arn]
     assert denied(lambda: run("SELECT title FROM {t} WHERE artist = 'bolt'"))
     assert denied(lambda: run("SELECT title FROM {t} WHERE artist IN ['acme', 'bolt']"))
-    assert denied(lambda: run("UPDATE {t} SET open = 1 " + key)) is None and denied(lambda: run("UPDATE {t} SET rating = 1 " + key))
+    assert denied(lambda: run('UPDATE {t} SET "open" = 1 ' + key)) is None and denied(lambda: run("UPDATE {t} SET rating = 1 " + key))
     assert denied(lambda: run("DELETE FROM {t} " + key)) == ["dynamodb:PartiQLDelete", arn]
     assert denied(lambda: run("INSERT INTO {t} VALUE {'artist': 'acme', 'title': 'x'}")) == ["dynamodb:PartiQLInsert", arn]
     assert denied(lambda: run('SELECT title FROM {t}."byYear" WHERE "year" = 1')) == ["dynamodb:PartiQLSelect", arn + "/index/byYear"]
     # Each statement of a batch is allowed or refused by itself.
-    allowed, refused = f'UPDATE "{music.name}" SET open = 2 {key}', f'DELETE FROM "{music.name}" {key}'
+    allowed, refused = f'UPDATE "{music.name}" SET "open" = 2 {key}', f'DELETE FROM "{music.name}" {key}'
     done = mine.batch_execute_statement(Statements=[{"Statement": refused}, {"Statement": allowed}, {"Statement": "bogus"}])["Responses"]
     assert done[0]["Error"]["Code"] == "AccessDenied"
     assert denied(lambda: mine.batch_execute_statement(Statements=[{"Statement": refused}])) == ["dynamodb:PartiQLDelete", arn]

@@ -94,19 +94,22 @@ class Compiled:
 
     def check(self, values: Values) -> None:
         """Raises ValidationException when the values do not fit, whatever the item will be."""
+        if (wrong := self.problem(values)) is not None:
+            raise errors.validation(f"Invalid UpdateExpression: {wrong}")
+
+    def problem(self, values: Values) -> str | None:
         kinds = kinds_of(self.values, values)
         if kinds and kinds in self.sound:
-            return
+            return None
         wrong = self.wrong_name
         if wrong is None:
             undefined = next((name for action in self.actions for name in _value_names(action.operand) if name not in values), None)
             if undefined is not None:
                 wrong = f"An expression attribute value used in expression is not defined; attribute value: {undefined}"
         wrong = wrong or self.wrong_paths or self._wrong_operand(values) or self._wrong_call(values)
-        if wrong is not None:
-            raise errors.validation(f"Invalid UpdateExpression: {wrong}")
-        if len(self.sound) < SOUND_TYPES:
+        if wrong is None and len(self.sound) < SOUND_TYPES:
             self.sound.add(kinds)
+        return wrong
 
     def _wrong_operand(self, values: Values) -> str | None:
         for action in self.others:

@@ -4,15 +4,16 @@ import asyncio
 from typing import Any
 
 from haar.services.dynamodb import errors
-from haar.services.dynamodb.partiql.statements import WRITES, Bound, bind, read
+from haar.services.dynamodb.partiql.compile import read
+from haar.services.dynamodb.partiql.parse import ONLY_IN_TRANSACTIONS
+from haar.services.dynamodb.partiql.statements import COUNT_MISMATCH, WRITES, Bound, bind
 from haar.services.dynamodb.shapes import check_readable
 from haar.wire.errors import ServiceError
 
 MIXED_BATCH = "Batch statements must either be all reads or all writes"
-MIXED_TRANSACTION = "Transaction statements must either be all reads or all writes"
-ONLY_IN_TRANSACTIONS = "EXISTS is only supported in transactions"
+MIXED_TRANSACTION = "ExecuteTransaction API does not support both read and write operations in the same request."
 OTHER_REQUEST = "NextToken does not match request"
-NO_RETURNING = "RETURNING clause is not supported in transactions"
+NO_RETURNING = "RETURNING clause is not supported in ExecuteTransaction."
 
 Input = dict[str, Any]
 
@@ -59,15 +60,21 @@ async def batch(input: Input) -> list[Bound | ServiceError]:
 async def transaction(input: Input) -> list[Bound]:
     """The statements of a transaction. Raises ValidationException when they cannot be in one."""
     found = []
-    for request in input["TransactStatements"]:
+    for at, request in enumerate(input["TransactStatements"]):
         try:
             found.append(await _bound(request))
-        except ServiceError:
+        except ServiceError as error:
             check_readable(input)
-            raise
+            raise (in_transaction(at, COUNT_MISMATCH) if error.message == COUNT_MISMATCH else error) from None
         await asyncio.sleep(0)
     if len({each.statement.reads for each in found}) > 1:
         raise errors.validation(MIXED_TRANSACTION)
-    if any(each.statement.returning is not None for each in found):
-        raise errors.validation(NO_RETURNING)
+    for at, each in enumerate(found):
+        if each.statement.returning is not None:
+            raise in_transaction(at, NO_RETURNING)
     return found
+
+
+def in_transaction(at: int, message: str) -> ServiceError:
+    """What keeps the statement at this position from being in a transaction."""
+    return errors.validation(f"Validation failed in TransactStatements[{at}]: {message}")

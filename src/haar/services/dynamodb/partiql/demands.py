@@ -69,7 +69,7 @@ def _conditions(bound: Bound, enclosing: str, table: Table | None) -> dict[str, 
     if enclosing:
         keys["dynamodb:EnclosingOperation"] = [enclosing]
     if statement.kind == "INSERT":
-        item: Item = bound.inserted().get("M", {})
+        item: Item = bound.inserted()["M"]
         attributes.update(item)
         keys.update(access.leading_keys(table, [item]))
     else:

@@ -48,6 +48,7 @@ class Plan:
         """The primary key of the one item. Raises ValidationException when WHERE does not say it."""
         if not self.single:
             raise errors.validation(NO_KEY)
+        self._check_types(values)
         found = {name: values[names[0]] for name, names in self.hashes.items()}
         found.update((name, values[names[0]]) for name, (_, names) in self.ranges.items())
         return found
@@ -62,6 +63,7 @@ class Plan:
         if not self.hashes:
             after = None if start is None else start_key(self.table, self.index, start)
             return [Span((self.index or self.table).space, after=after)]
+        self._check_types(values)
         ranges = {name: KeyCondition(operator, [values[each] for each in names]) for name, (operator, names) in self.ranges.items()}
         spans: list[Span] = []
         begun: int | None = None
@@ -74,6 +76,13 @@ class Plan:
         if start is None or begun is None:
             return spans
         return resumed(spans, begun, self.sorts, start, self.index is not None) if self.merged else spans[begun:]
+
+    def _check_types(self, values: Mapping[str, Value]) -> None:
+        table, index = self.table, self.index
+        for part in (table.hash, table.range) if index is None else (*index.hashes, *index.ranges):
+            if part is not None:
+                for name in (*self.hashes.get(part.name, ()), *self.ranges.get(part.name, ("", ()))[1]):
+                    check_type(part, values[name])
 
     @property
     def sorts(self) -> tuple[KeyPart, ...]:
@@ -104,6 +113,11 @@ class Plan:
             yield {name: value}
 
 
+def check_type(part: KeyPart, value: Value) -> None:
+    if kind_of(value) != part.kind:
+        raise errors.validation(f"Key attribute's data type should match its data type in table's schema: Key {part.name}")
+
+
 def plan(bound: Bound, table: Table, index: Index | None = None) -> Plan:
     """Of a statement on a table. Raises ValidationException for an ORDER BY that cannot be."""
     statement = bound.statement
@@ -125,6 +139,7 @@ def _planned(statement: Statement, table: Table, index: Index | None) -> Plan:
         and bool(by_hash)
         and all(len(names) == 1 for names in by_hash.values())
         and all(part.name in by_range and by_range[part.name][0] == "EQ" for part in ranges)
+        and (statement.reads or all(any(_equal(node, part.name) for node in statement.conjuncts) for part in hashes))
     )
     made = Plan(table, index, by_hash, by_range, operators.test(rest) if left else None, single)
     if statement.order:
@@ -166,6 +181,10 @@ def _values(node: Node, name: str) -> tuple[str, ...] | None:
     if isinstance(node, Logic) and node.operator == "AND":
         return next((found for each in node.operands if (found := _values(each, name)) is not None), None)
     return None
+
+
+def _equal(node: Node, name: str) -> bool:
+    return isinstance(node, Call) and node.operator == "=" and _values(node, name) is not None
 
 
 def _only(node: Node, name: str) -> bool:

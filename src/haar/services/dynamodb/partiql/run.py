@@ -11,7 +11,8 @@ from haar.services.dynamodb.expressions.projections import Compiled as Projectio
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.limits import ITEM_BYTES, STATEMENT_PARTITION_ROWS
 from haar.services.dynamodb.partiql import demands, merge, tokens
-from haar.services.dynamodb.partiql.plan import NO_KEY, Plan, plan
+from haar.services.dynamodb.partiql.check import in_transaction
+from haar.services.dynamodb.partiql.plan import Plan, check_type, plan
 from haar.services.dynamodb.partiql.statements import Bound
 from haar.services.dynamodb.prepare import PREPARED, Prepared, checked_item
 from haar.services.dynamodb.reads import read_pages
@@ -31,7 +32,7 @@ BATCH_CODES = {
     "DuplicateItemException": "DuplicateItem",
     "ValidationException": "ValidationError",
 }
-BATCH_NEEDS_KEY = "Select statements within BatchExecuteStatement must specify the primary key in the where clause."
+NEEDS_KEY = "Select statements within {} must specify the primary key in the where clause."
 NO_INDEX = "Reads on indices are not supported within transactions."
 OPERATIONS = {"INSERT": items.put_item, "UPDATE": items.update_item, "DELETE": items.delete_item}
 KINDS = {"INSERT": "Put", "UPDATE": "Update", "DELETE": "Delete", "EXISTS": "ConditionCheck"}
@@ -113,7 +114,7 @@ def _written(bound: Bound, table: Table) -> Input:
     if statement.returning is not None:
         request["ReturnValues"] = statement.returning
     if statement.kind == "INSERT":
-        request["Item"] = _inserted(bound, prepared)
+        request["Item"] = _inserted(bound, table, prepared)
         return request
     made = plan(bound, table)
     request["Key"] = made.key(bound.values)
@@ -128,11 +129,14 @@ def _written(bound: Bound, table: Table) -> Input:
     return request
 
 
-def _inserted(bound: Bound, prepared: Prepared) -> Item:
-    value = bound.inserted()
-    item: Item | None = value.get("M")
-    if item is None:
-        raise errors.validation("Expected a map as the VALUE of an INSERT statement")
+def _inserted(bound: Bound, table: Table, prepared: Prepared) -> Item:
+    item: Item = bound.inserted()["M"]
+    for part in (table.hash, table.range):
+        if part is None:
+            continue
+        if part.name not in item:
+            raise errors.validation(f"Key attribute should be present in the item: Key {part.name}")
+        check_type(part, item[part.name])
     prepared.size = checked_item(item)
     if prepared.size > ITEM_BYTES:
         raise errors.validation("Item size has exceeded the maximum allowed size")
@@ -180,7 +184,7 @@ async def _member(ctx: Context, request: Input, bound: Bound | ServiceError) -> 
 async def _batch_get(ctx: Context, request: Input, bound: Bound) -> dict[str, Any]:
     table = await ctx.host.get(Tables).live(ctx.region, table_name(ctx, bound.statement.table))
     if bound.statement.index is not None or not (made := plan(bound, table)).single:
-        raise errors.validation(BATCH_NEEDS_KEY)
+        raise errors.validation(NEEDS_KEY.format("BatchExecuteStatement"))
     return await _get(ctx, request, bound, made)
 
 
@@ -188,15 +192,15 @@ async def _batch_get(ctx: Context, request: Input, bound: Bound) -> dict[str, An
 async def execute_transaction(ctx: Context, input: Input) -> Output:
     found: list[Bound] = input[PREPARED]
     if found[0].statement.reads:
-        gets = [{"Get": await _transact_get(ctx, bound)} for bound in found]
+        gets = [{"Get": await _transact_get(ctx, at, bound)} for at, bound in enumerate(found)]
         output = await transactions.transact_get_items(ctx, {**input, "TransactItems": gets})
         responses = [each if each.get("Item") is not None else {} for each in output["Responses"]]
         return {**output, "Responses": responses}
     given = []
-    for bound, request in zip(found, input["TransactStatements"], strict=True):
+    for at, (bound, request) in enumerate(zip(found, input["TransactStatements"], strict=True)):
         table = await ctx.host.get(Tables).live(ctx.region, table_name(ctx, bound.statement.table))
-        if bound.statement.index is not None:
-            raise errors.validation(NO_INDEX)
+        if bound.statement.kind == "EXISTS":
+            _check_exists(at, bound, table)
         action = _written(bound, table)
         if "ReturnValuesOnConditionCheckFailure" in request:
             action["ReturnValuesOnConditionCheckFailure"] = request["ReturnValuesOnConditionCheckFailure"]
@@ -205,13 +209,21 @@ async def execute_transaction(ctx: Context, input: Input) -> Output:
     return {**output, "Responses": [{} for _ in found]}
 
 
-async def _transact_get(ctx: Context, bound: Bound) -> Input:
+def _check_exists(at: int, bound: Bound, table: Table) -> None:
+    if bound.statement.index is not None:
+        raise in_transaction(at, "Operations on indices are not supported in transactions")
+    made = plan(bound, table)
+    if not made.single or made.test is None:
+        raise in_transaction(at, "EXISTS() must contain a single item read with additional condition")
+
+
+async def _transact_get(ctx: Context, at: int, bound: Bound) -> Input:
     table = await ctx.host.get(Tables).live(ctx.region, table_name(ctx, bound.statement.table))
     if bound.statement.index is not None:
-        raise errors.validation(NO_INDEX)
+        raise in_transaction(at, NO_INDEX)
     made = plan(bound, table)
     if not made.single:
-        raise errors.validation(NO_KEY)
+        raise in_transaction(at, NEEDS_KEY.format("ExecuteTransaction"))
     return _got(bound, made)
 
 

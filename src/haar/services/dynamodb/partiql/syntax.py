@@ -1,33 +1,31 @@
-"""What a statement says, as it is written. Expressions share the nodes of condition expressions; values are leaves of their own."""
+"""What a statement says, as it is written."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from haar.services.dynamodb.expressions.paths import Path
-from haar.services.dynamodb.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A `?`, by its place in the text."""
-
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """A list, set or map that holds parameters."""
+class Node(NamedTuple):
+    """An expression."""
 
     kind: str
-    """L, SET or M."""
-    members: tuple[Any, ...]
-    names: tuple[str, ...] = ()
-    """The names of a map's members."""
+    """value, parameter, path, call, list, set, map, or other: what DynamoDB does not have."""
+    content: Any
+    """The value, the parameter's place in the text, the path, the operator or function in lower case, the names of a map's members (nodes),
+    or what else it is, in the words in which it is refused."""
+    at: str
+    """Line, column and length of the word that stands for it."""
+    parts: "tuple[Node, ...]" = ()
+    depth: int = 0
+    operators: int = 0
+
+
+class Wild(NamedTuple):
+    """A `*` in a path."""
+
+    bracketed: bool
+    at: str
 
 
 @dataclass(slots=True)
@@ -38,16 +36,15 @@ class Written:
     """SELECT, INSERT, UPDATE, DELETE or EXISTS."""
     table: str
     index: str | None = None
-    columns: list[Path] | None = None
+    columns: list[Node] | None = None
     """The projection of a SELECT; None for `*`."""
-    where: Any = None
-    order: list[tuple[Path, bool]] = field(default_factory=list)
-    """Paths, and whether they descend."""
-    value: Any = None
+    where: Node | None = None
+    order: list[tuple[Node, bool]] = field(default_factory=list)
+    """What is sorted by, and whether it descends."""
+    value: Node | None = None
     """What is to be inserted."""
-    sets: list[tuple[Path, Any]] = field(default_factory=list)
+    sets: list[tuple[Path, Node]] = field(default_factory=list)
     removals: list[Path] = field(default_factory=list)
     returning: str | None = None
     """ALL_OLD, ALL_NEW, UPDATED_OLD, UPDATED_NEW."""
-    parameters: tuple[int, ...] = ()
-    """The places of all parameters, in order."""
+    at: str = ""

@@ -35,7 +35,8 @@ def key_of(ctx: Context, input: dict[str, Any]) -> Item | None:
     content = data[SEAL_BYTES:]
     if not hmac.compare_digest(data[:SEAL_BYTES], _seal(ctx, content)) or content[:DIGEST_BYTES] != _digest(ctx, input):
         raise errors.validation(OTHER_REQUEST)
-    return orjson.loads(content[DIGEST_BYTES:])  # type: ignore[no-any-return]
+    key: Item = orjson.loads(content[DIGEST_BYTES:])
+    return key
 
 
 def _seal(ctx: Context, content: bytes) -> bytes:
