@@ -86,7 +86,7 @@ async def create_authorizer(ctx: Context, input: Input) -> Output:
 
     def edit(draft: Draft) -> Doc:
         if len(draft.authorizers) >= MAX_AUTHORIZERS:
-            raise errors.too_many("Maximum number of authorizers for this API has been reached")
+            raise errors.full("Authorizers")
         authorizer = complete(draft, {"AuthorizerId": authorizer_id} | given(input, *MEMBERS))
         _check_name(draft, authorizer)
         draft.authorizers[authorizer_id] = authorizer

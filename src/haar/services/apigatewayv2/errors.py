@@ -22,3 +22,8 @@ def too_many(message: str) -> ServiceError:
 def missing(kind: str, name: str) -> ServiceError:
     """`Invalid Route identifier specified abc1234`"""
     return not_found(f"Invalid {kind} identifier specified {name}")
+
+
+def full(kind: str) -> ServiceError:
+    """An API has as many `Routes` as it may."""
+    return too_many(f"Maximum number of {kind} for this API has been reached.  Please contact AWS if you need additional {kind}.")

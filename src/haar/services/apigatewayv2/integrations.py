@@ -100,7 +100,7 @@ async def create_integration(ctx: Context, input: Input) -> Output:
 
     def edit(draft: Draft) -> Doc:
         if len(draft.integrations) >= MAX_INTEGRATIONS:
-            raise errors.too_many("Max integrations limit reached for this API")
+            raise errors.full("Integrations")
         made = complete(draft, {"IntegrationId": integration_id} | given(input, *MEMBERS))
         draft.integrations[integration_id] = made
         return made

@@ -87,7 +87,7 @@ async def create_route(ctx: Context, input: Input) -> Output:
 
     def edit(draft: Draft) -> Doc:
         if len(draft.routes) >= MAX_ROUTES:
-            raise errors.too_many("Max routes limit reached for this API")
+            raise errors.full("Routes")
         route = {"ApiKeyRequired": False, "AuthorizationType": "NONE", "RouteId": route_id} | given(input, *MEMBERS)
         check(draft, route)
         draft.routes[route_id] = route

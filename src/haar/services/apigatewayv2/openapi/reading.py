@@ -164,7 +164,7 @@ class Reading:
 
     def _authorizer(self, name: str, scheme: Doc, given: Doc) -> None:
         if len(self.draft.authorizers) >= MAX_AUTHORIZERS:
-            raise errors.too_many("Maximum number of authorizers for this API has been reached")
+            raise errors.full("Authorizers")
         kind = str(given.get("type", "")).upper()
         if kind not in ("JWT", "REQUEST"):
             self.warnings.append(f"Authorizer {name} of type {kind.lower() or 'null'} is not supported for HTTP APIs. Ignoring.")
@@ -195,7 +195,7 @@ class Reading:
     def _route(self, key: str, operation: Doc) -> None:
         draft = self.draft
         if len(draft.routes) >= MAX_ROUTES:
-            raise errors.too_many("Max routes limit reached for this API")
+            raise errors.full("Routes")
         self.info.extend(f"{member} of {key} is not supported for HTTP APIs. Ignoring." for member in IGNORED if member in operation)
         route: Doc = {
             "ApiKeyRequired": False,
@@ -225,7 +225,7 @@ class Reading:
 
     def _made(self, key: str, given: Doc) -> str | None:
         if len(self.draft.integrations) >= MAX_INTEGRATIONS:
-            raise errors.too_many("Max integrations limit reached for this API")
+            raise errors.full("Integrations")
         kind = str(given.get("type", "")).upper()
         if kind not in ("AWS_PROXY", "HTTP_PROXY"):
             self.warnings.append(f"Integration type {kind or 'null'} of route {key} is not supported for HTTP APIs. Ignoring.")

@@ -106,7 +106,7 @@ class Session:
                 self._frame = 0
             if not event.message_finished:
                 return
-            whole: str | bytes = "".join(self._parts) if isinstance(event, TextMessage) else b"".join(self._parts)  # type: ignore[arg-type]
+            whole: str | bytes = "".join(self._parts) if isinstance(event, TextMessage) else b"".join(self._parts)  # type: ignore[arg-type]  # parts of one kind
             self._parts, self._size = [], 0
             self._begin(whole)
         elif isinstance(event, Ping):
