@@ -199,7 +199,8 @@ class _Compiler:
             if not text:
                 raise errors.validation("Path component cannot be an empty string")
             if text in names:
-                raise errors.validation(f"Duplicate keys in tuple. Key: {text} under root at {node.at}")
+                place = name.at if direct else node.at
+                raise errors.validation(f"Duplicate keys in tuple. Key: {text} under root at {place}")
             names.append(text)
             if direct and part.kind not in VALUES:
                 raise _no_value(_called(part), key, part)
