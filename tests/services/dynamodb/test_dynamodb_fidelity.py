@@ -187,3 +187,15 @@ def test_a_key_that_is_looked_into_is_told_before_one_that_is_changed(table):
 def test_two_conditions_where_the_key_has_one_attribute(table):
     query = {"KeyConditionExpression": "id = :v AND kind = :v", "ExpressionAttributeValues": {":v": S("1")}}
     assert refusal(table("id:S").query, **query)[1] == "Query key condition not supported"
+
+
+def test_empty_sets_are_told_without_the_value_that_they_are(table):
+    items = table("id:S")
+    given = {"ExpressionAttributeValues": {":v": {"SS": []}}}
+    empty = INVALID + "An string set  may not be empty"
+    assert refusal(items.update_item, Key=KEY, UpdateExpression="SET tags = :v", **given)[1] == "1 validation error detected: " + empty
+    assert refusal(items.query, KeyConditionExpression="id = :v", **given)[1] == empty
+    assert (
+        refusal(items.scan, FilterExpression="id = :v", **given)[1]
+        == f"ExpressionAttributeValues contains invalid value: {empty} for key :v"
+    )

@@ -16,8 +16,7 @@ Input = Mapping[str, Any]
 PLACEHOLDERS = frozenset(("ExpressionAttributeNames", "ExpressionAttributeValues"))
 VALUES_ALONE = "ExpressionAttributeValues can only be specified when using expressions"
 KEYLESS = (
-    "One or more parameter values were invalid: Null",
-    "One or more parameter values were invalid: Input collection",
+    errors.INVALID,
     "Input collection",
     "The parameter cannot be converted",
     "Attempting to store more than",
