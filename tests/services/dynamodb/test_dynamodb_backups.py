@@ -16,6 +16,7 @@ from tests.services.dynamodb.conftest import eventually, refusal
 
 S = lambda text: {"S": text}
 N = lambda number: {"N": str(number)}
+INVALID = "One or more parameter values were invalid: "
 UNITS = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 6}
 KILLED = (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError)
 
@@ -229,6 +230,13 @@ def test_overrides_of_a_restore(table, dynamodb, target):
         "Invalid Request: Must override ProvisionedThroughput if BillingMode is overridden to PROVISIONED"
     )
     index = {"IndexName": "other", "KeySchema": [{"AttributeName": "x", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}
+    assert wrong(GlobalSecondaryIndexOverride=[index, index]) == f"{INVALID}Duplicate index name: {index['IndexName']}"
+    outside = "Requested MaxReadRequestUnits for OnDemandThroughput for {} is outside of valid range"
+    none = {"MaxReadRequestUnits": 0}
+    assert wrong(OnDemandThroughputOverride=none) == INVALID + outside.format("table")
+    assert wrong(GlobalSecondaryIndexOverride=[index | {"OnDemandThroughput": none}]) == INVALID + outside.format(
+        f"index: {index['IndexName']}"
+    )
     assert wrong(GlobalSecondaryIndexOverride=[index | {"Projection": {"ProjectionType": "KEYS_ONLY"}}]) == (
         "Invalid Request: Index other does not match a secondary index that existed in the source table "
         "and cannot be created during the restore operation"

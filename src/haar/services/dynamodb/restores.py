@@ -143,7 +143,8 @@ def _new(ctx: Context, input: Input, source: TableRecord) -> TableRecord:
         status="CREATING",
         billing=billing,
         billing_changed=ctx.now() if paid else None,
-        on_demand=input.get("OnDemandThroughputOverride") or (source.on_demand if paid else None),
+        on_demand=schema.ceilings(input.get("OnDemandThroughputOverride"), "table", billing, create=True)
+        or (source.on_demand if paid else None),
         sse=source.sse,
     )
     if not paid:
@@ -152,6 +153,9 @@ def _new(ctx: Context, input: Input, source: TableRecord) -> TableRecord:
         *_indexes(ctx, source, input.get("LocalSecondaryIndexOverride"), True, billing),
         *_indexes(ctx, source, input.get("GlobalSecondaryIndexOverride"), False, billing),
     ]
+    taken: set[str] = set()
+    for index in record.indexes:
+        schema.take(index.name, taken)
     record.collections = schema.collections_space(record.indexes, ctx.host.ids)
     used = {name for keys in (record.key_schema, *(index.key_schema for index in record.indexes)) for name, _ in keys}
     record.attributes = {name: kind for name, kind in source.attributes.items() if name in used}
@@ -195,7 +199,9 @@ def _indexes(ctx: Context, source: TableRecord, given: list[dict[str, Any]] | No
             throughput = schema.units(units) if units is not None else Throughput(index.throughput.read, index.throughput.write)
             if throughput.read == 0:
                 raise errors.validation(f"Invalid Request: Must specify provisioned throughput for index {name}")
-        on_demand = override.get("OnDemandThroughput") or (index.on_demand if billing == "PAY_PER_REQUEST" else None)
+        on_demand = schema.ceilings(override.get("OnDemandThroughput"), f"index: {name}", billing, create=True) or (
+            index.on_demand if billing == "PAY_PER_REQUEST" else None
+        )
         space = "di:" + ctx.host.ids.text(schema.SPACE_LETTERS)
         made.append(
             IndexRecord(name, space, local, index.key_schema, index.projection, index.non_key, throughput=throughput, on_demand=on_demand)

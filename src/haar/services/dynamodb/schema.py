@@ -200,7 +200,7 @@ def local_indexes(given: Sequence[dict[str, Any]], schema: Schema, defined: dict
                 f"index hash key: {keys[0][0]}, table hash key: {schema[0][0]}"
             )
         kind, attributes = _projection(index["Projection"])
-        _take(name, taken)
+        take(name, taken)
         made.append(IndexRecord(name, _space(ids), True, keys, kind, attributes))
     if len(given) > LOCAL_INDEXES:
         raise errors.invalid(f"Number of LocalSecondaryIndexes exceeds per-table limit of {LOCAL_INDEXES}")
@@ -229,7 +229,7 @@ def global_index(index: dict[str, Any], defined: dict[str, str], billing: str, t
         check_units(throughput)
     on_demand = ceilings(index.get("OnDemandThroughput"), f"index: {name}", billing, create=True)
     check_warm(index.get("WarmThroughput"), warm_units(None, billing, units(throughput)), f"index: {name}")
-    _take(name, taken)
+    take(name, taken)
     return IndexRecord(
         name,
         _space(ids),
@@ -243,7 +243,8 @@ def global_index(index: dict[str, Any], defined: dict[str, str], billing: str, t
     )
 
 
-def _take(name: str, taken: set[str]) -> None:
+def take(name: str, taken: set[str]) -> None:
+    """Notes an index's name. Raises ValidationException when another index of the table has it."""
     if name in taken:
         raise errors.invalid(f"Duplicate index name: {name}")
     taken.add(name)
