@@ -146,7 +146,14 @@ def test_parameters_reach_functions(api: HttpApi, echo: str) -> None:
 
 @pytest.mark.parametrize(
     "parameters",
-    [{"overwrite:header.Authorization": "x"}, {"append:header.x-amz-a": "x"}, {"append:path": "x"}, {"set:header.a": "x"}],
+    [
+        {"overwrite:header.Authorization": "x"},
+        {"append:header.x-amz-a": "x"},
+        {"append:path": "x"},
+        {"set:header.a": "x"},
+        {"append:header.a": "$foo.bar"},
+        {"append:header.a": "$response.header.b"},
+    ],
 )
 def test_parameters_that_may_not_be(api: HttpApi, parameters: dict[str, str]) -> None:
     code, _, status = refused(

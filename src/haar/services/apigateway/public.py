@@ -17,6 +17,7 @@ from haar.services.apigateway.dataplane.logs import AccessLog, LogSink, StageLog
 from haar.services.apigateway.dataplane.pools import urls_of_keys
 from haar.services.apigateway.dataplane.route import Address, OtherPlane, api_route
 from haar.services.apigateway.dataplane.routing import spoken
+from haar.services.apigateway.dataplane.services import ask as ask_service
 from haar.services.apigateway.dataplane.services import target as service_target
 from haar.services.apigateway.dataplane.tools import UTIL
 from haar.services.apigateway.dataplane.tools import Input as TemplateInput
@@ -63,6 +64,7 @@ __all__ = [
     "api_route",
     "arn",
     "as_yaml",
+    "ask_service",
     "check_schema",
     "check_tags",
     "compile_pattern",

@@ -20,6 +20,10 @@ RESERVED = frozenset(
 """Headers that no mapping may touch, besides `apigw-…`, `x-amz-…` and `x-amzn-…`."""
 _REQUEST = re.compile(r"(?:(append|overwrite|remove):(header|querystring)\.(.+)|overwrite:path)")
 _RESPONSE = re.compile(r"(?:(append|overwrite|remove):header\.(.+)|overwrite:statuscode)")
+_ANYWHERE = r"context\.|stageVariables\.|request\.(?:header\.|querystring\.|path|body|method)"
+_REQUEST_SOURCE = re.compile(rf"\$\{{?(?:{_ANYWHERE})")
+_RESPONSE_SOURCE = re.compile(rf"\$\{{?(?:{_ANYWHERE}|response\.(?:header\.|body))")
+"""How a value begins that is taken from somewhere."""
 _PLACE = r"(?:multivalue)?(?:header|querystring)\.[A-Za-z0-9._$-]+"
 _SOCKET_TARGET = re.compile(rf"integration\.request\.(?:{_PLACE}|path\.[A-Za-z0-9._$-]+)")
 _SOCKET_SOURCE = re.compile(rf"route\.request\.(?:{_PLACE}|body(?:\..+)?)|(?:context|stageVariables)\.[A-Za-z0-9._$-]+|'[^']*'")
@@ -32,10 +36,12 @@ def reserved(header: str) -> bool:
 
 def check_request(parameters: Doc) -> None:
     """Raises BadRequestException for a mapping that is none."""
-    for target in parameters:
+    for target, source in parameters.items():
         matched = _REQUEST.fullmatch(target)
         if matched is None:
             raise _bad(target)
+        if source.startswith("$") and not _REQUEST_SOURCE.match(source):
+            raise _bad(source)
         if matched[2] == "header" and reserved(matched[3]):
             raise errors.bad_request(f"Operations on header {matched[3]} are restricted")
 
@@ -54,10 +60,12 @@ def check_response(parameters: Doc) -> None:
     for status, mapped in parameters.items():
         if not status.isdecimal() or not 200 <= int(status) <= 599:
             raise errors.bad_request(f"Invalid response parameters key specified: {status}")
-        for target in mapped:
+        for target, source in mapped.items():
             matched = _RESPONSE.fullmatch(target)
             if matched is None:
                 raise _bad(target)
+            if source.startswith("$") and not _RESPONSE_SOURCE.match(source):
+                raise _bad(source)
             if matched[1] is not None and reserved(matched[2]):
                 raise errors.bad_request(f"Operations on header {matched[2]} are restricted")
 

@@ -15,7 +15,7 @@ from haar.services.apigateway.dataplane.functions import OF_CALLER, SERVICE, rol
 from haar.services.apigateway.dataplane.log import pairs, shorten
 from haar.services.apigateway.dataplane.mapping import Incoming, Outgoing
 from haar.services.apigateway.records import Doc
-from haar.services.service import NoService, ServiceCall
+from haar.services.service import Host, NoService, ServiceCall
 from haar.wire.http import Request, Response
 
 URI = re.compile(r"arn:aws[a-z-]*:apigateway:([a-z0-9-]+):([a-zA-Z0-9.-]+):(path|action)/(.*)", re.DOTALL)
@@ -41,6 +41,20 @@ def target(uri: str) -> _Target:
         action, _, query = rest.strip("/").partition("&")
         return _Target(region, endpoint, action, "/" + (f"?{query}" if query else ""))
     return _Target(region, endpoint, "", "/" + rest.lstrip("/"))
+
+
+async def ask(host: Host, wanted: ServiceCall) -> Response:
+    """A service's answer, whole. Raises NoService when haar has no such service, Refused for an answer that is too large."""
+    assert host.call is not None
+    answer = await host.call(wanted)
+    if not isinstance(answer.body, bytes):
+        whole = bytearray()
+        async for part in answer.body:
+            whole += part
+            if len(whole) > MAX_ANSWER:
+                raise misconfigured(f"the service's response is larger than {MAX_ANSWER} bytes")
+        answer.body = bytes(whole)
+    return answer
 
 
 class AwsService:
@@ -84,20 +98,12 @@ class AwsService:
         return Incoming(status, answered, body)
 
     async def _send(self, call: Call, to: _Target, request: Request, principal: Principal) -> tuple[int, list[tuple[str, str]], bytes]:
-        assert call.host.call is not None
         try:
-            answer = await call.host.call(ServiceCall(to.endpoint, request, principal, to.region, to.action))
+            answer = await ask(call.host, ServiceCall(to.endpoint, request, principal, to.region, to.action))
         except NoService as error:
             raise misconfigured(f"haar does not have the service or operation: {error}") from None
-        body = answer.body
-        if not isinstance(body, bytes):
-            whole = bytearray()
-            async for part in body:
-                whole += part
-                if len(whole) > MAX_ANSWER:
-                    raise misconfigured("the service's response is larger than 10485760 bytes")
-            body = bytes(whole)
-        return answer.status, answer.headers, body
+        assert isinstance(answer.body, bytes)
+        return answer.status, answer.headers, answer.body
 
     async def _principal(self, call: Call) -> Principal:
         role = self._credentials(call)

@@ -10,7 +10,7 @@ import orjson
 
 from haar.auth.principal import Principal
 from haar.services.apigateway import public as rest
-from haar.services.apigatewayv2.dataplane.answers import Refused, failed, not_built
+from haar.services.apigatewayv2.dataplane.answers import Refused, not_built
 from haar.services.apigatewayv2.dataplane.call import Call, stage_text
 from haar.services.apigatewayv2.dataplane.functions import translated
 from haar.services.apigatewayv2.dataplane.mapping import ResponseMapping, Value, value_of
@@ -19,7 +19,6 @@ from haar.services.apigatewayv2.subtypes import REGION, SUBTYPES
 from haar.services.service import Host, NoService, ServiceCall
 from haar.wire.http import Request, Response
 
-MAX_ANSWER = 10 * 1024 * 1024
 _DROPPED = frozenset(("connection", "content-length", "date", "keep-alive", "transfer-encoding"))
 
 
@@ -74,20 +73,11 @@ class Service:
 
 async def ask(host: Host, wanted: ServiceCall, name: str) -> Response:
     """A service's answer, whole. Raises Refused (501) when haar has no such service: nothing is made up."""
-    assert host.call is not None
     try:
-        answer = await host.call(wanted)
+        answer = await rest.ask_service(host, wanted)
     except NoService:
         raise not_built(f"haar does not have {name}") from None
-    body = answer.body
-    if not isinstance(body, bytes):
-        whole = bytearray()
-        async for part in body:
-            whole += part
-            if len(whole) > MAX_ANSWER:
-                raise failed(f"the service's response is larger than {MAX_ANSWER} bytes")
-        body = bytes(whole)
-    return Response(answer.status, [pair for pair in answer.headers if pair[0].lower() not in _DROPPED], body)
+    return Response(answer.status, [pair for pair in answer.headers if pair[0].lower() not in _DROPPED], answer.body)
 
 
 def _request(body: bytes) -> Request:
