@@ -118,7 +118,7 @@ def _without_tag(path: str) -> Path:
 def pinned(uri: str, digest: str) -> str:
     """The name by which just this image is found again."""
     plain = _unpinned(uri)
-    if _local(uri):
+    if is_local(uri):
         return f"{plain}@sha256:{digest}"
     name = plain.removeprefix("docker://")
     head, _, last = name.rpartition("/")
@@ -128,7 +128,7 @@ def pinned(uri: str, digest: str) -> str:
 def key(digest: str, uri: str) -> str:
     """Under which an image is kept. What a registry gives is checked by its digest; what is on this machine could be changed between
     looking and copying, and so is kept by its name as well: nobody gets another's under a digest that both know."""
-    return hashlib.sha256(f"{_unpinned(uri)} {digest}".encode()).hexdigest() if _local(uri) else digest
+    return hashlib.sha256(f"{_unpinned(uri)} {digest}".encode()).hexdigest() if is_local(uri) else digest
 
 
 def _begins(uri: str, beginning: str) -> bool:
@@ -144,7 +144,7 @@ def _unpinned(uri: str) -> str:
     return re.sub(r"@sha256:[0-9a-f]{64}$", "", uri)
 
 
-def _local(uri: str) -> bool:
+def is_local(uri: str) -> bool:
     return uri.startswith(("/", *LOCAL))
 
 
@@ -155,7 +155,8 @@ def missing_tools() -> list[str]:
 class Images:
     """Unpacked images below `directory`. `auth` is a file of registries' credentials (containers-auth.json), or empty.
 
-    `sources` are the beginnings that an ImageUri may have, comma separated; empty is any.
+    `sources` are the beginnings that an ImageUri may have, comma separated: `*` is any registry, and so is nothing at all; images of this
+    machine are read only where it names them (`/DIR`, in whatever form).
     """
 
     def __init__(self, directory: Path, *, auth: str = "", sources: str = "") -> None:
@@ -169,12 +170,12 @@ class Images:
     async def resolve(self, uri: str) -> Resolved:
         """Asks for the image's manifest, and for nothing more. Raises BadImage."""
         self._check_tools()
-        if self._sources and not any(_begins(uri, beginning) for beginning in self._sources):
-            raise BadImage("ImageAccessDenied", "is of no source that the setting image_sources names")
         try:
             name = source(uri)
         except ValueError as error:
             raise BadImage("InvalidImage", f"is not valid ({error})") from None
+        if not self._permitted(uri):
+            raise BadImage("ImageAccessDenied", "is of no source that the setting image_sources names")
         raw = await self._skopeo("inspect", "--raw", *self._access(name, ""), name)
         manifest = _parsed(raw)
         if manifest.get("schemaVersion") != 2 or not ("layers" in manifest or "manifests" in manifest):
@@ -195,6 +196,12 @@ class Images:
         while len(self._known) > REMEMBERED:
             del self._known[next(iter(self._known))]
         return image
+
+    def _permitted(self, uri: str) -> bool:
+        if not is_local(uri):
+            return not self._sources or any(beginning == "*" or _begins(uri, beginning) for beginning in self._sources)
+        path = uri if uri.startswith("/") else uri.partition(":")[2]
+        return any(_begins(path if beginning.startswith("/") else uri, beginning) for beginning in self._sources)
 
     def trim(self) -> None:
         """Removes what is half made. Only while nothing is pulled."""
@@ -226,8 +233,8 @@ class Images:
             (work / name).mkdir(parents=True, mode=0o700)
         self._directory.chmod(0o700)
         try:
-            name = source(_unpinned(uri) if _local(uri) else pinned(uri, digest))
-            if _local(uri) and (await self.resolve(_unpinned(uri))).digest != digest:
+            name = source(_unpinned(uri) if is_local(uri) else pinned(uri, digest))
+            if is_local(uri) and (await self.resolve(_unpinned(uri))).digest != digest:
                 raise BadImage("ImageDeleted", "is not there any more: another image has its name now")
             copy = ["--tmpdir", str(work / "tmp"), "copy", "--quiet", *self._access(name, "src-"), name, f"oci:{work}/layout:image"]
             await self._skopeo(*copy, watched=work)

@@ -63,7 +63,7 @@ def _entry(entry: "os.DirEntry[str]", directory: int) -> int:
     try:
         path = f"/proc/self/fd/{file}"
         if mode != told.st_mode & 0o7777:
-            os.chmod(path, mode)  # noqa: PTH101
+            os.chmod(path, mode)  # noqa: PTH101 - a descriptor, not a name
         if stat.S_ISREG(told.st_mode):
             with contextlib.suppress(OSError):  # mostly there is none
                 os.removexattr(path, "security.capability")

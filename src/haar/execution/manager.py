@@ -30,6 +30,7 @@ from haar.execution.contract import (
 )
 from haar.execution.environment import INIT_SECONDS, RENEW_SECONDS, Environment
 from haar.execution.extensions import names_in
+from haar.execution.fairness import Memory, Turns
 from haar.execution.images import BadImage, Images
 from haar.execution.output import LogWriter, stream_name
 from haar.execution.package import BadPackage, Packages
@@ -127,11 +128,11 @@ class Manager:
         self._directory = config.data.resolve() / "run" / f"execution-{self._token}"
         self._packages = Packages(config.data.resolve() / "cache" / "code", surroundings.fetch_code)
         self.images = Images(config.data.resolve() / "images", auth=config.registry_auth, sources=config.image_sources)
-        self._budget_mb = cgroups.budget_mb(config.memory_mb)
-        self._used_mb = 0
+        self._memory = Memory(cgroups.budget_mb(config.memory_mb))
         self._pools: dict[FunctionSpec, Pool] = {}
         self._running: Counter[str] = Counter()
         self._total = 0
+        """Calls of functions without reserved concurrency, which share the account's."""
         self._hierarchy: cgroups.Hierarchy | None = None
         self._spawner = Spawner()
         self._boxes: Boxes | None = None
@@ -140,7 +141,7 @@ class Manager:
         """Why functions cannot run here, once it has started."""
         self._snapshots = Snapshots(config.data.resolve() / "cache" / "snapshots", self._take_snapshot)
         self._scaling = Scaling()
-        self._turn = asyncio.Lock()
+        self._turns = Turns()
         self._initialising = 0
         self._few = 2 * (os.cpu_count() or 1)
         """So many environments are initialised at once whatever the processors do, and so many threads may run before another is."""
@@ -167,7 +168,7 @@ class Manager:
         self._hierarchy = cgroups.detect(self._token)
         if self._hierarchy is not None:
             cgroups.clean(self._hierarchy)
-            self._hierarchy.prepare(self._budget_mb)
+            self._hierarchy.prepare(self._memory.budget_mb)
         self._spawner = Spawner(self._hierarchy.paths() if self._hierarchy is not None else ())
         await self._spawner.start()
         self._boxes = Boxes(self._config, self._directory, self._spawner, self._hierarchy, self._ids)
@@ -219,7 +220,7 @@ class Manager:
             raise Unavailable(self.refused or "haar is not running functions now")
         self._admit(spec)
         self._running[spec.arn] += 1
-        self._total += 1
+        self._total += spec.reserved_concurrency is None
         pool = self._pools.get(spec)
         if pool is None:
             pool = self._pools[spec] = Pool()
@@ -228,21 +229,21 @@ class Manager:
             try:
                 found = await self._another(spec, pool)
             except BaseException:
-                self._done(spec.arn)
+                self._done(spec)
                 raise
             if isinstance(found, InvocationResult):
-                self._done(spec.arn)
+                self._done(spec)
                 return found
             environment = found
         deadline = int((self._clock.now() + spec.timeout) * 1000)
         event_ = Event(request_id, event, deadline, invoked_arn, trace_id, client_context, sink)
-        return await environment.invoke(event_, lambda: self._done(spec.arn))
+        return await environment.invoke(event_, lambda: self._done(spec))
 
-    def _done(self, arn: str) -> None:
-        self._total -= 1
-        self._running[arn] -= 1
-        if not self._running[arn]:
-            del self._running[arn]
+    def _done(self, spec: FunctionSpec) -> None:
+        self._total -= spec.reserved_concurrency is None
+        self._running[spec.arn] -= 1
+        if not self._running[spec.arn]:
+            del self._running[spec.arn]
 
     async def retire(self, arn: str) -> None:
         for spec, pool in list(self._pools.items()):
@@ -263,12 +264,12 @@ class Manager:
             raise NotInitialised("Runtime.Unknown", str(error)) from None
         if wanted.runtime.kind != "python" or names_in(wanted.opt):
             return taken.refuse("only a Python process without external extensions can be written down")
-        self._reserve(spec.memory_mb)
+        await self._reserve(spec)
         try:
             limit = max(SNAPSHOT_SECONDS, spec.timeout)
             environment = await self._start(spec, self._snapped, wanted, keys, limit, snapshot=taken)
         except (Unavailable, OSError) as error:
-            self._used_mb -= spec.memory_mb
+            self._memory.give(spec.arn, spec.memory_mb)
             raise error if isinstance(error, Unavailable) else Unavailable(f"a function cannot be started: {error}") from error
         kind, message = environment.fault
         environment.end()
@@ -319,9 +320,10 @@ class Manager:
         return "the function failed while it was initialised" if failed else None
 
     def _admit(self, spec: FunctionSpec) -> None:
-        if spec.reserved_concurrency is not None and self._running[spec.arn] >= spec.reserved_concurrency:
-            raise Throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
-        if self._total >= ACCOUNT_CONCURRENCY:
+        if spec.reserved_concurrency is not None:
+            if self._running[spec.arn] >= spec.reserved_concurrency:
+                raise Throttled("ReservedFunctionConcurrentInvocationLimitExceeded")
+        elif self._total >= ACCOUNT_CONCURRENCY:
             raise Throttled("ConcurrentInvocationLimitExceeded")
 
     def _free(self, pool: Pool) -> Environment | None:
@@ -355,14 +357,14 @@ class Manager:
 
     async def _launch_in_turn(self, spec: FunctionSpec, pool: Pool) -> Found:
         """Launches once the processors have time for it: fifty at once would all be too late. None when no call waits any more."""
-        async with self._turn:
+        async with self._turns.of(spec.arn):
             while self._initialising >= self._few and running_threads() > self._few:  # noqa: ASYNC110 - the kernel tells nobody
                 await asyncio.sleep(TURN_SECONDS)
             if not pool.waiters:
                 return None
             self._initialising += 1
         try:
-            return await self._launch(spec, pool)
+            return await self._launch(spec, pool, patiently=True)
         finally:
             self._initialising -= 1
 
@@ -389,7 +391,7 @@ class Manager:
             found.release()
         pool.give(None)  # somebody may have counted on it
 
-    async def _launch(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
+    async def _launch(self, spec: FunctionSpec, pool: Pool, *, patiently: bool = False) -> "Environment | InvocationResult":
         try:
             wanted, keys = await asyncio.gather(self._wanted(spec), self._surroundings.credentials(spec))
         except runtimes.UnknownRuntime as error:
@@ -398,25 +400,25 @@ class Manager:
             return self._fault(spec, "Runtime.InvalidPackage", str(error))
         except BadImage as error:
             return self._fault(spec, "Runtime.InvalidImage", f"The image {spec.image} {error}")
-        if spec.snap_start and (environment := await self._restore(spec, pool, wanted, keys)) is not None:
+        if spec.snap_start and (environment := await self._restore(spec, pool, wanted, keys, patiently)) is not None:
             return environment
-        self._reserve(spec.memory_mb)
+        await self._reserve(spec, patiently)
         pool.starting += 1
         try:
             environment = await self._start(spec, pool, wanted, keys, INIT_SECONDS)
             if environment.failed_to_start:  # as on AWS: once more, in the first invocation and its time
                 environment.end("failure")
-                self._used_mb += spec.memory_mb
+                self._memory.take(spec.arn, spec.memory_mb)
                 environment = await self._start(spec, pool, wanted, keys, spec.timeout, environment.writer)
         except (Unavailable, OSError) as error:
-            self._used_mb -= spec.memory_mb
+            self._memory.give(spec.arn, spec.memory_mb)
             raise error if isinstance(error, Unavailable) else Unavailable(f"a function cannot be started: {error}") from error
         finally:
             pool.starting -= 1
             self._forget(spec, pool)
         return environment
 
-    async def _restore(self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys) -> Environment | None:
+    async def _restore(self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys, patiently: bool) -> Environment | None:
         """An environment of the function's snapshot; None where it cannot be had. Raises NotRestored."""
         assert self._boxes is not None
         if not self._boxes.isolated:
@@ -427,12 +429,12 @@ class Manager:
             return None  # what is wrong is said where it is initialised
         if snapshot is None:
             return None
-        self._reserve(spec.memory_mb)
+        await self._reserve(spec, patiently)
         pool.starting += 1
         try:
             environment = await self._start(spec, pool, wanted, keys, RESTORE_SECONDS, snapshot=snapshot)
         except BaseException:
-            self._used_mb -= spec.memory_mb
+            self._memory.give(spec.arn, spec.memory_mb)
             raise
         finally:
             os.close(snapshot.descriptor)
@@ -488,17 +490,36 @@ class Manager:
         await environment.initialise(restored(spec, told) if phase == "restore" else told, keys, limit, phase, snapshot)
         return environment
 
-    def _reserve(self, memory_mb: int) -> None:
-        """Finds room for an environment; the longest idle ones of other functions make way."""
-        if self._used_mb + memory_mb > self._budget_mb:
+    async def _reserve(self, spec: FunctionSpec, patiently: bool = False) -> None:
+        """Finds room for an environment; the longest idle ones of other functions make way. Raises Throttled.
+
+        Done patiently, as one of those that are being initialised, it may wait for others to end.
+        """
+        memory, mb = self._memory, spec.memory_mb
+        if not memory.fits(spec.arn, mb):
             idle = sorted((environment for pool in self._pools.values() for environment in pool.idle), key=lambda one: one.idle_since)
             for environment in filter(self._spare, idle):
                 environment.end()
-                if self._used_mb + memory_mb <= self._budget_mb:
+                if memory.fits(spec.arn, mb):
                     break
-        if self._used_mb + memory_mb > self._budget_mb:
-            raise Throttled("ConcurrentInvocationLimitExceeded")
-        self._used_mb += memory_mb
+        if memory.fits(spec.arn, mb):
+            memory.take(spec.arn, mb)
+            return
+        if patiently:
+            self._initialising -= 1
+            try:
+                found = await memory.wait(spec.arn, mb)
+            finally:
+                self._initialising += 1
+            if found:
+                return
+        raise Throttled("ConcurrentInvocationLimitExceeded")
+
+    def _makes_way(self, pool: Pool, environment: Environment) -> bool:
+        """Whether an environment that has come free ends, so that another function can have its memory."""
+        if not self._memory.wanted or not self._spare(environment):
+            return False
+        return not pool.waiters or self._memory.is_over(environment.spec.arn, environment.spec.memory_mb)
 
     def _forget(self, spec: FunctionSpec, pool: Pool) -> None:
         if not (pool.all or pool.waiters or pool.starting or pool.coming) and self._pools.get(spec) is pool:
@@ -512,13 +533,15 @@ class Manager:
             return
         pool.finishing.discard(environment)
         if state == "idle":
-            if not pool.give(environment):
+            if self._makes_way(pool, environment):
+                environment.end()
+            elif not pool.give(environment):
                 pool.idle.append(environment)
         elif state == "ended" and environment in pool.all:
             pool.all.discard(environment)
             if environment in pool.idle:
                 pool.idle.remove(environment)
-            self._used_mb -= environment.spec.memory_mb
+            self._memory.give(environment.spec.arn, environment.spec.memory_mb)
             self._provisioned.moved()
             self._forget(environment.spec, pool)
             task = asyncio.ensure_future(environment.ended())

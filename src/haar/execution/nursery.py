@@ -89,7 +89,7 @@ class Nursery:
         fds, self.descriptors = self.descriptors[: request["fds"]], self.descriptors[request["fds"] :]
         try:
             for directory in request["cgroups"]:
-                os.mkdir(directory)  # noqa: PTH102 - pathlib costs an import of 10 ms
+                os.mkdir(directory)
             for file, value in request["settings"]:
                 write(file, value)
             pid = os.fork()
@@ -151,7 +151,7 @@ class Nursery:
         left = False
         for directory in request["cgroups"]:
             try:
-                os.rmdir(directory)  # noqa: PTH106
+                os.rmdir(directory)
             except FileNotFoundError:
                 pass
             except OSError:
@@ -168,7 +168,7 @@ class Nursery:
             time.sleep(LEFTOVER_PAUSE)
         for directory in sys.argv[1:]:
             with contextlib.suppress(OSError):
-                os.rmdir(directory)  # noqa: PTH106
+                os.rmdir(directory)
 
 
 def become(request: dict[str, Any], fds: list[int]) -> None:
@@ -211,7 +211,7 @@ def write(file: str, value: str) -> None:
 
 def read(file: str) -> str:
     try:
-        with open(file) as opened:  # noqa: PTH123
+        with open(file) as opened:
             return opened.read()
     except OSError:
         return ""

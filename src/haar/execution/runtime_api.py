@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
         self._owed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]
+        self._transport = transport  # type: ignore[assignment]  # uvloop's is none by class
         self._receiver.connections += 1
         if self._receiver.connections > CONNECTIONS:
             transport.close()

@@ -124,7 +124,7 @@ class Bubblewrap:
             chosen += [("--ro-bind", str(prefix), str(prefix)) for prefix in self._extra]
             chosen += self.trust.mounts()
         chosen += [("--dev-bind", f"/dev/{device}", f"/dev/{device}") for device in DEVICES]
-        chosen += [("--proc", "/proc"), ("--perms", "1777"), ("--size", str(ephemeral_mb << 20)), ("--tmpfs", "/tmp")]  # noqa: S108
+        chosen += [("--proc", "/proc"), ("--perms", "1777"), ("--size", str(ephemeral_mb << 20)), ("--tmpfs", "/tmp")]  # noqa: S108 - its own
         if mounts.image is None:
             chosen += [("--ro-bind", str(mounts.task), "/var/task"), ("--ro-bind", str(mounts.runtime), "/var/runtime")]
             if mounts.opt is not None:

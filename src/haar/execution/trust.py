@@ -16,7 +16,7 @@ BUNDLES = (
 MAX_BYTES = 8 << 20
 AUTHORITY = "etc/ssl/haar.pem"
 JAVA = "etc/ssl/haar.p12"
-JAVA_PASSWORD = "changeit"  # noqa: S105
+JAVA_PASSWORD = "changeit"  # noqa: S105 - what every Java has
 """As of Java's own trust stores: they hold no secrets."""
 INSIDE_IMAGE = f"/{HOST}/trust"
 

@@ -329,18 +329,43 @@ async def test_a_package_without_a_bootstrap_says_so(functions: Functions) -> No
     assert told["errorMessage"].endswith(" Error: fork/exec /var/task/bootstrap: permission denied")
 
 
-async def test_memory_for_all_is_bounded_and_idle_ones_make_way(tmp_path: Path) -> None:
+async def test_memory_for_all_is_bounded_and_idle_ones_make_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("haar.execution.fairness.ROOM_SECONDS", 0.1)
     async with running(tmp_path, memory_mb=300) as functions:
         first, second = functions.make(SLEEP), functions.make(SLEEP)
         await asyncio.gather(functions.answer(first), functions.answer(second))
         third = functions.make(SLEEP)
         await functions.answer(third)  # one of the idle ones made way
         busy = [asyncio.ensure_future(functions.answer(one, 3)) for one in (third, functions.make(SLEEP))]
-        await eventually(lambda: functions.manager._total == 2 and functions.manager._used_mb == 256)
+        await eventually(lambda: functions.manager._total == 2 and functions.manager._memory.used_mb == 256)
         with pytest.raises(Throttled) as caught:
             await functions.run(functions.make(SLEEP))
         assert caught.value.reason == "ConcurrentInvocationLimitExceeded"
         await asyncio.gather(*busy)
+
+
+async def test_a_function_that_is_flooded_does_not_keep_others_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("haar.execution.fairness.ROOM_SECONDS", 60.0)
+    async with running(tmp_path, memory_mb=512) as functions:
+        flooded, other = functions.make(SLEEP), functions.make(SLEEP, memory_mb=256)
+        refused = 0
+
+        async def flood() -> None:
+            nonlocal refused
+            while True:
+                try:
+                    await functions.answer(flooded, 1)
+                except Throttled:
+                    refused += 1
+                    await asyncio.sleep(0.05)
+
+        floods = [asyncio.ensure_future(flood()) for _ in range(40)]
+        await eventually(lambda: refused > 40)  # it has all the memory that it can have
+        for _ in range(3):
+            await functions.answer(other, 0)  # cold, and then warm
+        for flood_ in floods:
+            flood_.cancel()
+        await asyncio.gather(*floods, return_exceptions=True)
 
 
 async def test_idle_environments_are_ended(tmp_path: Path) -> None:

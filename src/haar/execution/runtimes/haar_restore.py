@@ -13,7 +13,7 @@ import socket
 import stat
 import struct
 
-from haar_snapshot import (  # type: ignore[import-not-found]
+from haar_snapshot import (  # type: ignore[import-not-found]  # beside it in the sandbox
     MAGIC,
     PAGE,
     SIGNALS,
@@ -23,6 +23,10 @@ from haar_snapshot import (  # type: ignore[import-not-found]
     mappings,
     rseq_address,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 CODE = bytes.fromhex(
     "4889fb"  # rbx: the list; each entry seven words: the call's number and its arguments
@@ -52,11 +56,11 @@ class Stale(Exception):
     """The image does not fit this machine any more."""
 
 
-def describe(image: int) -> "dict[str, object]":
+def describe(image: int) -> "dict[str, Any]":
     magic, at, length = struct.unpack("<8sQQ", os.pread(image, 24, 0))
     if magic != MAGIC:
         raise Stale("this is no image")
-    described: dict[str, object] = json.loads(os.pread(image, length, at))
+    described: dict[str, Any] = json.loads(os.pread(image, length, at))
     if described["kernel"] != kernel():
         raise Stale("the kernel or the interpreter has changed")
     return described
@@ -92,7 +96,7 @@ class Steps:
 
 def restore(image: int) -> None:
     """Becomes the process of the image; does not return. Raises Stale, OSError."""
-    described: dict = describe(image)  # type: ignore[type-arg]
+    described = describe(image)
     files(described["tmp"], image)
     os.umask(described["umask"])
     os.chdir(described["cwd"])
@@ -122,7 +126,7 @@ def restore(image: int) -> None:
     steps.go(described["sp"], described["ip"])
 
 
-def free(described: "dict") -> int:  # type: ignore[type-arg]
+def free(described: "dict[str, Any]") -> int:
     """The address of memory that is in nobody's way: ROOM, and as much again for what the kernel has mapped."""
     taken = [(start, end) for start, end, *_ in mappings(os.getpid())]
     taken += [(part["start"] - (STACK_BYTES if part.get("stack") else 0), part["end"]) for part in described["maps"]]
@@ -140,7 +144,7 @@ def free(described: "dict") -> int:  # type: ignore[type-arg]
     return place
 
 
-def leave(steps: Steps, wanted: "list") -> None:  # type: ignore[type-arg]
+def leave(steps: Steps, wanted: "list[Any]") -> None:
     """The first steps: takes all memory away but the kernel's own, which goes to where the image has it."""
     later, steps.entries = steps.entries, []
     ours = [entry for entry in mappings(os.getpid()) if entry[0] != steps.place and entry[4] != "[vsyscall]"]
@@ -165,7 +169,7 @@ class Sources:
         self.lowest, self.temporary = lowest, temporary
         self.opened: dict[str, int] = {}
 
-    def descriptor(self, part: "dict") -> int:  # type: ignore[type-arg]
+    def descriptor(self, part: "dict[str, Any]") -> int:
         path = part["file"]
         if path not in self.opened:
             first = os.open(path, os.O_RDONLY)
@@ -178,7 +182,7 @@ class Sources:
         return self.opened[path]
 
 
-def mapped(steps: Steps, part: "dict", image: int, sources: Sources) -> None:  # type: ignore[type-arg]
+def mapped(steps: Steps, part: "dict[str, Any]", image: int, sources: Sources) -> None:
     start, end, protection = part["start"], part["end"], part["protection"]
     if "file" in part:
         kind = SHARED if part["shared"] else PRIVATE
@@ -198,7 +202,7 @@ def mapped(steps: Steps, part: "dict", image: int, sources: Sources) -> None:  #
         steps.call("mmap", start + length, end - start - length, protection, PRIVATE | FIXED | ANONYMOUS | NORESERVE, WORD, 0)
 
 
-def thread(steps: Steps, described: "dict") -> None:  # type: ignore[type-arg]
+def thread(steps: Steps, described: "dict[str, Any]") -> None:
     """What the kernel keeps of a thread."""
     length = give_up_rseq()
     layout = bytes.fromhex(described["mm"])
@@ -227,25 +231,25 @@ def give_up_rseq() -> int:
     return 0
 
 
-def files(entries: "list", image: int) -> None:  # type: ignore[type-arg]
+def files(entries: "list[Any]", image: int) -> None:
     """Writes files as they were; directories come before what is in them."""
     for entry in entries:
         path, mode = entry["path"], entry["mode"]
         if "link" in entry:
-            os.symlink(entry["link"], path)  # noqa: PTH211
+            os.symlink(entry["link"], path)
             continue
         if stat.S_ISDIR(mode):
-            os.mkdir(path)  # noqa: PTH102
+            os.mkdir(path)
         else:
-            with open(path, "wb", 0) as written:  # noqa: PTH123
+            with open(path, "wb", 0) as written:
                 at, end = entry["data"], entry["data"] + entry["length"]
                 while at < end:
                     at += os.sendfile(written.fileno(), image, at, end - at)
-        os.chmod(path, stat.S_IMODE(mode))  # noqa: PTH101
+        os.chmod(path, stat.S_IMODE(mode))
         os.utime(path, ns=(entry["modified"], entry["modified"]))
 
 
-def descriptors(entries: "list", lowest: int) -> None:  # type: ignore[type-arg]
+def descriptors(entries: "list[Any]", lowest: int) -> None:
     """Opens what was open. A connection to elsewhere is there, and closed by its peer."""
     high = Descriptors(lowest)
     sockets = {entry["socket"] for entry in entries if "socket" in entry}

@@ -20,6 +20,10 @@ import stat
 import struct
 import sys
 
+TYPE_CHECKING = False  # typing is not imported for a function
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
 PAGE = 4096
 WORD = 0xFFFFFFFFFFFFFFFF
 MAGIC = b"haar\x01\0\0\0"
@@ -76,7 +80,7 @@ def write_down(hand: "_socket.socket") -> bool:
     if not possible():
         raise Unsupported("processes are written down on x86-64 only")
     described: dict[str, object] = kernel_state() | {"files": descriptors(hand.fileno()), "umask": umask()}
-    described["cwd"] = os.getcwd()  # noqa: PTH109
+    described["cwd"] = os.getcwd()
     area = mmap.mmap(-1, PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     area[: len(CODE)] = CODE
     address = ctypes.addressof(ctypes.c_char.from_buffer(area))
@@ -92,9 +96,9 @@ def write_down(hand: "_socket.socket") -> bool:
         os._exit(1)
     try:
         os.waitpid(child, os.WUNTRACED)
-        if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208 - pathlib is not imported for a function
+        if len(os.listdir("/proc/self/task")) > 1:
             raise Unsupported("the function has started threads")
-        with open(f"/proc/{child}/mem", "rb", 0) as memory, open(f"/proc/{child}/pagemap", "rb", 0) as pages:  # noqa: PTH123
+        with open(f"/proc/{child}/mem", "rb", 0) as memory, open(f"/proc/{child}/pagemap", "rb", 0) as pages:
             memory.seek(address + SLOT)
             described |= {"sp": int.from_bytes(memory.read(8), "little"), "ip": address + RESUME}
             described["mm"] = layout(child, memory)
@@ -110,7 +114,7 @@ def write_down(hand: "_socket.socket") -> bool:
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-    described["tmp"], at = files(hand, "/tmp", at)  # noqa: S108
+    described["tmp"], at = files(hand, "/tmp", at)  # noqa: S108 - the function's
     described["kernel"] = kernel()
     text = json.dumps(described).encode()
     send(hand, at, text)
@@ -124,14 +128,14 @@ def kernel() -> "list[str]":
     return [system.release, system.version, system.machine, sys.version]
 
 
-def layout(child: int, memory: "object") -> str:
+def layout(child: int, memory: "BinaryIO") -> str:
     """`struct prctl_mm_map`: where the kernel believes code, heap, stack and arguments to be. Only with it does the heap grow rightly."""
     size = ctypes.c_uint32()
     if libc.prctl(35, 15, ctypes.byref(size), 0, 0) != 0 or size.value != LAYOUT.size:
         raise Unsupported("this kernel does not let processes be restored (CONFIG_CHECKPOINT_RESTORE)")
-    memory.seek(ctypes.addressof(ctypes.c_void_p.in_dll(libc, "__curbrk")))  # type: ignore[attr-defined]
-    end_of_heap = int.from_bytes(memory.read(8), "little")  # type: ignore[attr-defined]
-    with open(f"/proc/{child}/stat") as opened:  # noqa: PTH123
+    memory.seek(ctypes.addressof(ctypes.c_void_p.in_dll(libc, "__curbrk")))
+    end_of_heap = int.from_bytes(memory.read(8), "little")
+    with open(f"/proc/{child}/stat") as opened:
         fields = [int(field) if field.isdigit() else 0 for field in opened.read().rpartition(")")[2].split()]
     code, data, arguments = fields[23:25], fields[42:44], fields[45:49]
     return LAYOUT.pack(*code, *data, fields[44], end_of_heap or fields[44], fields[25], *arguments, 0, 0, 0xFFFFFFFF).hex()
@@ -182,7 +186,7 @@ def send(hand: "_socket.socket", offset: int, data: "bytes | memoryview") -> Non
 
 def mappings(pid: int) -> "list[tuple[int, int, str, int, str]]":
     found = []
-    with open(f"/proc/{pid}/maps") as lines:  # noqa: PTH123
+    with open(f"/proc/{pid}/maps") as lines:
         for line in lines:
             match = re.match(r"([0-9a-f]+)-([0-9a-f]+) (\S+) ([0-9a-f]+) \S+ \d+\s*(.*)", line)
             assert match is not None
@@ -191,7 +195,7 @@ def mappings(pid: int) -> "list[tuple[int, int, str, int, str]]":
 
 
 def mapping(
-    hand: "_socket.socket", memory: "object", pages: "object", place: "tuple[int, int, str, int, str]", at: int
+    hand: "_socket.socket", memory: "BinaryIO", pages: "BinaryIO", place: "tuple[int, int, str, int, str]", at: int
 ) -> "tuple[dict[str, object], int]":
     """Writes a mapping down; where the next one goes."""
     start, end, permissions, offset, name = place
@@ -203,7 +207,7 @@ def mapping(
         raise Unsupported(f"it shares memory ({name or 'without a name'})")
     touched = own_pages(pages, start, end)
     if named and not touched:
-        known = os.stat(name)  # noqa: PTH116
+        known = os.stat(name)
         return written | {
             "file": name, "offset": offset, "shared": shared, "size": known.st_size, "modified": known.st_mtime_ns
         }, at  # fmt: skip
@@ -214,21 +218,21 @@ def mapping(
     length = 0
     for first, count in runs:
         for piece in range(first * PAGE, (first + count) * PAGE, PIECE):
-            memory.seek(start + piece)  # type: ignore[attr-defined]
-            data = memory.read(min(PIECE, (first + count) * PAGE - piece))  # type: ignore[attr-defined]
+            memory.seek(start + piece)
+            data = memory.read(min(PIECE, (first + count) * PAGE - piece))
             if data.count(0) != len(data):
                 send(hand, at + piece, data)
                 length = piece + len(data)
     return written | {"data": at, "length": length}, at + length
 
 
-def own_pages(pages: "object", start: int, end: int) -> "list[tuple[int, int]]":
+def own_pages(pages: "BinaryIO", start: int, end: int) -> "list[tuple[int, int]]":
     """The pages of a mapping that are not (or no longer) a file's: (first, number), counted from its start."""
-    pages.seek(start // PAGE * 8)  # type: ignore[attr-defined]
+    pages.seek(start // PAGE * 8)
     runs: list[tuple[int, int]] = []
     number = 0
     while number < (end - start) // PAGE:
-        entries = memoryview(pages.read(min(PIECE, ((end - start) // PAGE - number) * 8))).cast("Q")  # type: ignore[attr-defined]
+        entries = memoryview(pages.read(min(PIECE, ((end - start) // PAGE - number) * 8))).cast("Q")
         if not entries:
             break
         for entry in entries:
@@ -256,9 +260,9 @@ def files(hand: "_socket.socket", directory: str, at: int) -> "tuple[list[dict[s
                 "length": known.st_size,
             }
             if stat.S_ISLNK(known.st_mode):
-                entry["link"] = os.readlink(path)  # noqa: PTH115
+                entry["link"] = os.readlink(path)
             elif stat.S_ISREG(known.st_mode):
-                with open(path, "rb", 0) as opened:  # noqa: PTH123
+                with open(path, "rb", 0) as opened:
                     length = 0
                     while data := opened.read(PIECE):
                         send(hand, at + length, data)
@@ -275,15 +279,15 @@ def descriptors(hand: int) -> "list[dict[str, object]]":
     """What is open, but for standard input, output and error and the way to haar."""
     found: list[dict[str, object]] = []
     output = os.fstat(1)
-    for number in sorted(int(name) for name in os.listdir("/proc/self/fd")):  # noqa: PTH208
+    for number in sorted(int(name) for name in os.listdir("/proc/self/fd")):
         try:
             known = os.fstat(number)
         except OSError:  # what listed them
             continue
         if number <= 2 or number == hand:
             continue
-        target = os.readlink(f"/proc/self/fd/{number}")  # noqa: PTH115
-        with open(f"/proc/self/fdinfo/{number}") as opened:  # noqa: PTH123
+        target = os.readlink(f"/proc/self/fd/{number}")
+        with open(f"/proc/self/fdinfo/{number}") as opened:
             info = opened.read()
         fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
         entry: dict[str, object] = {"fd": number, "flags": int(fields["flags"], 8)}
@@ -321,5 +325,5 @@ def awake(variables: "dict[str, str]") -> None:
     if "ssl" in sys.modules:
         sys.modules["ssl"].RAND_add(os.urandom(64), 64.0)
     if "tempfile" in sys.modules:
-        sys.modules["tempfile"]._name_sequence = None  # type: ignore[attr-defined]
-    threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
+        sys.modules["tempfile"]._name_sequence = None  # type: ignore[attr-defined]  # its own, of the old process
+    threading.main_thread()._set_native_id()  # type: ignore[attr-defined]  # as after a fork

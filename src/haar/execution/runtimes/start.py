@@ -68,7 +68,7 @@ def give_up_capabilities() -> None:
     """Ports below 1024 took one, and giving it up for good another: none is left, nor can be had again. No `ctypes`: it costs 5 ms."""
     import _ctypes
 
-    library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+    library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]  # None is this process
 
     def call(name: str, *arguments: object) -> None:
         if _ctypes.call_function(_ctypes.dlsym(library, name), arguments) != 0:
@@ -112,7 +112,7 @@ def give_way(directories: "list[str]", early: "set[str]") -> None:
     own: set[str] = set()
     for directory in directories:
         try:
-            own.update(name.partition(".")[0] for name in os.listdir(directory))  # noqa: PTH208
+            own.update(name.partition(".")[0] for name in os.listdir(directory))
         except OSError:
             continue
     doomed = own & early
@@ -161,8 +161,8 @@ def become_python(variables: "dict[str, str]", early: "set[str]", snapped: "_soc
     sys.path[:] = first + [entry for entry in sys.path if entry and entry != runtime] + [runtime]
     sys.argv = ["/var/runtime/bootstrap.py", variables["_HANDLER"]]
     os.chdir(task)
-    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
-    sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]  # nobody has replaced it yet
+    sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace")  # type: ignore[union-attr]  # nobody has replaced it yet
 
     from awslambdaric import bootstrap
 
@@ -174,13 +174,13 @@ def become_python(variables: "dict[str, str]", early: "set[str]", snapped: "_soc
 
 def runtime_client(address: str) -> "Any":
     """The runtime's own. Where the function hears of SIGTERM, a thread waits for events: the main one is free to hear."""
-    import _signal  # type: ignore[import-not-found]
+    import _signal  # type: ignore[import-not-found]  # no stubs
 
     from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
 
-    class Client(LambdaRuntimeClient):  # type: ignore[misc]
+    class Client(LambdaRuntimeClient):  # type: ignore[misc]  # it has no types
         def wait_next_invocation(self) -> "Any":
-            if callable(_signal.getsignal(_signal.SIGTERM)) and not self.use_thread_for_polling_next:  # type: ignore[has-type]
+            if callable(_signal.getsignal(_signal.SIGTERM)) and not self.use_thread_for_polling_next:  # type: ignore[has-type]  # as above
                 from concurrent.futures import ThreadPoolExecutor
 
                 self.ThreadPoolExecutor = ThreadPoolExecutor
@@ -198,7 +198,7 @@ def beside() -> None:
 def snap(hand: "_socket.socket") -> None:
     """Writes this process down; returns in those that are made of it, when they know who they are."""
     beside()
-    import haar_snapshot  # type: ignore[import-not-found]
+    import haar_snapshot  # type: ignore[import-not-found]  # beside it in the sandbox
 
     sys.path.pop(0)
     haar_snapshot.take(hand)
@@ -211,7 +211,7 @@ def become_restored(hand: "_socket.socket") -> None:
     _, ancillary, _, _ = hand.recvmsg(1, _socket.CMSG_SPACE(4))
     beside()
     try:
-        import haar_restore  # type: ignore[import-not-found]
+        import haar_restore  # type: ignore[import-not-found]  # as above
 
         haar_restore.restore(int.from_bytes(ancillary[0][2][:4], sys.byteorder))
     except BaseException as error:  # noqa: BLE001 - whatever it is, this is no environment
@@ -297,7 +297,7 @@ def become_image(variables: "dict[str, str]", directory: str, command: "list[str
 def supervise(hand: "_socket.socket", variables: "dict[str, str]") -> None:
     """This process watches over the function's external extensions; what goes on is a child of it."""
     sys.path.append(sys.argv[0].rpartition("/")[0])
-    from supervise import run  # type: ignore[import-not-found]
+    from supervise import run  # type: ignore[import-not-found]  # as above
 
     sys.path.pop()
     run(hand, variables)
