@@ -115,4 +115,5 @@ def _resumed(work: Coroutine[Any, Any, T], waited_for: Any) -> Generator[Any, An
         try:
             waited_for = work.send(None) if thrown is None else work.throw(thrown)
         except StopIteration as ended:
-            return ended.value  # type: ignore[no-any-return]
+            answer: T = ended.value
+            return answer

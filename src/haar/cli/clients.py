@@ -16,7 +16,7 @@ def client(described: dict[str, Any], service: str) -> Any:
 
     session = boto3.Session(described["access_key_id"], described["secret_access_key"], region_name=described["region"])
     settings = Config(retries={"max_attempts": 0}, read_timeout=READ_SECONDS)
-    return session.client(service, endpoint_url=described["endpoint"], config=settings)  # type: ignore[call-overload]
+    return session.client(service, endpoint_url=described["endpoint"], config=settings)  # type: ignore[call-overload]  # its name is not known here
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def ask(described: dict[str, Any], path: str) -> Any:
     SigV4Auth(keys, "lambda", described["region"]).add_auth(signed)
     request = urllib.request.Request(described["endpoint"] + path, headers=dict(signed.headers.items()))  # noqa: S310 - our own http URL
     try:
-        with urllib.request.urlopen(request, timeout=READ_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=READ_SECONDS) as answer:  # noqa: S310 - as above
             return json.load(answer)
     except urllib.error.HTTPError as error:
         told = json.load(error)

@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,7 +119,7 @@ class Demonstration:
                 self.gateway.delete_rest_api(restApiId=api["id"])
         _unless_missing(lambda: self.functions.delete_function(FunctionName=NAME))
         for policy in POLICIES:
-            _unless_missing(lambda policy=policy: self.iam.detach_role_policy(RoleName=NAME, PolicyArn=policy))  # type: ignore[misc]
+            _unless_missing(partial(self.iam.detach_role_policy, RoleName=NAME, PolicyArn=policy))
         _unless_missing(lambda: self.iam.delete_role(RoleName=NAME))
         if _unless_missing(lambda: self.dynamodb.delete_table(TableName=NAME)):
             self.dynamodb.get_waiter("table_not_exists").wait(TableName=NAME, WaiterConfig={"Delay": 1})

@@ -60,7 +60,7 @@ class Host:
         """The host's one object of this class, made by `kind(host)` when it is first asked for: caches, registries, pools of a service."""
         found = self._objects.get(kind)
         if found is None:
-            found = self._objects[kind] = kind(self)  # type: ignore[call-arg]
+            found = self._objects[kind] = kind(self)  # type: ignore[call-arg]  # by convention
         return cast(T, found)
 
 

@@ -256,7 +256,8 @@ class PostgreSQLStore:
         self._watchers.tell(tx.overlay.spaces)
         if told:
             self._changes.hint()
-        return result  # type: ignore[no-any-return]
+        answer: T = result
+        return answer
 
     async def _commit(self, tx: _Tx, writes: bool) -> list[str]:
         """Which spaces others were told of."""

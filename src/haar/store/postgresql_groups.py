@@ -339,7 +339,8 @@ class Groups:
                 raise _told(group, tx)
         if failure is not None:
             raise failure
-        return result  # type: ignore[no-any-return]
+        answer: T = result
+        return answer
 
     def reads_key(self, key: Key, tx: _Tx) -> None:
         self._by_key.setdefault(key, set()).add(tx)

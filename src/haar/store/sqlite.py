@@ -368,7 +368,8 @@ def _run(fn: Callable[[Transaction], Awaitable[T]], tx: _Tx) -> T:
     try:
         next(steps)
     except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+        answer: T = stop.value
+        return answer
     with contextlib.suppress(RuntimeError):
         steps.close()
     raise RuntimeError(f"{getattr(fn, '__qualname__', fn)} waited for something other than its transaction's reads, inside a transaction")

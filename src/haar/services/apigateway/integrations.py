@@ -264,10 +264,10 @@ async def put_integration_response(ctx: Context, input: Input) -> Output:
 
 def _response(draft: Draft, input: Input) -> Doc:
     integration = draft.integration(input["resourceId"], input["httpMethod"])
-    found = integration.get("integrationResponses", {}).get(input["statusCode"])
+    found: Doc | None = integration.get("integrationResponses", {}).get(input["statusCode"])
     if found is None:
         raise errors.no_response()
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 @service.operation("GetIntegrationResponse", on("GET", INTEGRATION + "/responses/{statusCode}"))

@@ -212,6 +212,8 @@ def _call(function: str, value: Any) -> Any:
 
 Test = Callable[[Any], Any]
 
+_ABSENT = object()
+"""What a path in a filter does not find: equal to nothing, not even to null."""
 _OPERATORS = ("==", "!=", "<=", ">=", "=~", "<", ">")
 _LITERAL = re.compile(r"-?\d+(?:\.\d+)?|true|false|null")
 _REGEX = re.compile(r"/((?:[^/\\]|\\.)*)/(i?)")
@@ -308,7 +310,7 @@ class _Filter:
             steps, definite, function, self.at = _steps(self.path, self.at + 1, self.depth, in_filter=True)
             inner = Path(steps, definite, function)
             missing = Path(steps, False, None)
-            return inner.find, lambda value: bool(missing.find(value))
+            return lambda value: inner.find(value, _ABSENT), lambda value: bool(missing.find(value))
         if quoted := _QUOTED.match(self.path, self.at):
             self.at = quoted.end()
             text = quoted[1] if quoted[1] is not None else quoted[2]
@@ -317,9 +319,9 @@ class _Filter:
         if literal is None:
             raise PathError(f"unexpected {self.path[self.at :]!r} in the path {self.path!r}")
         self.at = literal.end()
-        constant = {"true": True, "false": False, "null": None}.get(literal[0], literal[0])
+        constant: Any = {"true": True, "false": False, "null": None}.get(literal[0], literal[0])
         if isinstance(constant, str):
-            constant = float(constant) if "." in constant else int(constant)  # type: ignore[assignment]
+            constant = float(constant) if "." in constant else int(constant)
         return lambda value: constant, lambda value: True
 
 
@@ -335,8 +337,8 @@ def _comparing(operator: str, left: Test, right: Test) -> Test:
     def test(value: Any) -> bool:
         one, other = left(value), right(value)
         if operator in ("==", "!="):
-            return (one == other and isinstance(one, bool) == isinstance(other, bool)) == (operator == "==")
-        comparable = isinstance(one, str) == isinstance(other, str) and one is not None and other is not None
+            return (one == other and one is not _ABSENT and isinstance(one, bool) == isinstance(other, bool)) == (operator == "==")
+        comparable = isinstance(one, str) == isinstance(other, str) and not {id(one), id(other)} & {id(None), id(_ABSENT)}
         if not comparable or isinstance(one, list | dict) or isinstance(other, list | dict):
             return False
         if operator == "<":

@@ -154,10 +154,10 @@ async def put_method_response(ctx: Context, input: Input) -> Output:
 
 def _response(draft: Draft, input: Input) -> Doc:
     method = draft.method(input["resourceId"], input["httpMethod"])
-    found = method.get("methodResponses", {}).get(input["statusCode"])
+    found: Doc | None = method.get("methodResponses", {}).get(input["statusCode"])
     if found is None:
         raise errors.no_response()
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 @service.operation("GetMethodResponse", on("GET", METHOD + "/responses/{statusCode}"))

@@ -61,16 +61,16 @@ class Draft(msgspec.Struct):
         return found
 
     def method(self, resource_id: str, http_method: str) -> Doc:
-        found = self.resource(resource_id).get("resourceMethods", {}).get(http_method)
+        found: Doc | None = self.resource(resource_id).get("resourceMethods", {}).get(http_method)
         if found is None:
             raise errors.no_method()
-        return found  # type: ignore[no-any-return]
+        return found
 
     def integration(self, resource_id: str, http_method: str) -> Doc:
-        found = self.method(resource_id, http_method).get("methodIntegration")
+        found: Doc | None = self.method(resource_id, http_method).get("methodIntegration")
         if found is None:
             raise errors.no_integration()
-        return found  # type: ignore[no-any-return]
+        return found
 
 
 class _Head(msgspec.Struct):

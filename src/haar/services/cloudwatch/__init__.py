@@ -4,6 +4,6 @@ from haar.services.service import Service
 
 service = Service("cloudwatch", signing_name="monitoring")
 
-from haar.services.cloudwatch import listing, measures, metricdata, putting, statistics, sweep  # noqa: E402, F401 - they register their operations
+from haar.services.cloudwatch import listing, measures, metricdata, putting, statistics, sweep
 
 service.background += [measures.run, sweep.run]

@@ -6,7 +6,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math
 import ast
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from haar.services.cloudwatch.errors import invalid
@@ -133,9 +133,9 @@ def _combine(name: str, function: Callable[[float, float], float], left: Operand
         if function is operator.truediv and right == 0:
             raise _wrong(name, "Division by zero")
         return function(left, right)
-    times = left.keys() if isinstance(left, dict) else ()
+    times: Iterable[int] = left if isinstance(left, dict) else ()
     if isinstance(right, dict):
-        times = [time for time in right if not isinstance(left, dict) or time in left]  # type: ignore[assignment]
+        times = [time for time in right if not isinstance(left, dict) or time in left]
     values: Values = {}
     for time in times:
         first = left[time] if isinstance(left, dict) else left

@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concep
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from haar.services.cloudwatch import points, records
 from haar.services.cloudwatch.points import Point
@@ -51,7 +52,7 @@ async def _sweep(host: Host, region: bytes, key: bytes, series: Series) -> None:
         await host.store.transact(remove)
 
 
-def _merged(partition: bytes, sorts: list[bytes], length: int, oldest: int):  # type: ignore[no-untyped-def]
+def _merged(partition: bytes, sorts: list[bytes], length: int, oldest: int) -> Callable[[Transaction], Awaitable[None]]:
     async def merge(tx: Transaction) -> None:
         into: dict[bytes, list[Point]] = {}
         for sort in sorts:

@@ -10,7 +10,7 @@ on tables; `jobs` goes on behind them.
 `recovery`.
 """
 
-from haar.services.dynamodb import (  # noqa: F401 - they register
+from haar.services.dynamodb import (
     backups,
     batches,
     control,
@@ -30,7 +30,7 @@ from haar.services.dynamodb import (  # noqa: F401 - they register
     update,
 )
 from haar.services.dynamodb.face import service
-from haar.services.dynamodb.partiql import run  # noqa: F401
+from haar.services.dynamodb.partiql import run
 
 service.background += [
     jobs.run_clearing,

@@ -216,7 +216,7 @@ _EMPTY = {"S": "string", "B": "binary", "N": "number"}
 def _parts(schema: list[tuple[str, str]], attributes: dict[str, str]) -> tuple[tuple[KeyPart, ...], tuple[KeyPart, ...]]:
     both: tuple[list[KeyPart], list[KeyPart]] = ([], [])
     for name, kind in schema:
-        both[kind != "HASH"].append(KeyPart(name, attributes[name]))  # type: ignore[arg-type]
+        both[kind != "HASH"].append(KeyPart(name, attributes[name]))  # type: ignore[arg-type]  # S, N or B: it was checked
     return tuple(both[0]), tuple(both[1])
 
 

@@ -1,6 +1,6 @@
 """DynamoDB Streams: reading what changed. The records are DynamoDB's; this is their own endpoint's face."""
 
-from haar.services.dynamodbstreams import reading, streams  # noqa: F401 - they register
+from haar.services.dynamodbstreams import reading, streams
 from haar.services.dynamodbstreams.face import service
 
 __all__ = ["service"]

@@ -5,36 +5,36 @@ from haar.services.service import Service
 
 service = Service("lambda", check=check, large=frozenset(("CreateFunction", "UpdateFunctionCode", "PublishLayerVersion")))
 
-from haar.services.lambda_ import (  # noqa: E402
-    aliases,  # noqa: F401 - they register their operations
+from haar.services.lambda_ import (
+    aliases,
     asynchronous,
-    codesigning,  # noqa: F401
+    codesigning,
     codeurls,
-    concurrency,  # noqa: F401
-    configuration,  # noqa: F401
+    concurrency,
+    configuration,
     containerimages,
     development,
-    eventconfigs,  # noqa: F401
-    functions,  # noqa: F401
+    eventconfigs,
+    functions,
     insights,
-    invocations,  # noqa: F401
-    layerpermissions,  # noqa: F401
-    layers,  # noqa: F401
+    invocations,
+    layerpermissions,
+    layers,
     ledger,
-    management,  # noqa: F401
-    mappings,  # noqa: F401
+    management,
+    mappings,
     packages,
-    permissions,  # noqa: F401
+    permissions,
     pollers,
     provisioned,
     recordings,
-    resourcepolicies,  # noqa: F401
+    resourcepolicies,
     snapstart,
-    streaming,  # noqa: F401
-    tags,  # noqa: F401
+    streaming,
+    tags,
     urlroute,
-    urls,  # noqa: F401
-    versions,  # noqa: F401
+    urls,
+    versions,
 )
 
 service.routes += [codeurls.CodeRoute(), development.DebugRoute(), insights.InsightsRoute(), urlroute.FunctionUrlRoute()]

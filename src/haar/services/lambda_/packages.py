@@ -5,7 +5,7 @@ import base64
 import hashlib
 import io
 import zipfile
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from typing import IO, Any, NamedTuple, cast
 
 from haar.services.lambda_.errors import invalid
@@ -114,7 +114,7 @@ async def keep(host: Host, data: bytes) -> Package:
     return package
 
 
-def _write(digest: bytes, data: bytes, chunks: Sequence[int], count: int):  # type: ignore[no-untyped-def]
+def _write(digest: bytes, data: bytes, chunks: Sequence[int], count: int) -> Callable[[Transaction], Awaitable[None]]:
     async def write(tx: Transaction) -> None:
         for chunk in chunks:
             tx.put(CODE, digest, b"c" + chunk.to_bytes(4, "big"), bytes(data[chunk * CHUNK : (chunk + 1) * CHUNK]))
@@ -191,7 +191,7 @@ async def collect(host: Host) -> None:
         after = (rows[-1].partition, rows[-1].sort)
 
 
-def _clear(digest: bytes, now: float):  # type: ignore[no-untyped-def]
+def _clear(digest: bytes, now: float) -> Callable[[Transaction], Awaitable[bool]]:
     async def clear(tx: Transaction) -> bool:
         """Deletes a slice of the package; whether nothing is left to be done."""
         due = await tx.get(GARBAGE, digest)

@@ -63,7 +63,7 @@ class _Reader:
         self._at = 0
 
     def _peek(self) -> bytes:
-        self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
+        self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]  # it matches nothing, too
         return self._text[self._at : self._at + 1]
 
     def _unexpected(self, expected: str) -> _Bad:

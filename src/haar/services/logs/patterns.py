@@ -311,7 +311,7 @@ def _fields(text: str) -> Pattern:
         if part.strip() in (name, "..."):
             tests.append(None)
             continue
-        tests.append(_condition(tokens, lambda tokens, name=name: _field(tokens, name)))  # type: ignore[misc]
+        tests.append(_condition(tokens, lambda tokens, name=name: _field(tokens, name)))  # type: ignore[misc]  # it binds the name of this turn
         if tokens.peek()[0] != "end":
             raise _bad()
     if names.count("...") > 1:

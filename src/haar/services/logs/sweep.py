@@ -1,6 +1,7 @@
 """Background work: what has expired is removed, and what deleted groups and streams have left is cleared away."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from haar.services.logs.records import (
     EVENT_OVERHEAD,
@@ -46,7 +47,7 @@ async def collect_garbage(host: Host) -> None:
             await host.store.transact(_collected(row.partition))
 
 
-def _collected(partition: bytes):  # type: ignore[no-untyped-def]
+def _collected(partition: bytes) -> Callable[[Transaction], Awaitable[None]]:
     async def collected(tx: Transaction) -> None:
         tx.delete(GARBAGE, partition)
         tx.delete(USAGE, partition)

@@ -131,7 +131,7 @@ class Expressions:
         if (word := _WORD.match(source, at)) and word[0] in _CONSTANTS:
             parser.at = word.end()
             return Constant(_CONSTANTS[word[0]])
-        return parser.fail(f"unexpected {source[at : at + 10]!r}")  # type: ignore[no-any-return]
+        return parser.fail(f"unexpected {source[at : at + 10]!r}")
 
     def _text(self, quote: str) -> Expression:
         from haar.services.apigateway.vtl.parser import parse

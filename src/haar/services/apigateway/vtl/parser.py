@@ -5,7 +5,7 @@ https://velocity.apache.org/engine/1.7/vtl-reference.html
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import NoReturn
 
 from haar.services.apigateway.vtl.errors import TemplateError
 from haar.services.apigateway.vtl.nodes import (
@@ -60,7 +60,7 @@ class Parser:
         self.at = 0
         self.depth = depth
 
-    def fail(self, problem: str) -> Any:
+    def fail(self, problem: str) -> NoReturn:
         line = self.source.count("\n", 0, self.at) + 1
         raise TemplateError(f"line {line}: {problem}")
 

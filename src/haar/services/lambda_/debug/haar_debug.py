@@ -13,7 +13,7 @@ ROOT = os.environ["LAMBDA_TASK_ROOT"]
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 sys.path.insert(0, f"{ROOT}/.haar_debug")
 
-import debugpy  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: E402
+import debugpy  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: E402 - mounted, or not there
 
 sys.path.pop(0)
 debugpy.listen(("127.0.0.1", PORT), in_process_debug_adapter=True)
