@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import signal
 import sys
 import time
@@ -19,20 +20,29 @@ from benchmarks import apis, curve, environments, functions, peers, tables, webs
 
 WIDTH = 160
 RESULTS = Path(__file__).with_name("results")
-PEERS = {"haar": peers.haar, "dynalite": peers.dynalite, "ministack": peers.ministack, "moto": peers.moto}
+PEERS = {
+    "haar": peers.haar,
+    "dynalite": peers.dynalite,
+    "dynamodb-local": peers.dynamodb_local,
+    "ministack": peers.ministack,
+    "moto": peers.moto,
+}
+JAVA = ("java", "mvn")
+"""What DynamoDB Local needs; without them it is left out."""
 DISK = "/var/tmp"
 """Where a PostgreSQL of our own has its files: on a disk, unlike /tmp on many machines."""
 WITH_FUNCTIONS = ("haar", "ministack")
-"""moto runs functions in Docker only; dynalite has none."""
+"""moto runs functions in Docker only; the others have none."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=3, help="of each measurement")
+    parser.add_argument("--seconds", type=float, default=1, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="in turns over the peers; the median counts")
-    parser.add_argument("--sizes", default="300", help="of items in bytes, comma separated")
-    parser.add_argument("--connections", default="16", help="comma separated")
-    parser.add_argument("--peers", default=",".join(PEERS), help="which of " + ", ".join(PEERS))
+    parser.add_argument("--sizes", default="300,10240", help="of items in bytes, comma separated")
+    parser.add_argument("--connections", default="1,16,64", help="comma separated")
+    there = [name for name in PEERS if name != "dynamodb-local" or all(map(shutil.which, JAVA))]
+    parser.add_argument("--peers", default=",".join(there), help="which of " + ", ".join(PEERS))
     parser.add_argument("--postgresql", default="", help="postgresql://… of an empty database, or `own`: measures haar on it too")
     parser.add_argument("--only", choices=["tables", "functions", "apis", "curve", "websockets"], default=None)
     asked = parser.parse_args()
@@ -52,8 +62,6 @@ def main() -> int:
         report["servers"] = [
             {"name": t.name, "version": t.version, "ready_seconds": t.ready_seconds, "idle_mb": t.resident_mb()} for t in targets
         ]
-        if asked.only == "curve":
-            report["curve"] = curve.measure(targets[0], asked.seconds, say)
         if asked.only in (None, "tables"):
             report["tables"] = []
             for size in map(int, asked.sizes.split(",")):
@@ -67,6 +75,8 @@ def main() -> int:
             report["websockets"] = {t.name: websockets.measure(t, say) for t in targets if t.name == "haar"}
         if asked.only in (None, "apis"):
             report["apis"] = {t.name: apis.measure(t, asked.seconds, asked.rounds, say) for t in targets if t.name in WITH_FUNCTIONS}
+        if asked.only in (None, "curve"):
+            report["curve"] = curve.measure(targets[0], asked.seconds, say)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "latest.json").write_text(json.dumps(report, indent=2))
     show(report, Console(width=WIDTH))

@@ -20,7 +20,7 @@ from botocore.credentials import Credentials
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".cache" / "peers"
-VERSIONS = {"dynalite": "4.0.0", "ministack": "1.5.33", "moto": "5.2.5"}
+VERSIONS = {"dynalite": "4.0.0", "DynamoDB Local": "2.6.1", "ministack": "1.5.33", "moto": "5.2.5"}
 START_SECONDS = 60.0
 
 
@@ -183,4 +183,29 @@ def moto() -> Iterator[Target]:
     binaries = _python_peer("moto", f"moto[server]=={VERSIONS['moto']}")
     port = free_port()
     with _running("moto", VERSIONS["moto"], [str(binaries / "moto_server"), "-p", str(port)], port, FAKE, {}) as target:
+        yield target
+
+
+PROJECT = """<project xmlns="http://maven.apache.org/POM/4.0.0">
+<modelVersion>4.0.0</modelVersion><groupId>haar</groupId><artifactId>peer</artifactId><version>1</version>
+<dependencies><dependency><groupId>com.amazonaws</groupId><artifactId>DynamoDBLocal</artifactId><version>{}</version></dependency></dependencies>
+</project>
+"""
+
+
+@contextlib.contextmanager
+def dynamodb_local() -> Iterator[Target]:
+    """AWS's own, with its tables in memory."""
+    version = VERSIONS["DynamoDB Local"]
+    place = CACHE / "dynamodb-local"
+    if not (place / ".installed").exists():
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "pom.xml").write_text(PROJECT.format(version))
+        subprocess.run(["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"], cwd=place, check=True)
+        (place / ".installed").touch()
+    port = free_port()
+    libraries = place / "lib"
+    command = ["java", f"-Djava.library.path={libraries}", "-cp", f"{libraries}/*"]
+    command += ["com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-disableTelemetry", "-port", str(port)]
+    with _running("DynamoDB Local", version, command, port, FAKE, {}) as target:
         yield target

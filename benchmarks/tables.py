@@ -140,7 +140,7 @@ OPERATIONS: dict[str, Callable[[Target, int], list[Signed]]] = {
 def measure(
     targets: list[Target], size: int, connections: list[int], seconds: float, rounds: int, say: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """One row an operation and number of connections: requests a second of each target, the median of the rounds; None where it refuses."""
+    """One row an operation and number of connections: requests a second of each target, median of the rounds; None where it does not."""
     for target in targets:
         say(f"filling {target.name} with items of {size} bytes")
         prepare(target, size)
@@ -151,14 +151,22 @@ def measure(
             refused = set()
             for turn in range(rounds):
                 for target in targets if turn % 2 == 0 else reversed(targets):
-                    requests = make(target, size)
-                    status, _ = check(target, requests[0])
-                    if status != 200:
+                    try:
+                        rates[target.name].append(_rate(target, make(target, size), clients, seconds))
+                    except (RuntimeError, OSError) as error:
+                        if target.name.startswith("haar"):
+                            raise
                         refused.add(target.name)
-                    else:
-                        rates[target.name].append(rate(target, requests, clients, seconds))
+                        say(f"{target.name}: {error}"[:300])
             row = {"operation": name, "bytes": size, "connections": clients}
             row["rates"] = {target: None if target in refused else median(taken) for target, taken in rates.items()}
             say(f"{name}, {clients} connections: " + ", ".join(f"{k} {v and round(v)}" for k, v in row["rates"].items()))  # type: ignore[attr-defined]
             rows.append(row)
     return rows
+
+
+def _rate(target: Target, requests: list[Signed], clients: int, seconds: float) -> float:
+    status, body = check(target, requests[0])
+    if status != 200:
+        raise RuntimeError(f"{status}: {body.decode(errors='replace')}")
+    return rate(target, requests, clients, seconds)
