@@ -43,7 +43,8 @@ class Config:
     egress: Literal["on", "off"] = "off"
     """Whether functions reach the internet (through pasta)."""
     image_sources: str = ""
-    """Where container images may come from: beginnings of ImageUris, comma separated; empty is anywhere."""
+    """Where container images may come from: beginnings of ImageUris, comma separated, `*` for any registry. Empty is any registry, and
+    nothing of this machine."""
     registry_auth: str = ""
     """A file of credentials for the registries of container images (as `skopeo login` and `docker login` write); empty is none."""
     memory_mb: int = 0

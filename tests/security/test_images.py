@@ -26,7 +26,7 @@ BOOT = {"Entrypoint": ["/boot"], "Cmd": ["first"], "Env": ["ANSWER=true"]}
 @pytest.fixture
 def kept(tmp_path: Path) -> Images:
     (tmp_path / "images").mkdir()
-    return Images(tmp_path / "images")
+    return Images(tmp_path / "images", sources=str(tmp_path))
 
 
 async def unpacked(kept: Images, uri: str) -> Image:
@@ -62,6 +62,22 @@ async def test_nothing_is_written_outside(kept: Images, tmp_path: Path) -> None:
     assert (outside / "precious").read_text() == "precious" and stat.S_IMODE((outside / "made-executable").stat().st_mode) == 0o600
     assert {path.name for path in tmp_path.iterdir()} == {"outside", "image", "images"}
     assert all(len(path.name) == 64 for path in (tmp_path / "images").iterdir())
+
+
+async def test_nothing_of_this_machine_is_read_that_the_setting_does_not_name(tmp_path: Path) -> None:
+    layout(tmp_path / "app", [[Entry("x")]])
+    uris = [f"oci:{tmp_path}/app:v1", f"{tmp_path}/app:v1", "oci-archive:/etc/passwd", "docker-archive:/etc/passwd", "docker-daemon:app:v1"]
+    for sources in ("", "*", f"*, {tmp_path}/ap", "registry.example.com"):
+        closed = Images(tmp_path / "images", sources=sources)
+        for uri in uris:
+            with pytest.raises(BadImage) as raised:
+                await closed.resolve(uri)
+            assert raised.value.reason == "ImageAccessDenied"
+        with pytest.raises(BadImage) as raised:
+            await closed.resolve("127.0.0.1:1/x:y")
+        assert raised.value.reason == ("ImageAccessDenied" if "registry" in sources else "ImageDeleted")
+    named = Images(tmp_path / "images", sources=f"*, {tmp_path}")
+    assert (await named.resolve(uris[0])).digest == (await named.resolve(uris[1])).digest
 
 
 async def test_images_come_from_where_the_setting_says_and_nowhere_else(tmp_path: Path) -> None:

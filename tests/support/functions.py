@@ -156,7 +156,7 @@ async def running(data: Path, **settings: Any) -> AsyncIterator[Functions]:
         cache.parent.mkdir(parents=True, exist_ok=True)
         cache.symlink_to(SHARED)
     surroundings = Noting()
-    manager = Manager(Config(data=data, **settings), surroundings, SystemClock(), RandomIds())
+    manager = Manager(Config(data=data, **({"image_sources": str(data.parent)} | settings)), surroundings, SystemClock(), RandomIds())
     await manager.start()
     try:
         yield Functions(manager, surroundings, data)

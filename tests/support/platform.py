@@ -26,7 +26,7 @@ class RunningPlatform:
         self.data = directory / "data"
         self.log = directory / "haar.log"
         self.flags = flags
-        self.environment = environment or {}
+        self.environment = {"HAAR_IMAGE_SOURCES": f"*, {directory.parent}"} | (environment or {})
         self.process: subprocess.Popen[bytes] | None = None
         self.described: dict[str, Any] = {}
 

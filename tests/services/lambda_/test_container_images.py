@@ -153,6 +153,8 @@ def test_what_is_refused(lambda_: Any, make: Any, role: str, name: str, tmp_path
         assert create(Code={"ImageUri": missing}) == (invalid, f"Source image {missing} does not exist. Provide a valid source image.")
     for wrong in ("repository", "123456789012.dkr.ecr.us-east-1.amazonaws.com/untagged", "oci:relative:v1", "dir:/etc", "-x/y:z"):
         assert create(Code={"ImageUri": wrong}) == (invalid, f"Source image {wrong} is not valid. Provide a valid source image.")
+    elsewhere = "Source image oci:/etc:v1 is of no source that the setting image_sources names"
+    assert create(Code={"ImageUri": "oci:/etc:v1"}) == ("AccessDeniedException", elsewhere)
     make(uri)
     assert refused(lambda_.update_function_code, FunctionName=name, **package) == (
         invalid,

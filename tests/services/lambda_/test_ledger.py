@@ -1,6 +1,7 @@
 """What is counted and recorded of invocations, without running any."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from haar.clock import RandomIds, SystemClock
 from haar.config import Config
 from haar.execution.contract import FunctionSpec, InvocationResult
+from haar.services.lambda_ import ledger as ledger_module
 from haar.services.lambda_ import recordings
 from haar.services.lambda_.ledger import Ledger, month_of
 from haar.services.lambda_.recordings import MAX_BYTES, MAX_PENDING, Recordings
@@ -49,6 +51,16 @@ async def test_usage_adds_up(make_host: Make) -> None:
     (row,) = await ledger.month(month)
     assert (row["Requests"], row["Errors"], row["BilledMilliseconds"], row["GBSeconds"]) == (2, 1, 2000, 1.0)
     assert await ledger.month("2001-01") == []
+
+
+async def test_a_month_of_many_functions_is_told_whole(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_module, "SLICE", 3)
+    host = make_host()
+    ledger = host.get(Ledger)
+    for number in range(10):
+        ledger.note(replace(SPEC, arn=f"arn:f{number}"), InvocationResult(b"", billed_ms=1000))
+    rows = await ledger.month(month_of(host.clock.now()))
+    assert [row["FunctionArn"] for row in rows] == [f"arn:f{number}" for number in range(10)]
 
 
 async def test_what_cannot_be_written_is_written_later(make_host: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from haar.execution.images import BadImage
+from haar.execution.images import BadImage, is_local
 from haar.execution.images import key as image_key
 from haar.services.lambda_.errors import conflict, invalid, unavailable
 from haar.services.lambda_.names import FunctionName
@@ -73,7 +73,7 @@ def _refused(uri: str, error: BadImage) -> ServiceError:
     log.info("image %s %s", uri, error)
     match error.reason:
         case "ImageAccessDenied":
-            return ServiceError("AccessDeniedException", DENIED, 403, Type="User")
+            return ServiceError("AccessDeniedException", f"Source image {uri} {error}" if is_local(uri) else DENIED, 403, Type="User")
         case "ImageDeleted":
             return invalid(f"Source image {uri} does not exist. Provide a valid source image.")
         case "NotSupported" if "manifest" in str(error):

@@ -1,5 +1,6 @@
 """What functions have used, by the figures of their REPORT lines: requests, errors and billed time, a month at a time."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,8 +17,8 @@ log = logging.getLogger("haar.lambda")
 USAGE = "lambda.usage"
 FLUSH_SECONDS = 2.0
 """What was used is on disk after so long; a crash loses no more."""
-MAX_ROWS = 10_000
-"""Of a month that are shown."""
+SLICE = 1_000
+"""Rows of a month that are read at once."""
 DAY_SECONDS = 86_400
 Key = tuple[int, str, str, int]
 
@@ -78,8 +79,13 @@ class Ledger:
     async def month(self, month: str) -> list[Mapping[str, object]]:
         """A month's rows (`2026-11`): a row a function, architecture and memory size."""
         await self.flush()
-        rows = await self._host.store.range(USAGE, month.encode(), limit=MAX_ROWS)
-        return [_shown(sort.decode(), _decode(value)) for sort, value in rows]
+        found: list[Mapping[str, object]] = []
+        start = b""
+        while rows := await self._host.store.range(USAGE, month.encode(), start, limit=SLICE):
+            found += [_shown(sort.decode(), _decode(value)) for sort, value in rows]
+            start = rows[-1][0] + b"\x00"
+            await asyncio.sleep(0)
+        return found
 
 
 def _shown(place: str, used: Used) -> Mapping[str, object]:
