@@ -2,7 +2,18 @@
 
 import asyncio
 
-from haar.services.lambda_.admission import FIRST_LIMIT, MAX_AWAY, MAX_CONCURRENT, MAX_WAITING, MIN_AWAY, SHORT_SECONDS, Slots
+from haar.services.lambda_.admission import (
+    FEW_WAITING,
+    FIRST_LIMIT,
+    MAX_ALL,
+    MAX_AWAY,
+    MAX_CONCURRENT,
+    MAX_WAITING,
+    MIN_AWAY,
+    SHORT_SECONDS,
+    Slots,
+    ceiling,
+)
 
 
 async def settle() -> None:
@@ -91,3 +102,34 @@ def test_how_long_one_stays_away() -> None:
     assert slots.turned_away() == MIN_AWAY
     slots.away = 100_000
     assert slots.turned_away() == MAX_AWAY
+
+
+def busy(running: int) -> Slots:
+    slots = Slots()
+    slots.running = running
+    return slots
+
+
+def test_events_of_several_functions_share_what_there_is() -> None:
+    alone = busy(0)
+    assert ceiling(alone, [alone]) == MAX_CONCURRENT
+    first, second, new = busy(64), busy(MAX_ALL - 64), busy(0)
+    assert ceiling(new, [first, second, new]) == MAX_ALL // 3  # there is no more, and it has less than its share
+    assert ceiling(first, [first, second, new]) == first.running  # none is added
+    new.running = MAX_ALL // 3
+    assert ceiling(first, [first, second, new]) == MAX_ALL // 3  # none comes in the place of those that end
+    new.running = 0
+    first.running = 10
+    assert ceiling(second, [first, second, new]) == MAX_CONCURRENT  # what nobody else wants
+    many = [busy(1) for _ in range(200)]
+    assert ceiling(many[0], many) == 1
+
+
+async def test_the_places_to_wait_are_shared() -> None:
+    slots = busy(8)
+    waiting = [asyncio.ensure_future(slots.enter(8, 24)) for _ in range(FEW_WAITING + 1)]
+    await asyncio.sleep(0)
+    assert [task.done() and task.result() is False for task in waiting] == [False] * FEW_WAITING + [True]
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)

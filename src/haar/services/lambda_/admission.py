@@ -6,12 +6,17 @@ and wait for minutes though the function is free again at once.
 
 import asyncio
 from collections import deque
+from collections.abc import Collection
 
 FIRST_LIMIT = 8
 MAX_CONCURRENT = 64
-"""Of one function; the others' share of the workers is what is left."""
+"""Of one function."""
+MAX_ALL = 120
+"""Of all functions together: when more are wanted, only who has less than its share may have another."""
 MAX_WAITING = 48
-"""Events that wait here for their turn; further ones go back into the queue."""
+"""Events that wait here for their turn, of all functions; further ones go back into the queue."""
+FEW_WAITING = 2
+"""Of one function, however many there are."""
 GROW_SECONDS = 1.0
 """Every event that has waited so long lets one more run at once: slow functions are not served one after another."""
 SHORT_SECONDS = 0.05
@@ -37,12 +42,15 @@ class Slots:
     def idle(self) -> bool:
         return not self.running and not self._waiting and self.away <= 0
 
-    async def enter(self, ceiling: int) -> bool:
-        """Waits for a turn, which `leave` ends; False when too many wait already. At most `ceiling` run at once."""
+    async def enter(self, ceiling: int, functions: int = 1) -> bool:
+        """Waits for a turn, which `leave` ends; False when too many wait already. At most `ceiling` run at once.
+
+        `functions` have events now: they share the places to wait.
+        """
         if not self._waiting and self.running < min(self.limit, ceiling):
             self.running += 1
             return True
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= max(FEW_WAITING, MAX_WAITING // functions):
             return False
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -82,3 +90,9 @@ class Slots:
     def _wake(self) -> None:
         if self._waiting and self.running < self.limit:
             self._waiting.popleft().set_result(None)
+
+
+def ceiling(mine: Slots, all: Collection[Slots]) -> int:
+    """How many events of a function may run at once beside those of the others."""
+    left = MAX_ALL - sum(slots.running for slots in all)
+    return min(MAX_CONCURRENT, max(1, MAX_ALL // len(all), mine.running + left))

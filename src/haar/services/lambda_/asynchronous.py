@@ -11,7 +11,7 @@ import orjson
 
 from haar.execution.contract import InvocationResult
 from haar.services.iam.public import decide, role_principal
-from haar.services.lambda_.admission import MAX_CONCURRENT, Slots
+from haar.services.lambda_.admission import Slots, ceiling
 from haar.services.lambda_.directory import Directory, Target
 from haar.services.lambda_.lineage import carry
 from haar.services.lambda_.names import FunctionName, parse_name
@@ -116,7 +116,8 @@ class Events:
             event.away = False
             slots.away -= 1
         while True:
-            if not await slots.enter(MAX_CONCURRENT if target.reserved is None else target.reserved):
+            most = ceiling(slots, self._slots.values())
+            if not await slots.enter(most if target.reserved is None else min(most, target.reserved), len(self._slots)):
                 event.away = True
                 await self.queue.again(job, clock.now() + slots.turned_away(), pack(event, payload))
                 return
