@@ -36,7 +36,7 @@ class HttpApi:
     def integration(self, uri: str, version: str = "2.0", **more: Any) -> str:
         kind: dict[str, Any] = {"IntegrationType": "AWS_PROXY", "PayloadFormatVersion": version}
         if uri.startswith("http"):
-            kind = {"IntegrationType": "HTTP_PROXY", "IntegrationMethod": "ANY"}
+            kind = {"IntegrationType": "HTTP_PROXY", "IntegrationMethod": "ANY", "PayloadFormatVersion": "1.0"}
         made: str = self.gateway.create_integration(ApiId=self.id, IntegrationUri=uri, **(kind | more))["IntegrationId"]
         return made
 

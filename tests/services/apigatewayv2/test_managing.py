@@ -73,8 +73,11 @@ def test_pages(api: HttpApi) -> None:
 
 
 def test_integrations(api: HttpApi) -> None:
-    made = api.gateway.create_integration(ApiId=api.id, IntegrationType="AWS_PROXY", IntegrationUri=FUNCTION)
-    assert (made["PayloadFormatVersion"], made["TimeoutInMillis"], made["ConnectionType"]) == ("1.0", 30000, "INTERNET")
+    settings = {"ApiId": api.id, "IntegrationType": "AWS_PROXY", "IntegrationUri": FUNCTION}
+    missing = "PayloadFormatVersion is a required parameter for integration"
+    assert refused(api.gateway.create_integration, **settings) == ("BadRequestException", missing, 400)
+    made = api.gateway.create_integration(**settings, PayloadFormatVersion="1.0")
+    assert (made["TimeoutInMillis"], made["ConnectionType"]) == (30000, "INTERNET")
     assert made["IntegrationMethod"] == "POST"
     changed = api.gateway.update_integration(ApiId=api.id, IntegrationId=made["IntegrationId"], TimeoutInMillis=100)
     assert changed["TimeoutInMillis"] == 100
@@ -88,7 +91,7 @@ def test_integrations(api: HttpApi) -> None:
         {"IntegrationType": "HTTP_PROXY", "IntegrationUri": "ftp://a.example", "IntegrationMethod": "GET"},
     ]
     for one in bad:
-        assert refused(create, ApiId=api.id, **one)[::2] == ("BadRequestException", 400), one
+        assert refused(create, ApiId=api.id, **({"PayloadFormatVersion": "1.0"} | one))[::2] == ("BadRequestException", 400), one
 
 
 def test_a_stage_that_deploys_by_itself(api: HttpApi, echo: str) -> None:

@@ -51,8 +51,9 @@ def _http(integration: Doc, kind: str) -> Doc:
         raise errors.bad_request(
             "Currently, an API with a protocol type of HTTP may only be associated with proxy integrations (AWS_PROXY, HTTP_PROXY)"
         )
-    integration = dict[str, Any](PayloadFormatVersion="1.0") | integration
-    uri, version = integration.get("IntegrationUri", ""), integration["PayloadFormatVersion"]
+    uri, version = integration.get("IntegrationUri", ""), integration.get("PayloadFormatVersion")
+    if not version:
+        raise errors.bad_request("PayloadFormatVersion is a required parameter for integration")
     allowed = ("1.0", "2.0") if kind == "AWS_PROXY" and "IntegrationSubtype" not in integration else ("1.0",)
     if version not in allowed:
         raise errors.bad_request(f"Invalid payloadFormatVersion. Valid values: [{', '.join(allowed)}]")

@@ -231,7 +231,7 @@ class Reading:
             self.warnings.append(f"Integration type {kind or 'null'} of route {key} is not supported for HTTP APIs. Ignoring.")
             return None
         integration_id = self._new_id(ID_LETTERS)
-        made: Doc = {"IntegrationId": integration_id}
+        made: Doc = {"IntegrationId": integration_id, "PayloadFormatVersion": "1.0"}
         made |= members(given, INTEGRATION_MEMBERS) | {"IntegrationType": kind}
         for member in ("ConnectionType", "IntegrationMethod"):
             if member in made:
