@@ -59,6 +59,13 @@ def test_finds(path: str, expected: object):
     assert find(path, STORE) == expected
 
 
+def test_nothing_equals_what_is_not_there():
+    members = [1, {"x": None}, {"y": 1}, {"x": 2}]
+    assert find("$[?(@.x == null)]", members) == [{"x": None}]
+    assert find("$[?(@.x != null)]", members) == [1, {"y": 1}, {"x": 2}]
+    assert find("$[?(@.x < 3)]", members) == [{"x": 2}]
+
+
 def test_tells_null_from_nothing():
     assert find("$.none", STORE, "missing") is None
     assert find("$.nothing", STORE, "missing") == "missing"

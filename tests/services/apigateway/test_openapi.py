@@ -98,6 +98,32 @@ def take(platform: RunningPlatform, make_api: Callable[..., Api]) -> Iterator[Ca
         gateway.delete_rest_api(restApiId=api_id)
 
 
+def test_definitions_are_written_as_jackson_writes_them(take: Callable[..., Api]):
+    item = {"type": "object", "required": ["id", "name"], "properties": {"id": {"type": "integer"}}, "x": {}, "y": []}
+    api = take({"openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "components": {"schemas": {"Item": item}}, "paths": {}}, False)
+    schema = api.gateway.get_model(restApiId=api.id, modelName="Item")["schema"]
+    assert schema == (
+        '{\n  "type" : "object",\n  "required" : [ "id", "name" ],\n'
+        '  "properties" : {\n    "id" : {\n      "type" : "integer"\n    }\n  },\n  "x" : { },\n  "y" : [ ]\n}'
+    )
+    api.mock("/m")
+    api.deploy()
+    exported = api.gateway.get_export(restApiId=api.id, stageName="v1", exportType="oas30")["body"].read().decode()
+    assert (
+        exported.startswith('{\n  "openapi" : "3.0.1",\n  "info" : {\n    "title" : "t",\n')
+        and '\n  "servers" : [ {\n    "url" : ' in exported
+    )
+
+
+def test_security_of_the_whole_definition_is_not_taken(take: Callable[..., Api]):
+    schemes = {"key": {"type": "apiKey", "name": "x-api-key", "in": "header"}}
+    operations = {"get": {"x-amazon-apigateway-integration": mock()}, "put": {"security": [{"key": []}]}}
+    definition = {"openapi": "3.0.1", "info": {"title": "t", "version": "1"}, "paths": {"/m": operations}, "security": [{"key": []}]}
+    api = take(definition | {"components": {"securitySchemes": schemes}}, False)
+    found = next(one for one in api.gateway.get_resources(restApiId=api.id, embed=["methods"])["items"] if one["path"] == "/m")
+    assert {verb: method["apiKeyRequired"] for verb, method in found["resourceMethods"].items()} == {"GET": False, "PUT": True}
+
+
 def test_an_import_makes_the_whole_api(take: Callable[..., Api]):
     api = take(shop(), parameters={"endpointConfigurationTypes": "REGIONAL"}, failOnWarnings=True)
     shown = api.gateway.get_rest_api(restApiId=api.id)

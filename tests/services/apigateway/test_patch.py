@@ -141,5 +141,8 @@ def test_a_usage_plan_s_stages():
     assert plan["apiStages"] == [{"apiId": "abc", "stage": "v1"}, {"apiId": "abc", "stage": "v2"}]
     plan = patch_plan(plan, [operation("replace", "/apiStages/abc:v1/throttle/~1pets/GET/rateLimit", "5")])
     assert plan["apiStages"][0]["throttle"] == {"/pets/GET": {"rateLimit": 5.0}}
+    plan = patch_plan(plan, [operation("add", "/apiStages/abc:v1/throttle//a/b/PUT/burstLimit", "3")])
+    plan = patch_plan(plan, [operation("remove", "/apiStages/abc:v1/throttle/~1pets/GET")])
+    assert plan["apiStages"][0]["throttle"] == {"/a/b/PUT": {"burstLimit": 3}}
     plan = patch_plan(plan, [operation("remove", "/apiStages", "abc:v1"), operation("replace", "/throttle/burstLimit", "7")])
     assert plan["apiStages"] == [{"apiId": "abc", "stage": "v2"}] and plan["throttle"] == {"burstLimit": 7}

@@ -2,12 +2,10 @@
 
 from datetime import UTC, datetime
 
-import orjson
-
 from haar.services.apigateway import errors
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
-from haar.services.apigateway.openapi.document import as_yaml
+from haar.services.apigateway.openapi.document import as_json, as_yaml
 from haar.services.apigateway.openapi.writing import Writing
 from haar.services.apigateway.records import LIVE, Doc, Draft, decode_draft, get_doc, read_draft
 from haar.services.apigateway.stages import STAGE
@@ -55,7 +53,7 @@ async def get_export(ctx: Context, input: Input) -> Output:
     if accepts == YAML:
         body, ending = as_yaml(definition), "yaml"
     else:
-        body, ending = orjson.dumps(definition, option=orjson.OPT_INDENT_2), "json"
+        body, ending = as_json(definition).encode(), "json"
     return {
         "contentType": "application/octet-stream",
         "contentDisposition": f'attachment; filename="{kind}_{version}.{ending}"',

@@ -338,8 +338,8 @@ def _comparing(operator: str, left: Test, right: Test) -> Test:
         one, other = left(value), right(value)
         if operator in ("==", "!="):
             return (one == other and one is not _ABSENT and isinstance(one, bool) == isinstance(other, bool)) == (operator == "==")
-        comparable = isinstance(one, str) == isinstance(other, str) and not {id(one), id(other)} & {id(None), id(_ABSENT)}
-        if not comparable or isinstance(one, list | dict) or isinstance(other, list | dict):
+        present = all(value is not None and value is not _ABSENT for value in (one, other))
+        if not present or isinstance(one, str) != isinstance(other, str) or isinstance(one, list | dict) or isinstance(other, list | dict):
             return False
         if operator == "<":
             return bool(one < other)

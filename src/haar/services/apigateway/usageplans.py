@@ -144,15 +144,30 @@ def _patch_stage(plan: Doc, operation: Doc, path: str) -> Doc:
         return plan | {"apiStages": stages}
     if there is None:
         raise errors.not_found(f"API Stage not found: {named}")
-    if len(parts) == 4 and parts[3] == "throttle" and op == "remove":
-        there.pop("throttle", None)
-    elif len(parts) == 7 and parts[3] == "throttle" and parts[6] in ("rateLimit", "burstLimit"):
-        limits = there.setdefault("throttle", {}).setdefault(f"{unescape(parts[4])}/{parts[5]}", {})
-        kind = apply({}, [{"op": "replace", "path": f"/throttle/{parts[6]}", "value": operation.get("value")}], RULES)
-        limits.update(kind["throttle"])
+    if parts[3:4] != ["throttle"]:
+        raise errors.bad_request(f"Invalid patch path {path}")
+    _patch_throttle(there, operation, path, parts[4:])
+    return plan | {"apiStages": stages}
+
+
+def _patch_throttle(stage: Doc, operation: Doc, path: str, parts: list[str]) -> None:
+    """`throttle`, `throttle/PATH/METHOD` to remove; `throttle/PATH/METHOD/rateLimit`. The slashes of PATH may be escaped or not."""
+    limits = stage.get("throttle", {})
+    if operation.get("op") == "remove":
+        removed = "/".join(unescape(part) for part in parts)
+        if not parts:
+            limits = {}
+        elif limits.pop(removed, None) is None:
+            raise errors.not_found(f"Invalid patch path {path}")
+    elif len(parts) >= 3 and parts[-1] in ("rateLimit", "burstLimit"):
+        method = "/".join(unescape(part) for part in parts[:-1])
+        kind = apply({}, [{"op": "replace", "path": f"/throttle/{parts[-1]}", "value": operation.get("value")}], RULES)
+        limits = limits | {method: limits.get(method, {}) | kind["throttle"]}
     else:
         raise errors.bad_request(f"Invalid patch path {path}")
-    return plan | {"apiStages": stages}
+    stage.pop("throttle", None)
+    if limits:
+        stage["throttle"] = limits
 
 
 @service.operation("UpdateUsagePlan", on("PATCH", PLAN))

@@ -48,7 +48,7 @@ class Input:
 
     def __init__(self, call: Asked, body: str) -> None:
         self._call = call
-        self._body = body
+        self._body = body = body or "{}"  # so it is at AWS where there is none
         self._document: Any = NOTHING
         self._printable = False
         self.tool = Tool({"json": self.json, "path": self.path, "params": self.params, "body": lambda: body}, {"body": body})

@@ -45,6 +45,21 @@ def parse(body: bytes, variables: Mapping[str, str]) -> Doc:
     return plain
 
 
+def as_json(value: Any, indent: str = "") -> str:
+    """JSON as Jackson's pretty printer writes it, which is how AWS shows definitions and imported models."""
+    deeper = indent + "  "
+    if isinstance(value, dict):
+        members = [f"{deeper}{_quoted(name)} : {as_json(one, deeper)}" for name, one in value.items()]
+        return "{\n" + ",\n".join(members) + f"\n{indent}}}" if members else "{ }"
+    if isinstance(value, list):
+        return f"[ {', '.join(as_json(one, indent) for one in value)} ]" if value else "[ ]"
+    return _quoted(value)
+
+
+def _quoted(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
 def as_yaml(definition: Doc) -> bytes:
     import yaml
 

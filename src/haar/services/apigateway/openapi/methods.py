@@ -88,7 +88,7 @@ class Methods:
             method["requestModels"] = models
 
     def _security(self, method: Doc, operation: Doc) -> None:
-        given = operation.get("security", self._document.raw.get("security"))
+        given = operation.get("security")  # that of the whole definition is not for API Gateway
         for requirement in given if isinstance(given, list) else ():
             for name, scopes in requirement.items() if isinstance(requirement, dict) else ():
                 self._requirement(method, name, scopes)

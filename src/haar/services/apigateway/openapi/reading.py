@@ -12,7 +12,7 @@ from haar.services.apigateway.authorizers import MAX_AUTHORIZERS, check_authoriz
 from haar.services.apigateway.dataplane.answers import STATUSES, TYPES
 from haar.services.apigateway.gatewayresponses import check_response
 from haar.services.apigateway.models import check_schema
-from haar.services.apigateway.openapi.document import EXTENSIONS, Document
+from haar.services.apigateway.openapi.document import EXTENSIONS, Document, as_json
 from haar.services.apigateway.openapi.methods import Methods
 from haar.services.apigateway.records import Doc, Draft
 from haar.services.apigateway.resources import MAX_RESOURCES, check_place, path_of
@@ -135,7 +135,7 @@ class Reading:
 
     def model(self, name: str, schema: Doc) -> None:
         """Puts a model; one of the same name is replaced."""
-        text = orjson.dumps(self._linked(schema), option=orjson.OPT_INDENT_2).decode()
+        text = as_json(self._linked(schema))
         check_schema(text, "application/json")
         old = self.draft.models.get(name, {})
         model: Doc = {"id": old.get("id") or self._new_id(6), "name": name, "contentType": "application/json", "schema": text}
