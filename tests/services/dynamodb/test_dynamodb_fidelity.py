@@ -199,3 +199,34 @@ def test_empty_sets_are_told_without_the_value_that_they_are(table):
         refusal(items.scan, FilterExpression="id = :v", **given)[1]
         == f"ExpressionAttributeValues contains invalid value: {empty} for key :v"
     )
+
+
+def test_starting_keys_that_are_not_of_the_schema(table):
+    items = table("id:S", indexes={"by-kind": ("kind:S",)})
+    bare = "The provided starting key is invalid"
+    query = {"KeyConditionExpression": "id = :v", "ExpressionAttributeValues": {":v": S("1")}}
+    for start in ({"other": S("1")}, {"id": N(1)}, {"id": S("1"), "other": S("1")}):
+        assert refusal(items.query, **query, ExclusiveStartKey=start)[1] == bare
+        assert refusal(items.scan, ExclusiveStartKey=start)[1] == f"{bare}: {MISMATCH}"
+    for start in (KEY, {**KEY, "kind": N(1)}, {"id": N(1), "kind": S("x")}):
+        assert refusal(items.scan, IndexName="by-kind", ExclusiveStartKey=start)[1] == bare
+
+
+def test_names_of_attributes_have_a_length(table, dynamodb):
+    items, long = table("id:S"), "n" * 65_536
+    told = "Attribute name is too large, must be less than 65536 bytes"
+    enveloped = "1 validation error detected: " + told
+    items.put_item(Item={**KEY, long[1:]: {"M": {long[1:]: N(1)}}})
+    for item in ({**KEY, long: N(1)}, {**KEY, "m": {"M": {long: N(1)}}}, {**KEY, "é" * 32_768: N(1)}):
+        assert refusal(items.put_item, Item=item)[1] == enveloped
+    nested = {"UpdateExpression": "SET m = :v", "ExpressionAttributeValues": {":v": {"M": {long: N(1)}}}}
+    named = {"UpdateExpression": "REMOVE #n", "ExpressionAttributeNames": {"#n": long}}
+    for update in (nested, named, {"AttributeUpdates": {long: {"Value": N(1)}}}):
+        assert refusal(items.update_item, Key=KEY, **update)[1] == enveloped
+    assert refusal(dynamodb.batch_write_item, RequestItems={items.name: [{"PutRequest": {"Item": {**KEY, long: N(1)}}}]})[1] == told
+
+
+def test_operators_are_counted_until_there_are_too_many(table):
+    delete = {"Key": KEY, "ExpressionAttributeValues": {":v": N(1)}}
+    found = refusal(table("id:S").delete_item, **delete, ConditionExpression=" OR ".join(["a = :v"] * 300))[1]
+    assert found.endswith("Invalid ConditionExpression: The expression contains too many operators; operator count: 301")

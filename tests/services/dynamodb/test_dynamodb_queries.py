@@ -120,7 +120,7 @@ def test_one_megabyte_pages(table):
         ({"KeyConditionExpression": "id = :s AND begins_with(#at, :n)"}, "Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or function: begins_with, operand type: N"),
         ({"KeyConditionExpression": "id = :s", "FilterExpression": "#at = :n"}, "Filter Expression can only contain non-primary key attributes: Primary key attribute: at"),
         ({"KeyConditionExpression": "id = :s", "IndexName": "nothing"}, "The table does not have the specified index: nothing"),
-        ({"KeyConditionExpression": "id = :s", "ExclusiveStartKey": {"id": S("1")}}, "The provided starting key is invalid: The provided key element does not match the schema"),
+        ({"KeyConditionExpression": "id = :s", "ExclusiveStartKey": {"id": S("1")}}, "The provided starting key is invalid"),
         ({"KeyConditionExpression": "id = :s", "ExclusiveStartKey": {"id": S("2"), "at": N(1)}}, "The provided starting key is outside query boundaries based on provided conditions"),
         ({"KeyConditionExpression": "id = :s AND #at > :n", "ExclusiveStartKey": {"id": S("s"), "at": N(1)}}, "The provided starting key does not match the range key predicate"),
         ({"KeyConditionExpression": "id = :s", "Select": "SPECIFIC_ATTRIBUTES"}, "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"),

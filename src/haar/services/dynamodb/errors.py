@@ -86,8 +86,11 @@ def duplicate_item() -> ServiceError:
     return ServiceError("DuplicateItemException", "Duplicate primary key exists in table")
 
 
+KEY_MISMATCH = "The provided key element does not match the schema"
+
+
 def key_mismatch() -> ServiceError:
-    return validation("The provided key element does not match the schema")
+    return validation(KEY_MISMATCH)
 
 
 def access_denied(message: str) -> ServiceError:

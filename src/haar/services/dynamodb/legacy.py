@@ -212,8 +212,7 @@ def _changed(old: Value | None, action: str, value: Value | None) -> Value | Non
 def attribute_updates(changes: Mapping[str, Any]) -> LegacyUpdate:
     found: list[tuple[str, str, Value | None]] = []
     for name, change in changes.items():
-        if not name:
-            raise errors.nameless()
+        values.check_name(name)
         value, action = change.get("Value"), change.get("Action", "PUT")
         if value is not None:
             values.check(value)

@@ -17,7 +17,14 @@ from haar.services.dynamodb.expressions.conditions import Compiled
 from haar.services.dynamodb.expressions.keyconditions import KeyCondition, key_conditions
 from haar.services.dynamodb.expressions.scope import Parameters, Scope
 from haar.services.dynamodb.expressions.updates import Compiled as Update
-from haar.services.dynamodb.limits import BATCH_GET_KEYS, BATCH_WRITE_REQUESTS, CHECKED_AT_ONCE, ITEM_BYTES, SLICE_REQUESTS
+from haar.services.dynamodb.limits import (
+    ATTRIBUTE_NAME_BYTES,
+    BATCH_GET_KEYS,
+    BATCH_WRITE_REQUESTS,
+    CHECKED_AT_ONCE,
+    ITEM_BYTES,
+    SLICE_REQUESTS,
+)
 from haar.services.dynamodb.plain import is_plain
 from haar.services.dynamodb.values import Item, Value
 from haar.services.service import Context
@@ -32,6 +39,9 @@ SHORT_WORDS = "TableName must be at least 3 characters long and at most 255 char
 ENVELOPED = frozenset(("PutItem", "UpdateItem", "DeleteItem"))
 OLDER = frozenset(("BatchWriteItem", "TransactWriteItems", "TransactGetItems", "Scan"))
 """Operations that check values in DynamoDB's first way, with its first wording."""
+LONG_NAMES = f"length less than or equal to {ATTRIBUTE_NAME_BYTES}]"
+"""How the model ends what it tells of maps with names that are too long: DynamoDB tells that itself where they are an item's."""
+NAMED_OTHERWISE = ("'attributesToGet'", "'expected'", "'keyConditions'", "'queryFilter'", "'scanFilter'")
 NO_NUMBER = "The parameter cannot be converted to a numeric value"
 BARE = (
     *(f"{count} validation error" for count in range(1, 11)),
@@ -125,10 +135,14 @@ def _check_constraints(operation: str, input: Input) -> None:
         if error.code != "Validation":
             raise
         found = wording.problems_of(error)
-        problems += [each for each in found if not problems or "at 'tableName'" not in each]
+        problems += [each for each in found if not _has_long_names(each) and (not problems or "at 'tableName'" not in each)]
     problems += names.inner_problems(operation, told)
     if problems:
         raise errors.validation(wording.joined(problems))
+
+
+def _has_long_names(problem: str) -> bool:
+    return problem.endswith(LONG_NAMES) and not any(f" at {member} failed" in problem for member in NAMED_OTHERWISE)
 
 
 def _shortened(input: Input) -> Input:

@@ -49,7 +49,7 @@ async def scan(ctx: Context, input: Input) -> Output:
     start, end = (b"", None) if segment is None else keys.segment(segment, input["TotalSegments"])
     after = None
     if (given := input.get("ExclusiveStartKey")) is not None:
-        after = start_key(table, index, given)
+        after = start_key(table, index, given, scan=True)
         if after.partition < start or (end is not None and after.partition >= end):
             raise errors.validation(
                 "The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct Segment. "

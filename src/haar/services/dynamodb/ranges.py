@@ -86,19 +86,20 @@ def _sorts(ranges: tuple[KeyPart, ...], conditions: Conditions, closed: bool) ->
     return bounds(prefix, operator, lambda at: encode(kind, values[at][kind]), lambda at: start(kind, values[at][kind]), closed)
 
 
-def start_key(table: Table, index: Index | None, given: Item) -> Key:
-    """The row that an ExclusiveStartKey names, whether or not it is still there."""
+def start_key(table: Table, index: Index | None, given: Item, scan: bool = False) -> Key:
+    """The row that an ExclusiveStartKey names, whether or not it is still there.
+
+    Only the Scan of a table says that a key is not of the schema.
+    """
+    mismatch = errors.validation(f"{BAD_START}: {errors.KEY_MISMATCH}" if scan and index is None else BAD_START)
     names = table.key_names if index is None else index.key_names
     if len(given) != len(names) or any(name not in given for name in names):
-        raise errors.validation(BAD_START if index is not None else f"{BAD_START}: The provided key element does not match the schema")
-    base = {name: given[name] for name in table.key_names}
+        raise mismatch
     try:
-        key = table.key(base)
+        key = table.key({name: given[name] for name in table.key_names})
     except ServiceError as error:
-        raise errors.validation(f"{BAD_START}: {error.message}") from None
-    if index is None:
-        return key
-    entry = index.entry(table, key, given)
+        raise mismatch if error.message == errors.KEY_MISMATCH else errors.validation(f"{BAD_START}: {error.message}") from None
+    entry = key if index is None else index.entry(table, key, given)
     if entry is None:
-        raise errors.validation(f"{BAD_START}: The provided key element does not match the schema")
+        raise mismatch
     return entry

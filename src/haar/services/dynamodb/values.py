@@ -22,6 +22,7 @@ TYPES = frozenset(("S", "N", "B", "SS", "NS", "BS", "M", "L", "BOOL", "NULL"))
 SETS = frozenset(("SS", "NS", "BS"))
 TOO_LARGE = "Item size has exceeded the maximum allowed size"
 TOO_DEEP = "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit"
+LONG_NAME = f"Attribute name is too large, must be less than {ATTRIBUTE_NAME_BYTES + 1} bytes"
 EMPTY = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 SEVERAL = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
 
@@ -37,7 +38,21 @@ def check_item(item: Any) -> int:
         else:
             size += len(utf8(name)) + check(value, 1)
         if len(name) > ATTRIBUTE_NAME_BYTES // 4 and len(utf8(name)) > ATTRIBUTE_NAME_BYTES:
-            raise errors.invalid(f"Attribute name is too large, must be less than {ATTRIBUTE_NAME_BYTES + 1} bytes")
+            raise errors.validation(LONG_NAME)
+    return size
+
+
+def check_name(name: str) -> int:
+    """The bytes of an attribute's name. Raises ValidationException when there are none, or too many."""
+    if not name:
+        raise errors.nameless()
+    return _name_size(name)
+
+
+def _name_size(name: str) -> int:
+    size = len(name) if name.isascii() else len(utf8(name))
+    if size > ATTRIBUTE_NAME_BYTES:
+        raise errors.validation(LONG_NAME)
     return size
 
 
@@ -217,7 +232,7 @@ def _map(value: Value, values: Any, depth: int) -> int:
     _check_count(values)
     if depth >= NESTING and values:
         raise errors.validation(TOO_DEEP)
-    return 3 + sum(1 + len(utf8(name)) + check(each, depth + 1) for name, each in values.items())
+    return 3 + sum(1 + _name_size(name) + check(each, depth + 1) for name, each in values.items())
 
 
 _CHECKS: dict[str, Callable[[Value, Any, int], int]] = {

@@ -139,7 +139,7 @@ class _Parser:
     def _count(self) -> None:
         self.operators += 1
         if self.operators > EXPRESSION_OPERATORS:
-            self.problems["operators"] = operators.too_many(self.operators)
+            self.problems["operators"] = operators.TOO_MANY
 
     def _need_condition(self, node: Node) -> None:
         if isinstance(node, PathNode | ValueNode):

@@ -14,8 +14,8 @@ Operand = Callable[[Item, Values], Value | None]
 ORDERED = ("S", "N", "B")
 
 
-def too_many(count: int) -> str:
-    return f"The expression contains too many operators; operator count: {count}, maximum operators allowed: {EXPRESSION_OPERATORS}"
+TOO_MANY = f"The expression contains too many operators; operator count: {EXPRESSION_OPERATORS + 1}"
+"""Counting ends where there is one too many."""
 
 
 def never(item: Item, values: Values) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from haar.services.dynamodb import errors
 from haar.services.dynamodb.expressions import conditions, projections, updates
 from haar.services.dynamodb.limits import EXPRESSION_BYTES, EXPRESSION_VALUES_BYTES, PLACEHOLDER_BYTES
-from haar.services.dynamodb.values import Value, check
+from haar.services.dynamodb.values import LONG_NAME, Value, check, check_name
 from haar.wire.errors import ServiceError
 
 NAME = re.compile(r"#[0-9a-zA-Z_]+", re.ASCII)
@@ -20,6 +20,7 @@ KEYLESS = (
     "Input collection",
     "The parameter cannot be converted",
     "Attempting to store more than",
+    LONG_NAME,
     "Number overflow",
     "Number underflow",
 )
@@ -139,8 +140,8 @@ def _check_names(names: Mapping[str, str]) -> None:
             raise errors.validation(f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"')
         if len(key) > PLACEHOLDER_BYTES:
             raise errors.validation(_too_long("ExpressionAttributeNames", key))
-    if "" in names.values():
-        raise errors.nameless()
+    for name in names.values():
+        check_name(name)
 
 
 def _check_values(values: Mapping[str, Value], older: bool) -> None:

@@ -271,7 +271,7 @@ class _Parser:
             if self.lexer.token.kind == "end":
                 break
         if self.operators > EXPRESSION_OPERATORS:
-            self.problems["operators"] = operators.too_many(self.operators)
+            self.problems["operators"] = operators.TOO_MANY
         for kind in ("operators", "parens", "reserved", "unknown", "section"):
             if kind in self.problems:
                 raise self.lexer.wrong(self.problems[kind])
