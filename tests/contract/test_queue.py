@@ -217,6 +217,31 @@ async def test_run_renews_the_lease_of_a_long_job(store: Store) -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_run_holds_on_to_its_jobs_when_the_clock_leaps_over_their_leases(queue: Queue, clock: SetClock) -> None:
+    """As when the process is halted, or a laptop sleeps: what is under way is not begun a second time."""
+    begun: list[str] = []
+    go_on = asyncio.Event()
+
+    async def handle(job: Job) -> None:
+        begun.append(job.id)
+        if job.id == "long":
+            await go_on.wait()
+        await queue.finish(job)
+
+    await put(queue, "long", b"", clock.time)
+    running = asyncio.create_task(queue.run(handle, workers=3, lease=60))
+    await until(lambda: begun == ["long"])
+    clock.time += 3600
+    await put(queue, "next", b"", clock.time)
+    await until(lambda: "next" in begun)
+    go_on.set()
+    async with asyncio.timeout(SECONDS):
+        while await left(queue):
+            await asyncio.sleep(0.01)
+    assert begun == ["long", "next"]
+    running.cancel()
+
+
 async def test_a_job_cut_off_by_shutdown_is_done_after_its_lease(store: Store, clock: SetClock) -> None:
     queue = Queue(store, "work", clock)
     started = asyncio.Event()

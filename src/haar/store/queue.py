@@ -8,7 +8,7 @@ or leased gets a new place there; a place that is not its job's any more is remo
 import asyncio
 import logging
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple, NoReturn
 
 from haar.clock import Clock
@@ -52,8 +52,12 @@ class Queue:
         """Adds a job in the caller's transaction (the outbox). One with this id that is there already is replaced, attempts and all."""
         self._write(tx, job_id, body, _micros(due), _micros(due), 0)
 
-    async def take(self, limit: int, lease: float) -> list[Job]:
-        """Up to `limit` due jobs, hidden from others for `lease` seconds; a job whose lease ran out is due again."""
+    async def take(self, limit: int, lease: float, holding: Collection[Job] = ()) -> list[Job]:
+        """Up to `limit` due jobs, hidden from others for `lease` seconds; a job whose lease ran out is due again.
+
+        Jobs that the caller is still `holding` are held on to: the process was halted, or the clock was set, for longer than their lease.
+        """
+        held = {(job.id, _micros(job.due), job.attempts + 1) for job in holding}
 
         async def fn(tx: Transaction) -> list[Job]:
             now = _micros(self.clock.now())
@@ -68,6 +72,9 @@ class Queue:
                 if TIME.pack(visible) != place[: TIME.size]:
                     continue
                 body = row[HEAD.size :]
+                if (job_id.decode(), origin, attempts) in held:
+                    self._write(tx, job_id.decode(), body, origin, now + _micros(lease), attempts)
+                    continue
                 self._write(tx, job_id.decode(), body, origin, now + _micros(lease), attempts + 1)
                 taken.append(Job(job_id.decode(), body, origin / 1e6, attempts))
             return taken
@@ -117,7 +124,7 @@ class Queue:
                 free = workers - len(working)
                 wait = await self._wait() if free else POLL_SECONDS
                 if free and wait <= 0:
-                    for job in await self._try_take(free, lease):
+                    for job in await self._try_take(free, lease, list(working.values())):
                         task = asyncio.create_task(self._work(handle, job))
                         working[task] = job
                         task.add_done_callback(ended)
@@ -145,10 +152,10 @@ class Queue:
             return POLL_SECONDS
         return TIME.unpack_from(first[0][0])[0] / 1e6 - self.clock.now() if first else POLL_SECONDS
 
-    async def _try_take(self, limit: int, lease: float) -> list[Job]:
+    async def _try_take(self, limit: int, lease: float, holding: Collection[Job]) -> list[Job]:
         """As `take`; when the store cannot do it now (a full disk), says so and waits a little."""
         try:
-            return await self.take(limit, lease)
+            return await self.take(limit, lease, holding)
         except (StoreClosed, StoreBroken):
             raise
         except StoreError as error:
