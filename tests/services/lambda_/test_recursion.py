@@ -124,11 +124,3 @@ def test_runtime_management(lambda_: Any, function: Make, name: str) -> None:
     got = lambda_.get_runtime_management_config(FunctionName=name, Qualifier=version)
     assert (got["UpdateRuntimeOn"], got["RuntimeVersionArn"], got["FunctionArn"]) == ("Manual", runtime, f"{arn}:{version}")
     assert lambda_.get_runtime_management_config(FunctionName=name)["UpdateRuntimeOn"] == "FunctionUpdate"
-
-
-def test_code_signing_is_refused_by_name(lambda_: Any, function: Make, name: str) -> None:
-    function()
-    signing = "arn:aws:lambda:us-east-1:123456789012:code-signing-config:csc-0123456789abcdef0"
-    assert "haar does not have code signing" in refused(function, "x", "-2", CodeSigningConfigArn=signing)[1]
-    assert "haar does not have lambda:" in refused(lambda_.list_code_signing_configs)[1]
-    assert "CodeSigningConfigArn" not in lambda_.get_function_code_signing_config(FunctionName=name)

@@ -202,7 +202,7 @@ async def create_event_source_mapping(context: Context, input: Input) -> Output:
         source=source.arn,
         start=start,
         tags=dict(input.get("Tags", {})),
-        modified=int(context.now()),
+        modified=round(context.now(), 3),
         revision=context.host.ids.text(16),
     )
     _apply(mapping, input)
@@ -259,7 +259,7 @@ async def update_event_source_mapping(context: Context, input: Input) -> Output:
         factor = mapping.factor
         _apply(mapping, input)
         mapping.function, mapping.qualifier = name.name, name.qualifier
-        mapping.modified, mapping.revision = int(context.now()), revision
+        mapping.modified, mapping.revision = round(context.now(), 3), revision
         if mapping.factor != factor:
             await put_lanes(tx, mapping, await positions_of(tx, mapping.uuid))
         put_mapping(tx, context.region, mapping)
