@@ -1,9 +1,15 @@
 """Environments that are restored from one snapshot, run by a hostile author: they share nothing, and have no right that others have not."""
 
 import asyncio
+import contextlib
+import importlib
+import os
+import socket
 
 import pytest
 from tests.support.functions import Functions
+
+from haar.execution import runtimes
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.asyncio(loop_scope="module")]
 
@@ -58,3 +64,37 @@ async def test_siblings_share_nothing(functions: Functions) -> None:
     for found in (talking, listening):
         assert found["pids"] == plain["pids"] and found["caps"] == plain["caps"]
         assert found["maps"] == found["held"] == []
+
+
+CONNECTED = """
+import os, select, socket
+for _ in range(100):  # until the kernel numbers them one after another, as if all three were of one pair
+    there, (left, right) = socket.socket(), socket.socketpair()
+    if os.fstat(left.fileno()).st_ino == os.fstat(there.fileno()).st_ino + 1:
+        break
+host, port = os.environ["AWS_LAMBDA_RUNTIME_API"].split(":")
+there.connect((host, int(port)))
+def handler(event, context):
+    there.settimeout(5)
+    left.send(b"said")
+    return [there.recv(1).decode(), right.recv(10).decode()]
+"""
+
+
+async def test_a_connection_to_elsewhere_is_closed_whatever_is_beside_it(functions: Functions) -> None:
+    assert await functions.answer(functions.make(CONNECTED, snap_start=True, version="1")) == ["", "said"]
+
+
+async def test_other_ends_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(runtimes.SNAPSHOT.parent))
+    other_ends = importlib.import_module("haar_snapshot").other_ends
+    with contextlib.ExitStack() as opened:
+        pairs = [tuple(map(opened.enter_context, socket.socketpair())) for _ in range(3)]
+        listening, alone = opened.enter_context(socket.create_server(("127.0.0.1", 0))), opened.enter_context(socket.socket(socket.AF_UNIX))
+        connected = opened.enter_context(socket.create_connection(listening.getsockname()))
+        pairs[1][0].send(b"unread")
+        pairs[2][0].close()
+        every = [*(end for pair in pairs for end in pair if end.fileno() >= 0), listening, alone, connected]
+        numbers = {os.fstat(end.fileno()).st_ino: end.fileno() for end in every}
+        inodes = [[os.fstat(end.fileno()).st_ino for end in pair] for pair in pairs[:2]]
+        assert other_ends(numbers) == {one: other for pair in inodes for one, other in (pair, pair[::-1])}

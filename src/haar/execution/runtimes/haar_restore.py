@@ -252,14 +252,13 @@ def files(entries: "list[Any]", image: int) -> None:
 def descriptors(entries: "list[Any]", lowest: int) -> None:
     """Opens what was open. A connection to elsewhere is there, and closed by its peer."""
     high = Descriptors(lowest)
-    sockets = {entry["socket"] for entry in entries if "socket" in entry}
     ends: dict[int, int] = {}
-    for inode in sorted(sockets - ends.keys()):
-        if inode not in ends:
+    for entry in entries:
+        if "socket" in entry and entry["socket"] not in ends:
             ours, theirs = (high.up(end.detach()) for end in socket.socketpair())
-            ends[inode] = ours
-            if inode + 1 in sockets:  # the kernel numbers the ends of one pair together
-                ends[inode + 1] = theirs
+            ends[entry["socket"]] = ours
+            if "peer" in entry:
+                ends[entry["peer"]] = theirs
             else:
                 os.close(high.numbers.pop())
     pipes: dict[int, tuple[int, int]] = {}
