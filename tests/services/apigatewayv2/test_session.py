@@ -39,13 +39,13 @@ def frame(first: int, payload: bytes) -> bytes:
 
 
 @pytest.fixture
-def make() -> Callable[[], tuple[Session, Channel, list[str | bytes]]]:
+def make() -> Callable[[], tuple[Session, Channel, list[str]]]:
     """make() -> an open session, its channel, and the messages that came."""
 
-    def run() -> tuple[Session, Channel, list[str | bytes]]:
+    def run() -> tuple[Session, Channel, list[str]]:
         session, channel, came = Session("id", "127.0.0.1", "", lambda: 0.0, LIMITS), Channel(), []
 
-        async def take(session: Session, message: str | bytes) -> None:
+        async def take(session: Session, message: str) -> None:
             came.append(message)
 
         session.on_message = take
@@ -55,7 +55,7 @@ def make() -> Callable[[], tuple[Session, Channel, list[str | bytes]]]:
     return run
 
 
-Make = Callable[[], tuple[Session, Channel, list[str | bytes]]]
+Make = Callable[[], tuple[Session, Channel, list[str]]]
 
 
 @pytest.mark.parametrize(
@@ -78,10 +78,10 @@ async def test_messages_in_pieces(make: Make) -> None:
     session, _, came = make()
     long = b"x" * 32 * 1024
     session.received(frame(0x01, long) + frame(0x00, long) + frame(0x80, b"!"))
-    for byte in frame(0x82, b"\x00\xff"):
+    for byte in frame(0x81, "é".encode()):
         session.received(bytes([byte]))
     await asyncio.sleep(0)
-    assert came == [(long + long + b"!").decode(), b"\x00\xff"]
+    assert came == [(long + long + b"!").decode(), "é"]
     session.lost()
 
 
@@ -92,4 +92,13 @@ async def test_what_is_too_long_ends_it(make: Make, frames: list[tuple[int, int]
         session.received(frame(first, b"x" * size))
     await asyncio.sleep(0)
     assert (session.code, channel.closed, came) == (1009, True, [])
+    session.lost()
+
+
+@pytest.mark.parametrize("first", [0x82, 0x02])
+async def test_what_is_no_text_ends_it(make: Make, first: int) -> None:
+    session, channel, came = make()
+    session.received(frame(first, b"x"))
+    await asyncio.sleep(0)
+    assert (session.code, channel.closed, came) == (1003, True, [])
     session.lost()

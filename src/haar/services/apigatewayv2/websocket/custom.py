@@ -14,7 +14,7 @@ from haar.services.apigatewayv2.dataplane.functions import invoke, translated
 from haar.services.apigatewayv2.dataplane.services import ask
 from haar.services.apigatewayv2.integrations import function_of
 from haar.services.apigatewayv2.records import Doc
-from haar.services.apigatewayv2.websocket.expressions import Parameters, bytes_of, evaluate, message_of
+from haar.services.apigatewayv2.websocket.expressions import Parameters, evaluate, message_of
 from haar.services.apigatewayv2.websocket.templates import Templates
 from haar.services.service import ServiceCall
 from haar.wire.http import Request, Response
@@ -39,11 +39,7 @@ class Outgoing:
     async def body(self, call: Call) -> bytes:
         """What is sent: by template, or the message itself."""
         made = await self.made(call)
-        if made is not None:
-            return made
-        if self._handling == "CONVERT_TO_TEXT":
-            return message_of(call).encode()
-        return converted(bytes_of(call), self._handling)
+        return converted(message_of(call).encode(), self._handling) if made is None else made
 
     def headers(self, call: Call) -> list[tuple[str, str]]:
         given = self._parameters.values("header", call)

@@ -39,7 +39,9 @@ def event_of(call: Call, kind: str, **more: Any) -> dict[str, Any]:
             "stage": call.stage.name,
             "connectedAt": int(session.connected_at * 1000),
             "requestTimeEpoch": int(call.now * 1000),
-            "identity": ({"userAgent": session.user_agent} if session.user_agent else {}) | {"sourceIp": session.source_ip},
+            "identity": session.signer
+            | ({"userAgent": session.user_agent} if session.user_agent else {})
+            | {"sourceIp": session.source_ip},
             "requestId": call.request_id,
             "domainName": call.domain,
             "connectionId": session.id,

@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-websocket-api-selection-expressions.html
 """
 
-import base64
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -19,14 +18,8 @@ _INNER = re.compile(r"\$\{([^}]+)\}")
 
 
 def message_of(call: Call) -> str:
-    """The message as a text: base64 when it is binary, as events have it."""
+    """The message, which is always a text."""
     return str(call.event.get("body") or "")
-
-
-def bytes_of(call: Call) -> bytes:
-    """The message as it came."""
-    text = message_of(call)
-    return base64.b64decode(text) if call.event.get("isBase64Encoded") else text.encode()
 
 
 def evaluate(expression: str, call: Call, answer: Response | None = None) -> str | None:

@@ -13,7 +13,6 @@ from haar.services.apigatewayv2.dataplane.answers import NOT_BUILT, Refused
 from haar.services.apigatewayv2.dataplane.authorise import authorise
 from haar.services.apigatewayv2.dataplane.call import Call
 from haar.services.apigatewayv2.dataplane.compile import Api, Plane, SocketRoute, Stage
-from haar.services.apigatewayv2.dataplane.events import encode_bytes
 from haar.services.apigatewayv2.dataplane.metrics import note_message
 from haar.services.apigatewayv2.dataplane.running import run_endpoint, write_access
 from haar.services.apigatewayv2.dataplane.speeds import throttle
@@ -97,6 +96,9 @@ async def _connected(call: Call, route: SocketRoute) -> Response:
             if call.lambda_context is not None:
                 call.lambda_context = call.lambda_context | {"integrationLatency": int((call.host.clock.now() - began) * 1000)}
             session.authorizer, session.usage_key = call.lambda_context, call.usage_key
+            if (who := call.principal) is not None:
+                session.signer = {"accessKey": who.access_key_id, "accountId": who.account, "caller": who.id, "user": who.id}
+                session.signer["userArn"] = who.arn
             call.event = event_of(call, "CONNECT")
         if route.key_required:
             await check_key(call)
@@ -153,7 +155,7 @@ async def _stage(host: Host, live: Live) -> Stage | None:
     return None if api is None else api.stages.get(live.stage)
 
 
-async def _message(host: Host, live: Live, message: str | bytes) -> None:
+async def _message(host: Host, live: Live, message: str) -> None:
     session, stage = live.session, await _stage(host, live)
     routes: Mapping[str, SocketRoute] = stage.compiled.sockets if stage is not None else {}
     key = select(stage.compiled.draft.api["RouteSelectionExpression"], message) if stage is not None else None
@@ -166,10 +168,7 @@ async def _message(host: Host, live: Live, message: str | bytes) -> None:
     call = _call(host, stage, live.request, session, route, live.domain)
     call.lambda_context = session.authorizer
     call.event = event_of(call, "MESSAGE", messageId=extended_id(host))
-    if isinstance(message, bytes):
-        call.event |= {"body": encode_bytes(message), "isBase64Encoded": True}
-    else:
-        call.event["body"] = message
+    call.event["body"] = message
 
     async def check() -> None:
         throttle(call)

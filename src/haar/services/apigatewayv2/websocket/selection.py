@@ -11,10 +11,8 @@ _PLAIN = re.compile(r"\$request\.body\.(.+)")
 _INNER = re.compile(r"\$\{request\.body\.([^}]+)\}")
 
 
-def select(expression: str, message: str | bytes) -> str | None:
+def select(expression: str, message: str) -> str | None:
     """The route key that a message names; None when it names none (what is not a JSON object never does)."""
-    if isinstance(message, bytes):
-        return None
     try:
         body = orjson.loads(message)
     except orjson.JSONDecodeError:

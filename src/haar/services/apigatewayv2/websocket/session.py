@@ -22,11 +22,11 @@ MAX_UNSENT = 1024 * 1024
 """Bytes that wait for a client that does not read."""
 UNSAID = "Client-side close frame status not set"
 """Why a connection ended whose client did not say."""
-GOING_AWAY, TOO_BIG, ABNORMAL, NO_STATUS = 1001, 1009, 1006, 1005
+GOING_AWAY, NOT_TEXT, NO_STATUS, ABNORMAL, TOO_BIG = 1001, 1003, 1005, 1006, 1009
 
 log = logging.getLogger("haar.apigatewayv2")
 
-OnMessage = Callable[["Session", str | bytes], Awaitable[None]]
+OnMessage = Callable[["Session", str], Awaitable[None]]
 OnEnd = Callable[["Session"], None]
 
 
@@ -38,6 +38,8 @@ class Session:
         self.id, self.source_ip, self.user_agent = id, source_ip, user_agent
         self.authorizer: dict[str, Any] | None = None
         self.usage_key: str | None = None
+        self.signer: dict[str, str] = {}
+        """Who signed the handshake, as events tell it."""
         self.connected_at = self.last_active = now()
         self.code, self.reason = ABNORMAL, ""
         """How it ended, as the client or the API said."""
@@ -47,11 +49,11 @@ class Session:
         self._idle, self._longest = limits
         self._frames = Connection(ConnectionType.SERVER)
         self._channel: Channel | None = None
-        self._parts: list[str | bytes] = []
+        self._parts: list[str] = []
         self._size = 0
         self._frame = 0
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._waiting: deque[str | bytes] = deque()
+        self._waiting: deque[str] = deque()
         """What had been read already when there were enough in flight."""
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -94,9 +96,9 @@ class Session:
     def _on(self, event: object) -> None:
         if self._closed:
             return
-        if isinstance(event, TextMessage | BytesMessage):
-            self._parts.append(event.data if isinstance(event, TextMessage) else bytes(event.data))
-            size = len(event.data.encode()) if isinstance(event, TextMessage) else len(event.data)
+        if isinstance(event, TextMessage):
+            self._parts.append(event.data)
+            size = len(event.data.encode())
             self._size += size
             self._frame += size
             if self._size > MAX_MESSAGE or self._frame > MAX_FRAME:
@@ -106,9 +108,11 @@ class Session:
                 self._frame = 0
             if not event.message_finished:
                 return
-            whole: str | bytes = "".join(self._parts) if isinstance(event, TextMessage) else b"".join(self._parts)  # type: ignore[arg-type]  # parts of one kind
+            whole = "".join(self._parts)
             self._parts, self._size = [], 0
             self._begin(whole)
+        elif isinstance(event, BytesMessage):
+            self.close(NOT_TEXT, "Binary frames are not supported")
         elif isinstance(event, Ping):
             self._write(self._frames.send(event.response()))
         elif isinstance(event, CloseConnection):
@@ -117,7 +121,7 @@ class Session:
             self._write(self._frames.send(answer))
             self._hang_up()
 
-    def _begin(self, message: str | bytes) -> None:
+    def _begin(self, message: str) -> None:
         if self.on_message is None:
             return
         if len(self._in_flight) >= MAX_IN_FLIGHT:
