@@ -1,6 +1,7 @@
 """What is refused when it is set, and small settings that are shown."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from tests.services.apigateway.conftest import Api, refused
@@ -96,3 +97,15 @@ def test_an_import_names_the_integration_response_that_does_not_fit(api: Api) ->
     code, message, status = refused(api.gateway.put_rest_api, restApiId=api.id, body=json.dumps(document).encode())
     assert (code, status) == ("BadRequestException", 400)
     assert "Unable to put integration response on 'GET' for resource at path '/a': Invalid mapping expression specified" in message
+
+
+def test_a_policy_is_shown_escaped(make_api: Callable[..., Api]) -> None:
+    """As AWS shows it and Terraform reads it: the inside of a JSON text."""
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"}
+    api = make_api(policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    shown = api.gateway.get_rest_api(restApiId=api.id)["policy"]
+    whole = f"arn:aws:execute-api:us-east-1:{api.platform.account}:{api.id}/*"
+    assert '\\"Version\\":\\"2012-10-17\\"' in shown and f'{api.id}\\/*\\"' in shown
+    assert json.loads(json.loads(f'"{shown}"')) == {"Version": "2012-10-17", "Statement": [statement | {"Resource": whole}]}
+    listed = next(one for page in api.gateway.get_paginator("get_rest_apis").paginate() for one in page["items"] if one["id"] == api.id)
+    assert listed["policy"] == shown

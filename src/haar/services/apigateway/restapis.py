@@ -68,8 +68,12 @@ def new_id(ctx: Context, length: int) -> str:
 
 
 def show(api: Doc, *, whole: bool = False) -> Doc:
-    """The API as operations answer it; single reads and updates show even empty tags."""
-    return api | {"tags": api.get("tags", {})} if whole else api
+    """The API as operations answer it; single reads and updates show even empty tags.
+
+    A policy is shown as AWS does it and Terraform expects it: the inside of a JSON text of the policy, slashes escaped.
+    """
+    shown = api | {"tags": api.get("tags", {})} if whole else api
+    return shown | {"policy": orjson.dumps(api["policy"]).decode()[1:-1].replace("/", "\\/")} if "policy" in api else shown
 
 
 def whole_policy(ctx: Context, api_id: str, policy: str) -> str:
@@ -179,7 +183,7 @@ async def get_rest_apis(ctx: Context, input: Input) -> Output:
         api = await load_api(ctx.store, api_id.decode(), ctx.region)
         if api is not None:
             found.append(api)
-    return page(sorted(found, key=_age), input, _age)
+    return page([show(api) for api in sorted(found, key=_age)], input, _age)
 
 
 def _age(api: Doc) -> str:
