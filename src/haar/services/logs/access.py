@@ -38,6 +38,11 @@ async def _demand(context: Context, action: str, name: str, suffix: str, input: 
     return Demand(action, arn, conditions, tags=group.tags if group else {})
 
 
+async def demand_on(context: Context, action: str, name: str) -> Demand:
+    """The action on a group that is named otherwise than by `logGroupName`."""
+    return await _demand(context, action, name, ":log-stream:", {})
+
+
 def on_group(action: str) -> Demands:
     """The action on the group: `…:log-group:NAME:log-stream:`, which `…:log-group:NAME:*` covers, as the service asks it."""
 

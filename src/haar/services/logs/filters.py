@@ -67,7 +67,7 @@ class _Place(NamedTuple):
         return b"", (position(self.time, self.sequence) if stream == self.stream else behind)
 
 
-class _Cursor:
+class Cursor:
     """Reads one stream's events in order of time, a slice at a time."""
 
     def __init__(self, reader: Reader, group: Group, stream: Stream, low: bytes, high: bytes, size: int, forward: bool) -> None:
@@ -96,10 +96,10 @@ class _Cursor:
         return unpack(*self._rows[self._at - 1])
 
 
-class _Merge:
+class Merge:
     """The events of several cursors in one order: time, then the stream's name, then arrival."""
 
-    def __init__(self, cursors: list[_Cursor], forward: bool) -> None:
+    def __init__(self, cursors: list[Cursor], forward: bool) -> None:
         self._sign = 1 if forward else -1
         self._cursors = sorted(cursors, key=lambda cursor: cursor.stream.name)
         self._heap: list[tuple[int, int, int, Event]] = []
@@ -139,7 +139,7 @@ async def filter_log_events(context: Context, input: Input) -> Output:
         raise no_group()
     streams = await _searched(context, group, input)
     low, high = position(max(start, group.floor(context.now())), 0), LATEST if end is None else position(end + 1, 0)
-    merge = _Merge(_cursors(context.store, group, streams, low, high, place, forward), forward)
+    merge = Merge(_cursors(context.store, group, streams, low, high, place, forward), forward)
     await merge.start()
     limit = input.get("limit", MAX_PAGE_EVENTS)
     events: list[dict[str, Any]] = []
@@ -170,7 +170,7 @@ async def _searched(context: Context, group: Group, input: Input) -> list[Stream
 
 def _cursors(
     reader: Reader, group: Group, streams: list[Stream], low: bytes, high: bytes, place: _Place | None, forward: bool
-) -> list[_Cursor]:
+) -> list[Cursor]:
     """A cursor for each stream that can have events between the positions, behind what was answered before."""
     size = max(MIN_SLICE, READ_SLICE // max(1, len(streams)))
     cursors = []
@@ -180,7 +180,7 @@ def _cursors(
         after, before = place.range(stream.name) if place else (b"", LATEST)
         start, end = max(low, after, position(stream.first, 0)), min(high, before, position(stream.last + 1, 0))
         if start < end:
-            cursors.append(_Cursor(reader, group, stream, start, end, size, forward))
+            cursors.append(Cursor(reader, group, stream, start, end, size, forward))
     return cursors
 
 

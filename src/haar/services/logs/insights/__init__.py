@@ -1,0 +1,1 @@
+"""CloudWatch Logs Insights: a query language over log events, and the operations that run it."""
