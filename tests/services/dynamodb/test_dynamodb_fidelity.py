@@ -230,3 +230,15 @@ def test_operators_are_counted_until_there_are_too_many(table):
     delete = {"Key": KEY, "ExpressionAttributeValues": {":v": N(1)}}
     found = refusal(table("id:S").delete_item, **delete, ConditionExpression=" OR ".join(["a = :v"] * 300))[1]
     assert found.endswith("Invalid ConditionExpression: The expression contains too many operators; operator count: 301")
+
+
+def test_a_transaction_asked_for_again_costs_reading_what_it_wrote(dynamodb, table, name):
+    items = table("id:S")
+    items.put_item(Item={**KEY, "text": S("x" * 9_000)})
+    delete = {"Delete": {"TableName": items.name, "Key": KEY}}
+    put = {"Put": {"TableName": items.name, "Item": {"id": S("2"), "text": S("x" * 1_500)}}}
+    ask = lambda: dynamodb.transact_write_items(TransactItems=[delete, put], ClientRequestToken=name[-36:], ReturnConsumedCapacity="TOTAL")[
+        "ConsumedCapacity"
+    ]
+    assert ask() == [{"TableName": items.name, "CapacityUnits": 22.0, "WriteCapacityUnits": 22.0}]
+    assert ask() == [{"TableName": items.name, "CapacityUnits": 8.0, "ReadCapacityUnits": 8.0}]

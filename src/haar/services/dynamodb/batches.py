@@ -148,7 +148,7 @@ async def batch_write_item(ctx: Context, input: Input) -> Output:
     if detail is not None or meter.enforced:
         consumed = {given: Consumed(table) for given, table in tables.items() if given not in throttled}
         for each, outcome in zip(planned, outcomes, strict=True):
-            consumed[each.given].add_write(each.write.key, outcome.old, outcome.new)
+            consumed[each.given].add_write(each.write.key, outcome)
         for cost in consumed.values():
             meter.spend(cost)
         if detail is not None:

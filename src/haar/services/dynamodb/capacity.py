@@ -10,6 +10,7 @@ from typing import Any
 from haar.services.dynamodb.images import Image, Key
 from haar.services.dynamodb.limits import KB
 from haar.services.dynamodb.tables import Index, Table
+from haar.services.dynamodb.writes import Outcome
 
 READ_UNIT = 4 * KB
 WRITE_UNIT = KB
@@ -38,15 +39,15 @@ class Consumed:
         if units:
             self.indexes[name] = self.indexes.get(name, 0.0) + units
 
-    def add_write(self, key: Key, old: Image | None, new: Image | None, times: float = 1.0) -> None:
+    def add_write(self, key: Key, outcome: Outcome, times: float = 1.0) -> None:
         """A write costs by the larger of the item before and after, and what it changes in each index.
 
         `times` is for the table alone: indexes cost no more in a transaction.
         """
         self.reads = False
-        self.own += times * write_units(max(0 if old is None else old.size, 0 if new is None else new.size))
+        self.own += times * write_units(outcome.size)
         for index in self.table.indexes:
-            self.add_index(index.name, _index_units(self.table, index, key, old, new))
+            self.add_index(index.name, _index_units(self.table, index, key, outcome.old, outcome.new))
 
     def shown(self, detail: str, called: str | None = None) -> dict[str, Any]:
         """As ReturnConsumedCapacity (TOTAL or INDEXES) wants it; `called` is how the request calls the table, unless by its name."""

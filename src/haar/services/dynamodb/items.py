@@ -111,7 +111,7 @@ async def run(ctx: Context, write: Write) -> Outcome:
             meter.spend(Consumed(write.table, write_units(0 if data is None else size_of(data)), reads=False))
         raise
     consumed = Consumed(write.table)
-    consumed.add_write(write.key, outcome.old, outcome.new)
+    consumed.add_write(write.key, outcome)
     meter.spend(consumed)
     return outcome
 
@@ -187,7 +187,7 @@ async def _output(ctx: Context, input: Input, write: Write, outcome: Outcome, re
         output["Attributes"] = returned.fragment if isinstance(returned, Image) else returned
     if (detail := wanted(input)) is not None:
         consumed = Consumed(write.table)
-        consumed.add_write(write.key, outcome.old, outcome.new)
+        consumed.add_write(write.key, outcome)
         output["ConsumedCapacity"] = consumed.shown(detail, input.get(CALLED))
     if input.get("ReturnItemCollectionMetrics") == "SIZE":
         item: Item = input.get("Item") or input["Key"]

@@ -46,6 +46,8 @@ class Action(NamedTuple):
 class Token(msgspec.Struct, array_like=True):
     digest: bytes
     at: float
+    sizes: list[int] = []
+    """What each action was charged by: asking once more costs reading as much. Empty in tokens of earlier versions."""
 
 
 async def _write_demands(ctx: Context, input: Input) -> Sequence[Demand]:
@@ -101,10 +103,10 @@ async def commit(ctx: Context, input: Input, given: Sequence[dict[str, Any]], di
         rows += [(records.TOKENS, _stretch(moment), _token_sort(ctx, token)) for moment in (now, now - TOKEN_SECONDS)]
     _check_throughput(ctx, [action.table for action in actions], reads=False)
 
-    async def run(tx: Transaction) -> list[Outcome] | None:
+    async def run(tx: Transaction) -> list[Outcome] | Token:
         await tx.ahead(rows)
-        if token is not None and await _seen(tx, _token_sort(ctx, token), digest, now):
-            return None
+        if token is not None and (seen := await _seen(tx, _token_sort(ctx, token), digest, now)) is not None:
+            return seen
         outcomes, reasons = [], []
         for action in actions:
             outcome, reason = await _attempt(tx, action)
@@ -114,9 +116,11 @@ async def commit(ctx: Context, input: Input, given: Sequence[dict[str, Any]], di
             raise cancelled(reasons)
         if sum(outcome.new.size for outcome in outcomes if outcome is not None and outcome.new is not None) > TRANSACTION_BYTES:
             raise errors.validation(TOO_LARGE)
+        done = [outcome for outcome in outcomes if outcome is not None]
         if token is not None:
-            tx.put(records.TOKENS, _stretch(now), _token_sort(ctx, token), msgspec.msgpack.encode(Token(digest, now)))
-        return [outcome for outcome in outcomes if outcome is not None]
+            known = Token(digest, now, [outcome.size for outcome in done])
+            tx.put(records.TOKENS, _stretch(now), _token_sort(ctx, token), msgspec.msgpack.encode(known))
+        return done
 
     outcomes = await _unless_busy(ctx, run, len(actions))
     return await _write_output(ctx, input, actions, outcomes)
@@ -223,7 +227,7 @@ def _check_distinct(keys: list[tuple[str, Key]]) -> None:
         raise errors.validation(TWICE)
 
 
-async def _write_output(ctx: Context, input: Input, actions: list[Action], outcomes: list[Outcome] | None) -> Output:
+async def _write_output(ctx: Context, input: Input, actions: list[Action], outcomes: list[Outcome] | Token) -> Output:
     output: dict[str, Any] = {}
     detail = wanted(input)
     meter = ctx.host.get(Throughput)
@@ -233,12 +237,10 @@ async def _write_output(ctx: Context, input: Input, actions: list[Action], outco
             write = action.write
             assert write is not None
             cost = consumed.setdefault(called(action.input), Consumed(action.table, transaction=True))
-            if outcomes is not None:
-                cost.add_write(write.key, outcomes[at].old, outcomes[at].new, UNITS)
+            if isinstance(outcomes, Token):
+                cost.own += UNITS * read_units(outcomes.sizes[at] if outcomes.sizes else 0, consistent=True)
             else:
-                # The same request once more: it only reads.
-                data = await ctx.store.get(action.table.space, write.key.partition, write.key.sort)
-                cost.own += UNITS * read_units(0 if data is None else size_of(data), consistent=True)
+                cost.add_write(write.key, outcomes[at], UNITS)
         for cost in consumed.values():
             meter.spend(cost)
         if detail is not None:
@@ -284,23 +286,23 @@ def _token_sort(ctx: Context, token: str) -> bytes:
     return f"{kind}{ctx.region}/{token}".encode()
 
 
-async def _seen(tx: Transaction, sort: bytes, digest: bytes, now: float) -> bool:
-    """Whether this very request was done within the last ten minutes. Raises IdempotentParameterMismatchException."""
+async def _seen(tx: Transaction, sort: bytes, digest: bytes, now: float) -> Token | None:
+    """What is known of this very request if it was done within the last ten minutes. Raises IdempotentParameterMismatchException."""
     for moment in (now, now - TOKEN_SECONDS):
         data = await tx.get(records.TOKENS, _stretch(moment), sort)
         if data is None:
             continue
         found = msgspec.msgpack.decode(data, type=Token)
         if now - found.at > TOKEN_SECONDS:
-            return False
+            return None
         if found.digest != digest:
             raise ServiceError(
                 "IdempotentParameterMismatchException",
                 "There was a mismatch in the parameters given in the request and the parameters given in the "
                 "earlier request with the same client token.",
             )
-        return True
-    return False
+        return found
+    return None
 
 
 @service.operation("TransactGetItems", _get_demands)

@@ -51,6 +51,11 @@ class Outcome:
     """Only known where the write needed it."""
     new: Image | None
 
+    @property
+    def size(self) -> int:
+        """What the write is charged by: the larger of the two."""
+        return max(0 if self.old is None else self.old.size, 0 if self.new is None else self.new.size)
+
 
 async def perform(tx: Transaction, write: Write) -> Outcome:
     """Does one write. Raises ConditionalCheckFailedException, and whatever `change` raises; then nothing is written."""
