@@ -41,7 +41,7 @@ def test_references(source: str, expected: str):
     "source, expected",
     [
         ("#set($x = 5)$x", "5"),
-        ("#set($x = 'a $y')$x #set($y = 1)#set($z = \"a $y\")$z", "a $y a 1"),
+        ("#set($x = 'a $y')$x #set($y = 1)#set($z = \"a $y\")$z", "a $ya 1"),
         ('#set($x = "say ""hi""")$x', 'say "hi"'),
         ("#set($x = 'it''s')$x", "it's"),
         ("#set($x = [1, 'b', [2]])$x[1]$x[2][0]", "b2"),
@@ -51,8 +51,8 @@ def test_references(source: str, expected: str):
         ("#set($x = [1, 2])#set($x[0] = 9)$x", "[9, 2]"),
         ("#set($x = 1)#set($x = $nothing)$x", "1"),
         ("#set($x = 2 + 3 * 4 - (1 + 1))$x", "12"),
-        ("#set($x = 7 / 2)$x #set($y = -7 / 2)$y #set($z = -7 % 3)$z", "3 -3 -1"),
-        ("#set($x = 7.0 / 2)$x #set($y = 1 / 0)$y", "3.5 $y"),
+        ("#set($x = 7 / 2)$x #set($y = -7 / 2)$y #set($z = -7 % 3)$z", "3-3-1"),
+        ("#set($x = 7.0 / 2)$x #set($y = 1 / 0)$y", "3.5$y"),
         ("#set($x = 'a' + 1)$x", "a1"),
         ("#set( $x=1 )\n  #set($y=2)\n$x$y", "12"),
         ("#{set}($x = 1)$x", "1"),
@@ -219,3 +219,21 @@ def test_whole_numbers_divide_as_java_has_it(left: int, right: int):
     else:
         quotient, rest = map(int, printed.split())
         assert quotient * right + rest == left and abs(rest) < abs(right) and (rest == 0 or (rest < 0) == (left < 0))
+
+
+@pytest.mark.parametrize(
+    "source, expected",
+    [
+        ("a\n  #set($x = 1)\nb", "a\n  b"),
+        ("  #set($x = 1)\n  #set($y = 2)\nb", "b"),
+        ("#set($x = 1)  $x  #set($y = 2)b", "  1b"),
+        ("a #set($x = 1) b", "a  b"),
+    ],
+)
+def test_blanks_before_set_go_with_it_unless_they_belong_to_a_text(source: str, expected: str):
+    assert render(source) == expected
+
+
+def test_a_macro_without_arguments_needs_no_brackets():
+    assert render("#macro(hello)hi#end#hello, #hello() #nobody") == "hi, hi #nobody"
+    assert render("$t.compareTo('Hello') $t.compareTo('Help')", t="Hello World") == "6 -4"

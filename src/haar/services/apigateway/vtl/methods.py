@@ -97,6 +97,9 @@ def _split(value: str, expression: str, limit: int = 0) -> list[str]:
 
 
 def _compare(left: Any, right: Any) -> int:
+    """Java's compareTo: of texts, how far the first characters that differ, or else the lengths, are apart."""
+    if isinstance(left, str) and isinstance(right, str):
+        return next((ord(a) - ord(b) for a, b in zip(left, right, strict=False) if a != b), len(left) - len(right))
     return int(left > right) - int(left < right)
 
 

@@ -38,7 +38,6 @@ _MARK = re.compile(r"\\*[$#]")
 _START = re.compile(r"\$(!?)(\{?)(?=[A-Za-z_])")
 _DIRECTIVE = re.compile(r"#(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _LINE_END = re.compile(r"[ \t]*(?:\r\n|\n|\r)")
-_BEFORE = re.compile(r"[ \t]+\Z")
 _PARAMETER = re.compile(r"\s*\$([A-Za-z_][A-Za-z0-9_-]*)")
 _BLOCKS = frozenset(("end", "else", "elseif"))
 
@@ -216,9 +215,8 @@ class Parser:
     def _do_set(self, nodes: list[Node], begin: int) -> None:
         from haar.services.apigateway.vtl.expressions import Expressions
 
-        line = self.source.rfind("\n", 0, begin) + 1
-        if nodes and isinstance(nodes[-1], Text) and not self.source[line:begin].strip(" \t"):
-            nodes[-1] = Text(_BEFORE.sub("", nodes[-1].text))
+        if nodes and isinstance(nodes[-1], Text) and not nodes[-1].text.strip(" \t"):
+            nodes.pop()  # the blanks between it and what is no text
         self._spaces()
         expressions = Expressions(self)
         expressions.expect("(")
@@ -322,14 +320,14 @@ class Parser:
     _do_parse = _do_include
 
     def _use(self, nodes: list[Node], name: str, begin: int) -> None:
-        """A macro's use; a hash with a word and no bracket behind it is text."""
+        """A macro's use; what it was when there is no such macro is decided when it is run."""
         from haar.services.apigateway.vtl.expressions import Expressions
 
         after = self.at
         while after < len(self.source) and self.source[after] in " \t":
             after += 1
         if not self.source.startswith("(", after):
-            self._text(nodes, self.source[begin : self.at])
+            nodes.append(Use(name, (), self.source[begin : self.at]))
             return
         end_of_name, self.at = self.at, after
         try:
