@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.services.lambda_.conftest import zip_of
 from tests.support.identity import refused
 from tests.support.platform import RunningPlatform
 
@@ -140,6 +141,22 @@ def test_reserved_and_provisioned_go_together(lambda_: Any, function: Make, name
     latest = "The function resource provided must be an alias or a published version."
     for call in (lambda_.get_provisioned_concurrency_config, lambda_.delete_provisioned_concurrency_config):
         assert refused(call, FunctionName=name, Qualifier="$LATEST") == (INVALID, latest, 400)
+
+
+def test_what_the_account_uses(lambda_: Any, function: Make, name: str) -> None:
+    before = lambda_.get_account_settings()["AccountUsage"]
+    key = "arn:aws:kms:us-east-1:111111111111:key/mine"
+    package = zip_of(app_py="def handler(event, context): pass")
+    function(Publish=True, Code={"ZipFile": package, "SourceKMSKeyArn": key})
+    published = lambda_.publish_layer_version(LayerName=name, Content={"ZipFile": package})
+    after = lambda_.get_account_settings()["AccountUsage"]
+    assert after["FunctionCount"] == before["FunctionCount"] + 1
+    assert after["TotalCodeSize"] == before["TotalCodeSize"] + 3 * published["Content"]["CodeSize"]
+    lambda_.delete_layer_version(LayerName=name, VersionNumber=1)
+    assert lambda_.get_function(FunctionName=name)["Code"]["SourceKMSKeyArn"] == key
+    lambda_.update_function_code(FunctionName=name, ZipFile=package)
+    assert "SourceKMSKeyArn" not in lambda_.get_function(FunctionName=name)["Code"]
+    assert lambda_.get_function(FunctionName=name, Qualifier="1")["Code"]["SourceKMSKeyArn"] == key
 
 
 def test_tags_of_mappings_that_are_not_there(lambda_: Any, platform: RunningPlatform) -> None:

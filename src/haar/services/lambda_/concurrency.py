@@ -1,5 +1,7 @@
 """Reserved concurrency, and the account's limits."""
 
+from collections.abc import AsyncIterator
+
 from haar.services.lambda_ import service
 from haar.services.lambda_.access import named, on_anything, on_function
 from haar.services.lambda_.errors import invalid, no_function
@@ -7,17 +9,19 @@ from haar.services.lambda_.names import FunctionName
 from haar.services.lambda_.packages import MAX_UNZIPPED, MAX_ZIPPED
 from haar.services.lambda_.records import (
     FUNCTIONS,
+    LAYER_VERSIONS,
     PROVISIONED,
     VERSIONS,
     Function,
     decode_function,
+    decode_layer_version,
     decode_provisioned,
     decode_version,
     find_function,
     put_function,
 )
 from haar.services.service import Context, Input, Output
-from haar.store.contract import Reader, Transaction
+from haar.store.contract import Reader, Row, Transaction
 
 ACCOUNT_CONCURRENCY = 1000
 MIN_UNRESERVED = 100
@@ -38,14 +42,20 @@ async def functions_of(reader: Reader, region: str) -> list[Function]:
 async def provisioned_of(reader: Reader, region: str) -> dict[str, int]:
     """How many environments each of a region's functions has provisioned."""
     found: dict[str, int] = {}
+    async for row in _rows(reader, PROVISIONED, region):
+        name = row.partition.decode().partition("/")[2]
+        found[name] = found.get(name, 0) + decode_provisioned(row.value).count
+    return found
+
+
+async def _rows(reader: Reader, space: str, region: str) -> AsyncIterator[Row]:
+    """A region's rows of a space that has a partition a function or layer."""
     start = f"{region}/".encode()
     after: tuple[bytes, bytes] | None = None
-    while rows := await reader.scan(PROVISIONED, start, start[:-1] + b"0", after=after, limit=READ_SLICE):
+    while rows := await reader.scan(space, start, start[:-1] + b"0", after=after, limit=READ_SLICE):
         for row in rows:
-            name = row.partition.decode().partition("/")[2]
-            found[name] = found.get(name, 0) + decode_provisioned(row.value).count
+            yield row
         after = (rows[-1].partition, rows[-1].sort)
-    return found
 
 
 async def taken(reader: Reader, region: str, but: str = "") -> int:
@@ -117,11 +127,10 @@ def _unqualified(context: Context, input: Input) -> FunctionName:
 async def get_account_settings(context: Context, input: Input) -> Output:
     functions = await functions_of(context.store, context.region)
     size = sum(function.latest.settings.code_size for function in functions)
-    start = f"{context.region}/".encode()
-    after: tuple[bytes, bytes] | None = None
-    while rows := await context.store.scan(VERSIONS, start, start[:-1] + b"0", after=after, limit=READ_SLICE):
-        size += sum(decode_version(row.value).settings.code_size for row in rows)
-        after = (rows[-1].partition, rows[-1].sort)
+    async for row in _rows(context.store, VERSIONS, context.region):
+        size += decode_version(row.value).settings.code_size
+    async for row in _rows(context.store, LAYER_VERSIONS, context.region):
+        size += decode_layer_version(row.value).size
     return {
         "AccountLimit": {
             "TotalCodeSize": TOTAL_CODE_SIZE,

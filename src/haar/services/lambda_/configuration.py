@@ -89,6 +89,7 @@ async def update_function_code(context: Context, input: Input) -> Output:
 
         def apply(settings: Settings) -> None:
             settings.code_sha256, settings.code_size, settings.code_unpacked = package
+            settings.source_kms = input.get("SourceKMSKeyArn", "")
             change(settings, {key: input[key] for key in ("Architectures",) if key in input})
 
         version = await _update(context, name, input, apply)

@@ -120,7 +120,7 @@ async def _new_settings(context: Context, input: Input, data: bytes) -> Settings
     settings = Settings(
         runtime=input["Runtime"], handler=input["Handler"], role=input["Role"], code_sha256=package.sha256, code_size=package.size
     )
-    settings.code_unpacked = package.unpacked
+    settings.code_unpacked, settings.source_kms = package.unpacked, input["Code"].get("SourceKMSKeyArn", "")
     return settings
 
 
@@ -182,7 +182,8 @@ async def get_function_configuration(context: Context, input: Input) -> Output:
 def _code(context: Context, version: Version) -> dict[str, Any]:
     if (image := (version.previous or version.settings).image) is not None:
         return {"RepositoryType": "ECR", "ImageUri": image.uri, "ResolvedImageUri": image.resolved}
-    return {"RepositoryType": "S3", "Location": code_url(context, version.settings.code_sha256)}
+    shown = {"RepositoryType": "S3", "Location": code_url(context, version.settings.code_sha256)}
+    return shown | ({"SourceKMSKeyArn": version.settings.source_kms} if version.settings.source_kms else {})
 
 
 def _shown(context: Context, name: FunctionName, version: Version) -> dict[str, Any]:

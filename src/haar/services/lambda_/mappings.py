@@ -43,6 +43,7 @@ REFUSED = {
     "DocumentDBEventSourceConfig": "DocumentDB",
     "ScalingConfig": "SQS, whose mappings have a ScalingConfig",
     "ProvisionedPollerConfig": "provisioned pollers",
+    "LoggingConfig": "Kafka, whose mappings have a LoggingConfig",
 }
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
