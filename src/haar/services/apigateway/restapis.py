@@ -84,8 +84,9 @@ def whole_policy(ctx: Context, api_id: str, policy: str) -> str:
         statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
         for statement in statements:
             for member in {"Resource", "NotResource"} & set(statement):
-                given = statement[member] if isinstance(statement[member], list) else [statement[member]]
-                statement[member] = [re.sub(r"^execute-api:/", prefix, one) for one in given]
+                given = statement[member]
+                whole_arns = [re.sub(r"^execute-api:/", prefix, one) for one in (given if isinstance(given, list) else [given])]
+                statement[member] = whole_arns if isinstance(given, list) else whole_arns[0]
         whole = orjson.dumps(document | {"Statement": statements}).decode()
         validate_resource_policy(whole)
     except (PolicyError, orjson.JSONDecodeError, KeyError, TypeError):
