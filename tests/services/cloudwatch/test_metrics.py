@@ -1,5 +1,6 @@
 """Metrics that applications put: what is answered for them."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from tests.support.platform import RunningPlatform
 from haar.clock import Clock
 from haar.services.cloudwatch import records, sweep
 from haar.services.cloudwatch.measures import Measures, Subject
+from haar.services.cloudwatch.points import Point
 from haar.services.cloudwatch.records import Name
 from haar.services.service import Host
 
@@ -204,10 +206,10 @@ async def test_what_services_measure_is_written_together(host: Host) -> None:
     await measures.write()
     series = await records.find(host.store, "us-east-1", Name("AWS/Test", "Duration", (("FunctionName", "f"),)))
     assert series is not None
-    found = await records.read(host.store, series, 0, 1 << 32 - 1)
-    assert sum(each.point.count for each in found) == 3
-    assert sum(each.point.sum for each in found) == 21.0
-    assert {each.unit for each in found} == {"Milliseconds"}
+    found = await records.grouped(host.store, series, 0, 1 << 32 - 1, 60)
+    points = found.pop("Milliseconds").values()
+    assert (sum(each.count for each in points), sum(each.sum for each in points)) == (3, 21.0)
+    assert found == {}
 
 
 async def test_points_get_longer_as_they_get_older(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,8 +228,8 @@ async def test_points_get_longer_as_they_get_older(host: Host, monkeypatch: pyte
     await sweep.sweep(host)
     series = await records.find(host.store, "us-east-1", name)
     assert series is not None
-    found = await records.read(host.store, series, 0, now + 60)
-    assert [(now - each.time, each.point.count) for each in reversed(found)] == [
+    found = (await records.grouped(host.store, series, 0, now + 60, 60))["Count"]
+    assert [(now - time, point.count) for time, point in reversed(found.items())] == [
         (0, 1.0),
         (60, 1.0),
         (20 * 86_400, 1.0),
@@ -235,6 +237,33 @@ async def test_points_get_longer_as_they_get_older(host: Host, monkeypatch: pyte
         (100 * 86_400, 1.0),
         (100 * 86_400 + 3600, 1.0),
     ]
+
+
+async def test_a_long_range_is_read_in_slices(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "READ_SLICE", 7)
+    start, name = 1_800_000_000, Name("AWS/Test", "Many", ())
+    many = {(start + at * 60, unit): Point(1.0, at, at, at) for at in range(100) for unit in ("Bytes", "Count")}
+    await host.store.transact(lambda tx: records.add(tx, "us-east-1", name, "id", many))
+    series = await records.find(host.store, "us-east-1", name)
+    assert series is not None
+    found = await records.grouped(host.store, series, start, start + 99 * 60, 600)
+    assert list(found) == ["Bytes", "Count"], "each unit has points of its own"
+    for periods in found.values():
+        assert list(periods) == [start + at * 600 for at in range(10)]
+        assert [point.count for point in periods.values()] == [10.0] * 9 + [9.0], "the end is not in it"
+        assert [point.sum for point in periods.values()][:2] == [45.0, 145.0]
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(others())
+    await records.grouped(host.store, series, start, start + 100 * 60, 60)
+    task.cancel()
+    assert turns > 20, "others have their turns in between"
 
 
 class _At(Clock):

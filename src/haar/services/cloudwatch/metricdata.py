@@ -12,11 +12,13 @@ from haar.services.cloudwatch.access import on_all
 from haar.services.cloudwatch.errors import bad_token, invalid
 from haar.services.cloudwatch.points import canonical
 from haar.services.cloudwatch.records import Name
-from haar.services.cloudwatch.statistics import check_period, grouped, rounded
+from haar.services.cloudwatch.statistics import check_period, rounded
 from haar.services.service import Context, Input, Output
 
 MOST_QUERIES = 500
 MOST_POINTS = 100_800
+SLICE = 200
+"""Statistics that are worked out in one piece."""
 
 Values = dict[int, float]
 """By epoch seconds."""
@@ -68,15 +70,17 @@ async def _read(context: Context, stat: Mapping[str, Any], start: int, end: int)
     series = await records.find(context.store, context.region, name)
     if series is None:
         return {}
-    found = await records.read(context.store, series, start, end)
+    found = await records.grouped(context.store, series, start, end, stat["Period"])
     # Without a unit, the points of one are answered: a metric that is put with several is asked for one by one.
-    units = [stat["Unit"]] if stat.get("Unit") else sorted({each.unit for each in found})[:1]
+    unit = stat.get("Unit") or min(found, default="")
     statistic = canonical(stat["Stat"])
     assert statistic is not None
-    values = {}
-    for time, point in grouped([each for each in found if each.unit in units], start, stat["Period"]):
+    values: Values = {}
+    for at, (time, point) in enumerate(found.get(unit, {}).items(), 1):
         if (value := point.statistic(statistic)) is not None:
             values[time] = value
+        if at % SLICE == 0:
+            await asyncio.sleep(0)
     return values
 
 

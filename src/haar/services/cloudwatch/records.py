@@ -7,6 +7,7 @@ A metric is a namespace, a name and a set of dimensions; each has an id, and poi
 of a second where the metric is put so, and are merged into longer ones as they get older.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -20,6 +21,8 @@ SERIES = "cloudwatch.series"
 POINTS = "cloudwatch.points"
 
 TIME_BYTES = 4
+READ_SLICE = 200
+"""Points that are read in one piece."""
 HOUR = 3600
 MINUTE = 60
 DAY = 86_400
@@ -101,13 +104,24 @@ async def add(tx: Transaction, region: str, name: Name, fresh_id: str, measured:
         tx.put(POINTS, partition, sort, points.encode(together))
 
 
-class Read(NamedTuple):
-    time: int
-    unit: str
-    point: Point
+async def grouped(reader: Reader, series: Series, start: int, end: int, period: int) -> dict[str, dict[int, Point]]:
+    """What was measured from `start` to before `end`: by unit, then by the beginning of each period in which something was, in order.
 
-
-async def read(reader: Reader, series: Series, start: int, end: int) -> list[Read]:
-    """The points of start <= time < end, in order."""
-    rows = await reader.range(POINTS, series.id.encode(), at(start), at(end))
-    return [Read(*read_at(sort), points.decode(value)) for sort, value in rows]
+    Read and put together in slices that let others in.
+    """
+    found: dict[str, dict[int, Point]] = {}
+    begin = at(start)
+    while rows := await reader.range(POINTS, series.id.encode(), begin, at(end), limit=READ_SLICE):
+        for sort, value in rows:
+            time, unit = read_at(sort)
+            time = start + (time - start) // period * period
+            periods, point = found.setdefault(unit, {}), points.decode(value)
+            if (before := periods.get(time)) is None:
+                periods[time] = point
+            else:
+                before.merge(point)
+        if len(rows) < READ_SLICE:
+            break
+        begin = rows[-1][0] + b"\x00"
+        await asyncio.sleep(0)
+    return found

@@ -7,8 +7,8 @@ from typing import Any
 from haar.services.cloudwatch import records, service
 from haar.services.cloudwatch.access import on_all
 from haar.services.cloudwatch.errors import invalid_combination, invalid_value, missing
-from haar.services.cloudwatch.points import Point, canonical, merged
-from haar.services.cloudwatch.records import DAY, HOUR, MINUTE, Name, Read
+from haar.services.cloudwatch.points import canonical
+from haar.services.cloudwatch.records import DAY, HOUR, MINUTE, Name
 from haar.services.service import Context, Input, Output
 
 MOST_POINTS = 1440
@@ -37,11 +37,10 @@ async def get_metric_statistics(context: Context, input: Input) -> Output:
         )
     name = Name(input["Namespace"], input["MetricName"], records.dimensions_of(input.get("Dimensions")))
     series = await records.find(context.store, context.region, name)
-    found = [] if series is None else await records.read(context.store, series, start, end)
-    units = sorted({each.unit for each in found if input.get("Unit") in (None, each.unit)})
+    found = {} if series is None else await records.grouped(context.store, series, start, end, period)
     shown: list[dict[str, Any]] = []
-    for unit in units:
-        for time, point in grouped([each for each in found if each.unit == unit], start, period):
+    for unit in sorted(each for each in found if input.get("Unit") in (None, each)):
+        for time, point in found[unit].items():
             datapoint: dict[str, Any] = {"Timestamp": datetime.fromtimestamp(time, UTC), "Unit": unit}
             datapoint |= {statistic: point.statistic(statistic) for statistic in statistics}
             more = {statistic: value for statistic in extended if (value := point.statistic(statistic)) is not None}
@@ -67,11 +66,3 @@ def rounded(now: float, start: datetime, period: int) -> int:
     else:
         step = 5 * MINUTE if time > now - 63 * DAY else HOUR
     return time // step * step
-
-
-def grouped(found: list[Read], start: int, period: int) -> list[tuple[int, Point]]:
-    """What was measured in each period from `start` in which something was."""
-    periods: dict[int, list[Point]] = {}
-    for each in found:
-        periods.setdefault(start + (each.time - start) // period * period, []).append(each.point)
-    return [(time, merged(points)) for time, points in sorted(periods.items())]
