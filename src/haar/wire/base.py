@@ -111,5 +111,5 @@ class BaseCodec(ABC):
             usual = _SERVER_FAULT if shape.traits.get("fault") or trait.get("senderFault") is False else 400
             # In the model of one that spoke query before, the statuses are still query's.
             status = usual if self.compatible else trait.get("httpStatusCode", usual)
-        written = next((member for member, _ in shape.members() if member in _MESSAGE), "message")
+        written = next((member.traits.get("locationName", one) for one, member in shape.members() if one in _MESSAGE), "message")
         return Fault(trait.get("code", name), status, message, written, shape, error.fields)

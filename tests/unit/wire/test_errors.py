@@ -99,6 +99,8 @@ def test_lambda() -> None:
 def test_api_gateway() -> None:
     response = answer("apigateway", ServiceError("NotFoundException", "Invalid API identifier specified 123456789012:abc"))
     assert (response.status, body_of(response)) == (404, {"message": "Invalid API identifier specified 123456789012:abc"})
+    newer = answer("apigatewayv2", ServiceError("NotFoundException", "Invalid API identifier specified 123456789012:abc"))
+    assert (newer.status, body_of(newer)) == (404, {"message": "Invalid API identifier specified 123456789012:abc"})
 
 
 def test_query() -> None:
