@@ -316,14 +316,15 @@ class Environment:
         self._finish(bytes(posted.body) or error_object(kind, ""), kind, "failure")
         return True
 
-    def init_failed(self, posted: Posted) -> None:
+    def init_failed(self, posted: Posted) -> bool:
         if self._ready.done():
-            return
+            return False
         kind = posted.headers.get("lambda-runtime-function-error-type", "Runtime.Unknown")
         if kind in ("Runtime.InvalidEntrypoint", "Runtime.InvalidWorkingDir"):  # start.py's own, in words only
             self._fail(Fault(kind, b"", posted.body.decode("utf-8", "replace")))
         else:
             self._fail(Fault(kind, bytes(posted.body)))
+        return True
 
     def other(self, connection: Connection, posted: Posted) -> bool:
         if posted.path == CREDENTIALS and posted.method == "GET" and (keys := self._keys) is not None:

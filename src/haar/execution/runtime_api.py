@@ -84,7 +84,9 @@ class Receiver(Protocol):
 
     def failed(self, request_id: str, posted: Posted) -> bool: ...
 
-    def init_failed(self, posted: Posted) -> None: ...
+    def init_failed(self, posted: Posted) -> bool:
+        """False when it is initialised already."""
+        ...
 
     def other(self, connection: "Connection", posted: Posted) -> bool:
         """A request of another API; False when it is of none."""
@@ -184,8 +186,7 @@ class Connection(asyncio.Protocol):
         if posted.method == "GET" and path == "restore/next":
             return self.answer(200, b"")  # where there is no snapshot, nothing is restored
         if posted.method == "POST" and path in ("init/error", "restore/error"):
-            self._receiver.init_failed(posted)
-            return self.answer(202, ACCEPTED)
+            return self.answer(202, ACCEPTED) if self._receiver.init_failed(posted) else self.refuse_transition("InitError")
         what, _, rest = path.partition("/")
         request_id, _, verb = rest.partition("/")
         if posted.method != "POST" or what != "invocation" or verb not in ("response", "error"):
@@ -263,7 +264,12 @@ class Connection(asyncio.Protocol):
     def too_early(self) -> None:
         """The runtime asks for work while it has some."""
         self._waiting = False
-        self.refuse(403, "State transition is not allowed", "InvalidStateTransition")
+        self.refuse_transition("Ready")
+
+    def refuse_transition(self, state: str) -> None:
+        """What a runtime that has an invocation may not become."""
+        message = f"State transition from Running to {state} failed for runtime. Error: State transition is not allowed"
+        self.refuse(403, message, "InvalidStateTransition")
 
     def refuse(self, status: int, message: str, kind: str) -> None:
         self._pay()

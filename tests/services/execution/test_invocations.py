@@ -311,13 +311,17 @@ async def test_a_custom_runtime_speaks_the_runtime_api(functions: Functions) -> 
         request_id = event.headers["Lambda-Runtime-Aws-Request-Id"]
         told = {"event": json.loads(event.read()), "handler": os.environ["_HANDLER"],
                 "arn": event.headers["Lambda-Runtime-Invoked-Function-Arn"],
-                "wrong": post("invocation/another/response", b"1"), "path": post("nowhere", b""), "late": statuses}
+                "wrong": post("invocation/another/response", b"1"), "path": post("nowhere", b""), "late": statuses,
+                "init": post("init/error", b"{}")}
         post(f"invocation/{request_id}/response", json.dumps(told).encode())
         statuses = [post(f"invocation/{request_id}/response", b"2")]
     """
     spec = functions.make({"bootstrap": bootstrap}, "my.handler", "provided.al2023", modes={"bootstrap": 0o755})
     told = await functions.answer(spec, 1)
-    assert told == {"event": 1, "handler": "my.handler", "arn": spec.arn, "wrong": [400, "InvalidRequestID"], "path": [404, ""], "late": []}
+    assert told == {
+        "event": 1, "handler": "my.handler", "arn": spec.arn, "wrong": [400, "InvalidRequestID"], "path": [404, ""], "late": [],
+        "init": [403, "InvalidStateTransition"],
+    }  # fmt: skip
     assert (await functions.answer(spec, 2))["late"] == [[400, "InvalidRequestID"]]
 
 
