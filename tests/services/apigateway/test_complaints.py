@@ -7,6 +7,7 @@ import jsonschema_rs
 import pytest
 from tests.services.apigateway.conftest import Api
 
+from haar.services.apigateway.dataplane.bodies import schema_validator
 from haar.services.apigateway.dataplane.complaints import complain
 
 
@@ -36,6 +37,8 @@ from haar.services.apigateway.dataplane.complaints import complain
             {"a": 1, "b": 1},
             'object instance has properties which are not allowed by the schema: ["a"]',
         ),
+        ({"items": [{}], "additionalItems": False}, [1, 2], "schema only allows 1 elements in array but instance has 2 elements"),
+        ({"format": "email"}, "x", 'string "x" is not a valid email address'),
         ({"multipleOf": 2}, 3, "remainder of division is not zero (3 / 2)"),
         ({"oneOf": [{}, {}, {"type": "null"}]}, 3, "instance failed to match exactly one schema (matched 2 out of 3)"),
         ({"anyOf": [{"type": "null"}]}, 3, "instance failed to match at least one required schema among 1"),
@@ -44,6 +47,28 @@ from haar.services.apigateway.dataplane.complaints import complain
 )
 def test_the_words(schema: dict[str, Any], body: Any, said: str):
     assert complain(jsonschema_rs.Draft4Validator(schema).iter_errors(body), body) == [said]
+
+
+@pytest.mark.parametrize(
+    "format, value, fits",
+    [
+        ("date", "tomorrow", True),
+        ("time", "noon", True),
+        ("uri", "../relative?x=%20", True),
+        ("uri", "a b", False),
+        ("uuid", "x", False),
+        ("uuid", "7f0c1a52-33c7-4e35-8d0a-0f4b2c1f9a10", True),
+        ("date-time", "tomorrow", False),
+        ("no-such-format", "x", True),
+    ],
+)
+def test_formats(format: str, value: str, fits: bool):
+    assert schema_validator(json.dumps({"format": format}), {}).is_valid(value) == fits
+
+
+def test_the_sentences_about_one_place_are_sorted_by_their_keywords():
+    said = complain(jsonschema_rs.Draft4Validator({"pattern": "^a", "minLength": 3}).iter_errors("b"), "b")
+    assert [sentence[:6] for sentence in said] == ["string", "ECMA 2"]
 
 
 def test_an_object_before_what_is_in_it():

@@ -1,5 +1,7 @@
 """Request bodies against the models of an API (JSON schema, draft 4)."""
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import jsonschema_rs
@@ -9,6 +11,21 @@ from haar.services.apigateway.dataplane.answers import bad_body, misconfigured
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.complaints import complain
 from haar.services.apigateway.records import Doc, Draft
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_URI = re.compile(r"(?:[^\s%<>\"{}|\\^`]|%[0-9a-fA-F]{2})*")
+
+
+def _anything(_: str) -> bool:
+    return True
+
+
+FORMATS: dict[str, Callable[[str], bool]] = {
+    **dict.fromkeys(("date", "time", "idn-email"), _anything),
+    "uri": lambda value: _URI.fullmatch(value) is not None,
+    "uuid": lambda value: _UUID.fullmatch(value) is not None,
+}
+"""Where AWS's validator differs from ours: it does not know some formats, takes relative URIs, and checks UUIDs."""
 
 
 def schema_validator(schema: str, models: dict[str, Doc]) -> "jsonschema_rs.Draft4Validator":
@@ -21,7 +38,7 @@ def schema_validator(schema: str, models: dict[str, Doc]) -> "jsonschema_rs.Draf
         return orjson.loads(model["schema"])
 
     try:
-        return jsonschema_rs.Draft4Validator(orjson.loads(schema), retriever=retrieve)
+        return jsonschema_rs.Draft4Validator(orjson.loads(schema), retriever=retrieve, formats=FORMATS)
     except jsonschema_rs.ValidationError as error:
         raise ValueError(error.message) from None
 

@@ -8,8 +8,8 @@ import orjson
 
 
 def complain(errors: Iterable[jsonschema_rs.ValidationError], document: Any) -> list[str]:
-    """A sentence for each error in a document; the properties that an object lacks are one."""
-    said: list[tuple[tuple[str, ...], str]] = []
+    """A sentence for each error in a document, by place and keyword; the properties that an object lacks are one."""
+    said: list[tuple[tuple[str, ...], str, str]] = []
     missing: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     for error in errors:
         place, rule = tuple(map(str, error.instance_path)), tuple(map(str, error.schema_path))
@@ -17,12 +17,12 @@ def complain(errors: Iterable[jsonschema_rs.ValidationError], document: Any) -> 
             missing.setdefault((place, rule), []).append(error.kind.property)
         elif isinstance(error.kind, jsonschema_rs.ValidationErrorKind.FalseSchema) and rule[-1] == "additionalProperties":
             # A schema that allows no property at all: which one it was is not said.
-            said.append((place, _unexpected(list(_at(document, error.instance_path)))))
+            said.append((place, rule[-1], _unexpected(list(_at(document, error.instance_path)))))
         else:
-            said.append((place, _sentence(error)))
+            said.append((place, error.kind.name, _sentence(error)))
     for (place, _), names in missing.items():
-        said.append((place, f"object has missing required properties ({_json(sorted(names))})"))
-    return [sentence for _, sentence in sorted(said)]
+        said.append((place, "required", f"object has missing required properties ({_json(sorted(names))})"))
+    return [sentence for _, _, sentence in sorted(said)]
 
 
 def _sentence(error: jsonschema_rs.ValidationError) -> str:
@@ -73,6 +73,21 @@ def _one_of(kind: Any, _: Any) -> str:
     return f"instance failed to match exactly one schema (matched {matched} out of {len(kind.context)})"
 
 
+def _format(kind: Any, found: Any) -> str:
+    what = "input string" if kind.format == "uuid" else "string"
+    return f'{what} "{found}" {_FORMATS.get(kind.format, f"is no {kind.format}")}'
+
+
+_FORMATS = {
+    "date-time": "is invalid against requested date format(s) [yyyy-MM-dd'T'HH:mm:ssZ, yyyy-MM-dd'T'HH:mm:ss.[0-9]{1,12}Z]",
+    "email": "is not a valid email address",
+    "hostname": "is not a valid hostname",
+    "ipv4": "is not a valid IPv4 address",
+    "ipv6": "is not a valid IPv6 address",
+    "uri": "is not a valid URI",
+    "uuid": "is not a valid UUID",
+}
+
 _SENTENCES: Mapping[str, Callable[[Any, Any], str]] = {
     "type": _type,
     "enum": lambda kind, found: f"instance value ({_json(found)}) not found in enum (possible values: {_json(kind.options)})",
@@ -89,6 +104,8 @@ _SENTENCES: Mapping[str, Callable[[Any, Any], str]] = {
     "minProperties": lambda kind, found: f"object has too few properties (found {len(found)} but schema requires at least {kind.limit})",
     "maxProperties": lambda kind, found: f"object has too many properties (found {len(found)} but schema requires at most {kind.limit})",
     "additionalProperties": lambda kind, found: _unexpected(kind.unexpected),
+    "additionalItems": lambda kind, found: f"schema only allows {kind.limit} elements in array but instance has {len(found)} elements",
+    "format": _format,
     "multipleOf": lambda kind, found: f"remainder of division is not zero ({_json(found)} / {_json(kind.multiple_of)})",
     "oneOf": _one_of,
     "anyOf": lambda kind, found: f"instance failed to match at least one required schema among {len(kind.context)}",
