@@ -196,3 +196,21 @@ def test_policies_put_whole(lambda_: Any, function: Make, name: str) -> None:
     assert (stale[0], stale[2]) == ("PreconditionFailedException", 412)
     lambda_.delete_resource_policy(ResourceArn=arn)
     assert refused(lambda_.get_policy, FunctionName=name) == none
+
+
+def test_levels_of_functions_that_log_json_already(lambda_: Any, function: Make, name: str) -> None:
+    function(LoggingConfig={"LogFormat": "JSON"})
+    changed = lambda_.update_function_configuration(FunctionName=name, LoggingConfig={"ApplicationLogLevel": "DEBUG"})["LoggingConfig"]
+    levels = {"ApplicationLogLevel": "DEBUG", "SystemLogLevel": "INFO"}
+    assert changed == {"LogFormat": "JSON", "LogGroup": f"/aws/lambda/{name}"} | levels
+    both = {"LogFormat": "Text", "ApplicationLogLevel": "INFO"}
+    told = refused(lambda_.update_function_configuration, FunctionName=name, LoggingConfig=both)
+    assert told[0] == INVALID and told[1].startswith('LogLevel is not supported when LogFormat is set to "Text". Remove LogLevel')
+    assert lambda_.get_function_configuration(FunctionName=name)["LoggingConfig"] == changed
+
+
+def test_runtimes_are_managed_of_versions(lambda_: Any, function: Make, name: str) -> None:
+    arn = function(Publish=True)["FunctionArn"]
+    lambda_.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    told = refused(lambda_.put_runtime_management_config, FunctionName=name, Qualifier="live", UpdateRuntimeOn="Auto")
+    assert told == (INVALID, f"The provided function name {arn}:live is invalid. Aliases are not allowed.", 400)

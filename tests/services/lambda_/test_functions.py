@@ -92,7 +92,11 @@ def test_the_code_can_be_fetched(lambda_: Any, function: Make, name: str) -> Non
             'have provided exceeded the 4KB limit. String measured: {"BIG":"xxx',
         ),
         ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:q"}}, "InvalidParameterValueException", "haar does not"),
-        ({"LoggingConfig": {"SystemLogLevel": "WARN"}}, "InvalidParameterValueException", "set LogFormat to JSON"),
+        (
+            {"LoggingConfig": {"SystemLogLevel": "WARN"}},
+            "InvalidParameterValueException",
+            'LogLevel is not supported when LogFormat is set to "Text".',
+        ),
     ],
 )
 def test_what_is_refused(function: Make, settings: dict[str, Any], code: str, message: str) -> None:

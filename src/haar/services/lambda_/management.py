@@ -47,7 +47,7 @@ def _shown(name: FunctionName, version: Version) -> dict[str, Any]:
 def _of_version(context: Context, input: Input) -> FunctionName:
     name = named(context, input)
     if name.qualifier not in ("", LATEST) and not is_version(name.qualifier):
-        raise invalid("Runtime management configuration belongs to versions, not to aliases.")
+        raise invalid(f"The provided function name {name.qualified} is invalid. Aliases are not allowed.")
     return name.at("" if name.qualifier == LATEST else name.qualifier)
 
 

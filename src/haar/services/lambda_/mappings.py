@@ -95,7 +95,9 @@ def _check(input: Input) -> None:
             raise refused(f"the service of the destination {arn}, which would be an SQS queue, an SNS topic or an S3 bucket")
     age = input.get("MaximumRecordAgeInSeconds", UNBOUNDED)
     if age != UNBOUNDED and not MIN_AGE <= age <= MAX_STREAM_AGE:
-        raise invalid(f"MaximumRecordAgeInSeconds must be {UNBOUNDED} or between {MIN_AGE} and {MAX_STREAM_AGE}.")
+        raise invalid(
+            f"MaximumRecordAgeInSeconds must be either {UNBOUNDED} (forever) or between {MIN_AGE} and {MAX_STREAM_AGE} (inclusive)"
+        )
     filters = _filters(input) or []
     if len(filters) > MAX_FILTERS:
         raise invalid(f"Number of filters cannot exceed {MAX_FILTERS}.")

@@ -57,9 +57,6 @@ def check(input: Mapping[str, Any]) -> None:
     vpc = input.get("VpcConfig", {})
     if bool(vpc.get("SubnetIds")) != bool(vpc.get("SecurityGroupIds")):
         raise invalid("SubnetIds and SecurityIds must coexist or be both empty list.")
-    logging = input.get("LoggingConfig", {})
-    if logging.get("LogFormat", "Text") != "JSON" and ("ApplicationLogLevel" in logging or "SystemLogLevel" in logging):
-        raise invalid("To use ApplicationLogLevel and SystemLogLevel, set LogFormat to JSON.")
 
 
 def check_unpacked(settings: Settings) -> None:
@@ -96,7 +93,7 @@ def check_tag_count(tags: Mapping[str, str]) -> None:
 
 
 def change(settings: Settings, input: Mapping[str, Any]) -> None:
-    """Writes what the input sets into the settings."""
+    """Writes what the input sets into the settings. Raises for what does not go with what they are already."""
     plain = {
         "Runtime": "runtime",
         "Handler": "handler",
@@ -129,6 +126,11 @@ def change(settings: Settings, input: Mapping[str, Any]) -> None:
 
 def _change_logging(settings: Settings, logging: Mapping[str, Any]) -> None:
     settings.log_format = logging.get("LogFormat", settings.log_format)
+    if settings.log_format != "JSON" and ("ApplicationLogLevel" in logging or "SystemLogLevel" in logging):
+        raise invalid(
+            'LogLevel is not supported when LogFormat is set to "Text". Remove LogLevel from your request or change the LogFormat to '
+            '"Json" and try again.'
+        )
     settings.log_group = logging.get("LogGroup", settings.log_group)
     if settings.log_format == "JSON":
         settings.application_level = logging.get("ApplicationLogLevel", settings.application_level or "INFO")
