@@ -54,6 +54,11 @@ ANSWERS = {
         'const { S3Client } = require("@aws-sdk/client-s3"); exports.handler = async () => typeof S3Client;',
         "function",
     ),
+    "a stream of a value": (
+        "index.mjs",
+        "export const handler = awslambda.streamifyResponse(async (event, out) => { out.write({ a: 1 }); out.end(); });",
+        {"a": 1},
+    ),
     "a stream": (
         "index.mjs",
         "export const handler = awslambda.streamifyResponse(async (event, out) => { out.write('[1'); out.write(',2]'); out.end(); });",

@@ -64,6 +64,12 @@ class ResponseStream extends Writable {
     return this.posted;
   }
 
+  // What is neither text nor bytes is written as JSON, as on AWS.
+  write(chunk, ...rest) {
+    const bare = typeof chunk === "string" || chunk === null || ArrayBuffer.isView(chunk);
+    return super.write(bare ? chunk : JSON.stringify(chunk), ...rest);
+  }
+
   _write(chunk, encoding, callback) {
     this.open().write(chunk, encoding, () => callback());
   }
