@@ -14,6 +14,9 @@ from haar.services.apigatewayv2.records import Doc
 from haar.services.iam import public as iam
 from haar.services.service import Demand
 
+ALGORITHMS = ("RS256", "RS384", "RS512")
+"""Of tokens: API Gateway takes RSA's only."""
+
 
 async def authorise(call: Call, endpoint: Endpoint) -> None:
     """Raises Refused unless the call may be made; puts who made it into the call."""
@@ -59,6 +62,8 @@ async def _token(call: Call, endpoint: Endpoint, authorizer: Doc) -> None:
     settings = authorizer["JwtConfiguration"]
     try:
         token = decode(text)
+        if token.algorithm not in ALGORITHMS:
+            raise BadToken(f"signing method {token.algorithm} is invalid")
         if token.key_id is None:
             raise BadToken("the token has no kid header")
         key = await call.host.get(Issuers).key(settings["Issuer"], token.key_id)

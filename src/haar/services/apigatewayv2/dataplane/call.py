@@ -61,9 +61,15 @@ class Call:
     service_status: int | None = None
     """What the service itself answered: of a function, Lambda."""
     endpoint_request_id: str | None = None
-    """The request's id at the function."""
+    """The request's id at the function, or at what else answered."""
     error: str = ""
     """Why the request was refused, or why its integration failed: for the access log."""
+
+    def answered(self, status: int, headers: list[tuple[str, str]]) -> None:
+        """What an endpoint answered, for the access log."""
+        self.integration_status = self.service_status = status
+        named = {name.lower(): value for name, value in headers}
+        self.endpoint_request_id = named.get("x-amz-request-id") or named.get("x-amzn-requestid")
 
     @cached_property
     def trace_id(self) -> str:

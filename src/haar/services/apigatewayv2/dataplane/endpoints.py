@@ -44,7 +44,7 @@ class HttpProxy:
             if str(error).startswith("Invalid endpoint"):
                 raise failed(str(error)) from None
             raise unavailable(str(error)) from None
-        call.integration_status = call.service_status = status
+        call.answered(status, answered)
         kept = [pair for pair in answered if pair[0].lower() not in _DROPPED]
         return self._response.apply(call, Response(status, kept, body))
 

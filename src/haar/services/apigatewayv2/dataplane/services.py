@@ -41,7 +41,7 @@ class Service:
             response = await rest.within(self._seconds, self._ask(call, values, str(region), principal))
         except rest.Refused as refused:
             raise translated(refused) from None
-        call.integration_status = call.service_status = response.status
+        call.answered(response.status, response.headers)
         return self._response.apply(call, response)
 
     def _value(self, call: Call, name: str) -> Any:
