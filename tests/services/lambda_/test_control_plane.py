@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.services.lambda_.conftest import zip_of
-from tests.support.identity import refused
+from tests.support.identity import LAMBDA, refused
 from tests.support.platform import RunningPlatform
 
 Make = Callable[..., Any]
@@ -214,3 +214,21 @@ def test_runtimes_are_managed_of_versions(lambda_: Any, function: Make, name: st
     lambda_.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
     told = refused(lambda_.put_runtime_management_config, FunctionName=name, Qualifier="live", UpdateRuntimeOn="Auto")
     assert told == (INVALID, f"The provided function name {arn}:live is invalid. Aliases are not allowed.", 400)
+
+
+def test_what_versions_behind_one_alias_share(lambda_: Any, function: Make, name: str, client: Callable[..., Any]) -> None:
+    function(Publish=True)
+    iam = client("iam")
+    other = iam.create_role(RoleName=name, AssumeRolePolicyDocument=LAMBDA)["Role"]["Arn"]
+    lambda_.update_function_configuration(FunctionName=name, Role=other)
+    iam.delete_role(RoleName=name)
+    lambda_.publish_version(FunctionName=name)
+    lambda_.update_function_configuration(FunctionName=name, Description="third")
+    lambda_.publish_version(FunctionName=name)
+    weights = {"AdditionalVersionWeights": {"2": 0.5}}
+    mixed = refused(lambda_.create_alias, FunctionName=name, Name="live", FunctionVersion="1", RoutingConfig=weights)
+    assert mixed == (INVALID, "Specified versions must be associated with the same execution role", 400)
+    lambda_.create_alias(FunctionName=name, Name="live", FunctionVersion="3", RoutingConfig=weights)
+    ready = {"FunctionName": name, "Qualifier": "live", "ProvisionedConcurrentExecutions": 1}
+    weighted = "Alias with weights can not be used with Provisioned Concurrency"
+    assert refused(lambda_.put_provisioned_concurrency_config, **ready) == (INVALID, weighted, 400)

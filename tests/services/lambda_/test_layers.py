@@ -178,9 +178,11 @@ def test_layers_that_a_function_may_not_have(publish: Make, function: Make, lamb
         for at in range(5):
             archive.writestr(f"{at}", bytes(30 << 20))
     huge = [publish(large.getvalue(), f"-big{at}")["LayerVersionArn"] for at in range(2)]
-    assert refused(function, Layers=huge)[1].startswith("Function code combined with layers exceeds the maximum allowed size of 262144000")
+    assert refused(function, Layers=huge)[1] == "Layers consume more than the available size of 262144000 bytes"
+    both = refused(function, Layers=huge[:1], Code={"ZipFile": large.getvalue()})[1]
+    assert both.startswith("Function code combined with layers exceeds the maximum allowed size of 262144000")
     function(Layers=huge[:1])
-    assert "exceeds the maximum" in refused(lambda_.update_function_configuration, FunctionName=name, Layers=huge)[1]
+    assert "Layers consume" in refused(lambda_.update_function_configuration, FunctionName=name, Layers=huge)[1]
 
 
 def test_a_layer_must_be_allowed_to_whoever_uses_it(client: Make, publish: Make, function: Make, lambda_: Any, name: str) -> None:

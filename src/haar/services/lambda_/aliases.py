@@ -49,9 +49,15 @@ async def _check(reader: Reader, name: FunctionName, alias: Alias) -> None:
     for version in alias.weights:
         if version == alias.version:
             raise invalid(f"Invalid function version {version}. Function version {version} is already included in routing configuration.")
-    for version in (alias.version, *alias.weights):
-        if version != LATEST and await find_version(reader, name, version) is None:
-            raise no_function(name.at(version).qualified)
+    roles: set[str] = set()
+    for number in (alias.version, *alias.weights):
+        if number == LATEST:
+            continue
+        if (found := await find_version(reader, name, number)) is None:
+            raise no_function(name.at(number).qualified)
+        roles.add(found.settings.role)
+    if len(roles) > 1:
+        raise invalid("Specified versions must be associated with the same execution role")
 
 
 def _weights(input: Input) -> dict[str, float]:

@@ -83,6 +83,8 @@ async def put_provisioned_concurrency_config(context: Context, input: Input) -> 
             raise no_alias(name.qualified)
         if alias is not None and alias.version == LATEST:
             raise invalid(UNPUBLISHED)
+        if alias is not None and alias.weights:
+            raise invalid("Alias with weights can not be used with Provisioned Concurrency")
         version = await find_version(tx, name, name.qualifier if alias is None else alias.version)
         if alias is None and version is None:
             raise no_function(name.qualified)

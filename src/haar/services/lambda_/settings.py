@@ -61,7 +61,10 @@ def check(input: Mapping[str, Any]) -> None:
 
 def check_unpacked(settings: Settings) -> None:
     """Raises when the function and its layers are too large together."""
-    size = settings.code_unpacked + sum(layer.unpacked for layer in settings.layers)
+    layers = sum(layer.unpacked for layer in settings.layers)
+    if layers > MAX_UNZIPPED:
+        raise invalid(f"Layers consume more than the available size of {MAX_UNZIPPED} bytes")
+    size = settings.code_unpacked + layers
     if settings.layers and size > MAX_UNZIPPED:
         raise invalid(
             f"Function code combined with layers exceeds the maximum allowed size of {MAX_UNZIPPED} bytes. The actual size is {size} bytes."
