@@ -295,7 +295,8 @@ AUTHORIZER = """
 def handler(event, context):
     effect = "Allow" if event["headers"].get("X-Token") == "yes" else "Deny"
     statement = {"Effect": effect, "Action": "execute-api:Invoke", "Resource": event["methodArn"]}
-    return {"principalId": "me", "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}, "context": {"n": 1}}
+    seen = {"n": 1, "names": ",".join(event), "connection": event["requestContext"]["connectionId"]}
+    return {"principalId": "me", "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}, "context": seen}
 """
 
 
@@ -313,11 +314,17 @@ def test_an_authorizer(make_sockets: Callable[..., SocketApi], function: str, ma
         with pytest.raises(Refused) as error:
             api.connect(headers=headers)
         assert error.value.status == status
+    assert json.loads(error.value.body)["message"] == (
+        "User is not authorized to access this resource with an explicit deny in an identity-based policy"
+    )
     client = api.connect(headers={"X-Token": "yes"})
     client.send("x")
-    known = client.json()["requestContext"]["authorizer"]
+    context = client.json()["requestContext"]
+    known = context["authorizer"]
     assert known.pop("integrationLatency") >= 0
-    assert known == {"principalId": "me", "n": "1"}
+    maps = "headers,multiValueHeaders,queryStringParameters,multiValueQueryStringParameters,stageVariables"
+    assert known.pop("names") == f"type,methodArn,{maps},requestContext"
+    assert known == {"principalId": "me", "n": "1", "connection": context["connectionId"]}
 
 
 def test_what_is_not_checked_is_not_let_in(make_sockets: Callable[..., SocketApi], api: SocketApi) -> None:

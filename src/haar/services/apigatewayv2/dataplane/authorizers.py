@@ -94,7 +94,14 @@ def _identity(call: Call, authorizer: Doc) -> tuple[str, ...]:
     return tuple(found)
 
 
+_MAPS = ("headers", "multiValueHeaders", "queryStringParameters", "multiValueQueryStringParameters", "stageVariables")
+"""What the event of a handshake always has."""
+
+
 def _event(call: Call, authorizer: Doc, identity: tuple[str, ...], arn: str) -> Doc:
+    if call.socket:
+        maps = {name: call.event.get(name, {}) for name in _MAPS}
+        return {"type": "REQUEST", "methodArn": arn, **maps, "requestContext": call.event["requestContext"]}
     if authorizer.get("AuthorizerPayloadFormatVersion", "1.0") == "1.0":
         event = event_v1(call)
         joined = ",".join(identity)

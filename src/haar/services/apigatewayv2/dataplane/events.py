@@ -144,7 +144,7 @@ def event_v1(call: Call) -> dict[str, Any]:
     names: dict[str, str] = {}
     for name, value in call.pairs:
         many.setdefault(names.setdefault(name.lower(), name), []).append(value)
-    if "content-length" not in names and not call.socket:
+    if "content-length" not in names:
         many["Content-Length"] = [str(len(call.request.body))]
     body, encoded = encoded_body(call.request)
     return {
