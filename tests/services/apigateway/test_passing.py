@@ -212,3 +212,47 @@ def test_a_body_that_is_not_packed_as_it_says(make_api: Callable[..., Api]) -> N
     for body in (b"plain", gzip.compress(b"{}")[:-4]):
         answer = api.call("/m", "POST", data=body, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
         assert (answer.status_code, answer.json()) == (415, {"message": "Unsupported Media Type"})
+
+
+def test_what_a_request_s_template_overrides_is_there_for_the_response(api: Api) -> None:
+    """How mocks get at a request's body, and at its status."""
+    kept = "#set($context.requestOverride.path.body = $input.body)#set($context.responseOverride.header.X-Set = 'early')"
+    where = api.method("/m", "POST")
+    api.gateway.put_integration(**where, type="MOCK", requestTemplates={"application/json": kept + '{"statusCode": 200,}'})
+    api.gateway.put_method_response(**where, statusCode="200")
+    said = "$util.parseJson($context.requestOverride.path.body).message#set($context.responseOverride.status = 299)"
+    api.gateway.put_integration_response(**where, statusCode="200", responseTemplates={"application/json": said})
+    where = api.method("/plain")
+    early = '#set($context.responseOverride.status = 444){"statusCode": 200}'
+    api.gateway.put_integration(**where, type="MOCK", requestTemplates={"application/json": early})
+    api.gateway.put_method_response(**where, statusCode="200")
+    api.gateway.put_integration_response(**where, statusCode="200", responseTemplates={"application/json": "constant"})
+    api.deploy()
+    answer = api.call("/m", "POST", json={"message": "hello"})
+    assert (answer.status_code, answer.text, answer.headers["X-Set"]) == (299, "hello", "early")
+    assert (api.call("/plain").status_code, api.call("/plain").text) == (444, "constant")
+
+
+def test_a_gateway_response_maps_what_there_is(api: Api) -> None:
+    put = api.gateway.put_gateway_response
+    where = {"restApiId": api.id, "responseType": "UNAUTHORIZED"}
+    wrong = (
+        "Invalid mapping expression specified: Validation Result: warnings : [], errors : [Invalid mapping expression specified: nonsense]"
+    )
+    given = {"gatewayresponse.header.X": "nonsense"}
+    assert refused(put, **where, responseParameters=given) == ("BadRequestException", wrong, 400)
+    kept = {
+        "gatewayresponse.header.X": "'a'",
+        "gatewayresponse.header.Y": "method.request.header.Z",
+        "gatewayresponse.header.Q": "context.path",
+    }
+    assert put(**where, responseParameters=kept)["responseParameters"] == kept
+
+
+def test_settings_that_are_not_there_are_not_removed(api: Api) -> None:
+    api.mock("/m")
+    api.deploy()
+    patch = [{"op": "remove", "path": "/*/*"}]
+    message = "Cannot remove method setting */* because there is no method setting for this method "
+    asked = {"restApiId": api.id, "stageName": "v1", "patchOperations": patch}
+    assert refused(api.gateway.update_stage, **asked) == ("BadRequestException", message, 400)

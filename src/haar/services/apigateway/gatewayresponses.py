@@ -1,15 +1,19 @@
 """Gateway responses: what an API answers itself."""
 
+import re
+
 from haar.services.apigateway import errors
 from haar.services.apigateway.dataplane.answers import DEFAULT_TEMPLATE, STATUSES, TYPES, default_response
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
+from haar.services.apigateway.integrations import SOURCE
 from haar.services.apigateway.methods import NO_CONTENT_TYPE, STATUS
 from haar.services.apigateway.pages import page
 from haar.services.apigateway.patch import Entries, Rules, Value, apply
 from haar.services.apigateway.records import Doc, Draft, change_draft, read_draft
 from haar.services.service import Context, Input, Output
 
+TARGET = re.compile(r"gatewayresponse\.header\.\S+")
 RESPONSE = "/restapis/{restApiId}/gatewayresponses/{responseType}"
 RULES: Rules = {
     "/statusCode": Value(),
@@ -33,9 +37,11 @@ def show(kind: str, kept: Doc) -> Doc:
 def check_response(kept: Doc) -> None:
     if "statusCode" in kept and not STATUS.fullmatch(kept["statusCode"]):
         raise errors.bad_request("Invalid status code specified. Status code must be a 3 digit number between 100 and 599")
-    for target in kept.get("responseParameters", {}):
-        if not target.startswith("gatewayresponse.header."):
+    for target, source in kept.get("responseParameters", {}).items():
+        if not TARGET.fullmatch(target):
             raise errors.bad_mapping(target)
+        if not SOURCE.fullmatch(source) or source.startswith("method.request.body"):
+            raise errors.bad_mapping(source)
 
 
 @service.operation("PutGatewayResponse", on("PUT", RESPONSE))

@@ -11,6 +11,7 @@ from haar.services.apigateway.patch import Entries, Rules, Value, apply, boolean
 from haar.services.apigateway.records import ACCOUNT, LIVE, Doc, Draft, docs, get_doc, in_api, put_doc, read_draft
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
+from haar.wire.errors import ServiceError
 
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
@@ -167,6 +168,10 @@ async def get_stages(ctx: Context, input: Input) -> Output:
     return {"item": [stage for stage in found if wanted is None or stage["deploymentId"] == wanted]}
 
 
+def no_setting(path: str) -> ServiceError:
+    return errors.bad_request(f"Cannot remove method setting {path} because there is no method setting for this method ")
+
+
 def patch_stage(stage: Doc, operations: list[Doc]) -> Doc:
     """The stage with all operations applied. Pure."""
     for operation in operations:
@@ -176,7 +181,7 @@ def patch_stage(stage: Doc, operations: list[Doc]) -> Doc:
             continue
         parts = path.split("/")
         if op == "remove" and path.startswith("/canarySettings/") and not path.startswith(OVERRIDES + "/"):
-            raise errors.bad_request(f"Cannot remove method setting {path[1:]} because there is no method setting for this method ")
+            raise no_setting(path[1:])
         if op == "add" and path in CANARY_ONLY_REPLACED:
             raise errors.bad_request(f"Invalid add operation with path: {path}")
         if path in RULES or path.rpartition("/")[0] in ("/variables", OVERRIDES):
@@ -188,8 +193,8 @@ def patch_stage(stage: Doc, operations: list[Doc]) -> Doc:
             stage = stage | {"methodSettings": settings}
         elif len(parts) == 3 and op == "remove":
             settings = dict(stage["methodSettings"])
-            if settings.pop(f"{parts[1]}/{parts[2]}", None) is None:
-                raise errors.not_found("Invalid method setting specified")
+            if settings.pop(path[1:], None) is None:
+                raise no_setting(path[1:])
             stage = stage | {"methodSettings": settings}
         else:
             raise errors.bad_request(f"Invalid method setting path: {path}. Must be one of: {PATHS}")

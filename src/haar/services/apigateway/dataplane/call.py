@@ -80,6 +80,8 @@ class Call:
     """The base path of the custom domain that it came in by."""
     tested: bool = False
     """Whether this is TestInvokeMethod's."""
+    told: Any = None
+    """`$context` as the call's templates have it: what the request's puts there, the response's finds."""
 
     @cached_property
     def headers(self) -> dict[str, list[str]]:

@@ -37,20 +37,20 @@ class Mapped:
         """What it always prints, when that is so."""
         return None if self._template is None else self._template.constant
 
-    async def render(self, call: Call, body: str) -> tuple[str, dict[str, Any]]:
-        """What it prints, and its variables afterwards (for overrides). What takes long is done in a thread: others are let in."""
+    async def render(self, call: Call, body: str) -> str:
+        """What it prints. What takes long is done in a thread, from the beginning: others are let in."""
         template = self._template
         if template is None:
             raise failed(self._problem)
         if template.constant is not None:
-            return template.constant, {}
-        values = variables(call, body)
+            return template.constant
+        before = call.told
         try:
             try:
-                return template.render(values, QUICK_STEPS), values
+                return template.render(variables(call, body), QUICK_STEPS)
             except TooManySteps:
-                values = variables(call, body)
-                return await asyncio.to_thread(template.render, values), values
+                call.told = before
+                return await asyncio.to_thread(template.render, variables(call, body))
         except TemplateError as error:
             raise failed(error) from None
 
@@ -82,9 +82,8 @@ class RequestPart:
                 raise unsupported_media_type()
             out.body = self._content(call)
             return out
-        text, values = await template.render(call, self._text(call))
-        out.body = text.encode("utf-8", "surrogatepass")
-        changed = override(values, "requestOverride")
+        out.body = (await template.render(call, self._text(call))).encode("utf-8", "surrogatepass")
+        changed = override(call, "requestOverride")
         for name, value in (changed.get("header") or {}).items():
             put_header(out.headers, name, [outgoing_text(plain(value) or "")])
         for name, value in (changed.get("querystring") or {}).items():
@@ -138,21 +137,20 @@ class Answer:
                 self._constant = content_type, template.constant.encode("utf-8", "surrogatepass")
 
     async def make(self, call: Call, incoming: Incoming) -> Response:
-        if self._constant is not None and not call.live.compiled.binary_types:
+        if self._constant is not None and not call.live.compiled.binary_types and call.told is None:
             return Response(self.status, [("Content-Type", self._constant[0])], self._constant[1])
         headers = self._mapping.apply(call, incoming)
         status, content_type = self.status, JSON
         body, decode = self._converted(call, incoming)
         if self._templates:
             content_type, template = self._chosen(call)
-            text, values = await template.render(call, body.decode("utf-8", "replace"))
-            body = text.encode("utf-8", "surrogatepass")
-            changed = override(values, "responseOverride")
-            status = _status(changed.get("status"), status)
-            for name, value in (changed.get("header") or {}).items():
-                name = remapped(str(name))
-                headers = [pair for pair in headers if pair[0].lower() != name.lower()]
-                headers.append((name, outgoing_text(plain(value) or "")))
+            body = (await template.render(call, body.decode("utf-8", "replace"))).encode("utf-8", "surrogatepass")
+        changed = override(call, "responseOverride")
+        status = _status(changed.get("status"), status)
+        for name, value in (changed.get("header") or {}).items():
+            name = remapped(str(name))
+            headers = [pair for pair in headers if pair[0].lower() != name.lower()]
+            headers.append((name, outgoing_text(plain(value) or "")))
         if decode:
             body = decoded(body)
         if not any(name.lower() == "content-type" for name, _ in headers):

@@ -132,17 +132,17 @@ UTIL = Tool(
 
 
 def variables(call: Call, body: str) -> dict[str, Any]:
-    """The variables of one template. What it overrides is found in `$context` afterwards: see `overrides`."""
-    context = Variables(call.context)
-    context["requestOverride"] = Variables(header={}, querystring={}, path={})
-    context["responseOverride"] = Variables(header={})
-    return {"input": Input(call, body).tool, "context": context, "stageVariables": Variables(call.live.variables), "util": UTIL}
+    """The variables of one template. What it overrides is found in `$context` afterwards: see `override`."""
+    if call.told is None:
+        call.told = Variables(call.context)
+        call.told["requestOverride"] = Variables(header={}, querystring={}, path={})
+        call.told["responseOverride"] = Variables(header={})
+    return {"input": Input(call, body).tool, "context": call.told, "stageVariables": Variables(call.live.variables), "util": UTIL}
 
 
-def override(values: Mapping[str, Any], which: str) -> Mapping[str, Any]:
-    """What a template has put into `$context.requestOverride` or `$context.responseOverride`."""
-    context = values.get("context")
-    found = context.get(which) if isinstance(context, dict) else None
+def override(call: Call, which: str) -> Mapping[str, Any]:
+    """What the call's templates have put into `$context.requestOverride` or `$context.responseOverride`."""
+    found = None if call.told is None else call.told.get(which)
     return found if isinstance(found, dict) else {}
 
 
