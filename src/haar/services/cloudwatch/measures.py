@@ -37,10 +37,10 @@ class Measures:
         self._host = host
         self._notes: list[tuple[int, Subject, tuple[Sample, ...]]] = []
 
-    def note(self, subject: Subject, samples: tuple[Sample, ...]) -> None:
-        """Remembers what was measured now."""
+    def note(self, subject: Subject, samples: tuple[Sample, ...], time: int | None = None) -> None:
+        """Remembers what was measured: now, or at a time (epoch seconds)."""
         if len(self._notes) < MAX_NOTES:
-            self._notes.append((int(self._host.clock.now()), subject, samples))
+            self._notes.append((int(self._host.clock.now()) if time is None else time, subject, samples))
 
     async def write(self) -> None:
         """Writes what was noted since the last time."""

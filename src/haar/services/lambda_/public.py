@@ -18,7 +18,7 @@ from haar.services.lambda_.urlevents import is_text
 from haar.services.service import Demand, Host
 from haar.wire.errors import ServiceError
 
-__all__ = ["Source", "Streaming", "invoke", "is_text", "stream"]
+__all__ = ["Source", "Streaming", "invoke", "is_text", "may_invoke", "stream"]
 
 
 ALLOWED_SECONDS = 1.0
@@ -61,6 +61,16 @@ async def invoke(
         await host.get(Events).accept(target, payload, request_id)
         return InvocationResult(b"")
     return (await run(host, target, payload, request_id))[1]
+
+
+async def may_invoke(host: Host, function: str, caller: Source, region: str) -> bool:
+    """Whether there is such a function, and its resource policy lets the service invoke it."""
+    try:
+        target = await host.get(Directory).find(parse_name(function, region, host.account))
+        await _authorise(host, target, caller, region)
+    except ServiceError:
+        return False
+    return True
 
 
 async def stream(host: Host, function: str, payload: bytes, *, caller: Source | Principal, request_id: str, region: str) -> Streaming:

@@ -4,7 +4,8 @@ from haar.services.service import Service
 
 service = Service("logs")
 
-from haar.services.logs import events, filters, groups, streams, sweep
+from haar.services.logs import events, filters, groups, metricfilters, streams, subscriptions, sweep
 from haar.services.logs.insights import queries
 
 service.background.append(sweep.run)
+service.background.append(subscriptions.run)

@@ -29,3 +29,11 @@ def invalid(message: str) -> ServiceError:
 
 def bad_token() -> ServiceError:
     return invalid("The specified nextToken is invalid.")
+
+
+def no_filter(kind: str) -> ServiceError:
+    return ServiceError("ResourceNotFoundException", f"The specified {kind} filter does not exist.")
+
+
+def limit_exceeded() -> ServiceError:
+    return ServiceError("LimitExceededException", "Resource limit exceeded.")

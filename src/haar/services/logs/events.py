@@ -7,6 +7,7 @@ from typing import Any
 from haar.services.logs import service
 from haar.services.logs.access import group_name, on_stream
 from haar.services.logs.errors import bad_token, invalid, no_group, no_stream
+from haar.services.logs.metricfilters import measure
 from haar.services.logs.records import (
     DAY_MS,
     EVENT_OVERHEAD,
@@ -21,6 +22,7 @@ from haar.services.logs.records import (
     unpack,
 )
 from haar.services.logs.streams import sequence_token, write
+from haar.services.logs.subscriptions import Deliveries
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Reader, Transaction
 
@@ -40,7 +42,7 @@ async def put_log_events(context: Context, input: Input) -> Output:
     _check_batch(events)
     now = int(context.now() * 1000)
 
-    async def put(tx: Transaction) -> dict[str, Any]:
+    async def put(tx: Transaction) -> tuple[dict[str, Any], Group, list[tuple[int, str]]]:
         group = await find_group(tx, context.region, input["logGroupName"])
         if group is None:
             raise no_group()
@@ -48,10 +50,15 @@ async def put_log_events(context: Context, input: Input) -> Output:
         if stream is None:
             raise no_stream()
         rejected, good = _sort_out(events, now, group)
+        if group.subscriptions:
+            context.host.get(Deliveries).put(tx, context.region, group, stream, stream.sequence, good)
         await write(tx, group, stream, good, now)
-        return {"nextSequenceToken": sequence_token(stream)} | ({"rejectedLogEventsInfo": rejected} if rejected else {})
+        output = {"nextSequenceToken": sequence_token(stream)} | ({"rejectedLogEventsInfo": rejected} if rejected else {})
+        return output, group, good
 
-    return await context.store.transact(put)
+    output, group, good = await context.store.transact(put)
+    measure(context.host, context.region, group, good)
+    return output
 
 
 def _check_batch(events: list[tuple[int, str]]) -> None:

@@ -19,6 +19,7 @@ from haar.services.logs.records import (
     Event,
     Group,
     Stream,
+    event_id,
     events_partition,
     find_group,
     find_stream,
@@ -190,7 +191,7 @@ def _filtered(event: Event, stream: Stream) -> dict[str, Any]:
         "timestamp": event.time,
         "message": event.message,
         "ingestionTime": event.ingested,
-        "eventId": f"{event.time:020d}{int(stream.id, 36) % 10**20:020d}{event.sequence:016d}",
+        "eventId": event_id(stream, event.time, event.sequence),
     }
 
 

@@ -111,7 +111,7 @@ async def _described(context: Context, group: Group) -> dict[str, Any]:
     described = {
         "logGroupName": group.name,
         "creationTime": group.created,
-        "metricFilterCount": 0,
+        "metricFilterCount": len(group.metrics),
         "arn": arn + ":*",
         "logGroupArn": arn,
         "storedBytes": await usage(context.store, group),

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 from haar.services.logs.groups import new_group
-from haar.services.logs.records import Groups, find_group, find_stream, put_group, put_stream
+from haar.services.logs.metricfilters import measure
+from haar.services.logs.records import Group, Groups, find_group, find_stream, put_group, put_stream
 from haar.services.logs.streams import new_stream, write
+from haar.services.logs.subscriptions import Deliveries
 from haar.services.service import Host
 from haar.store.contract import Transaction
 
@@ -28,7 +30,7 @@ async def append(host: Host, region: str, group: str, stream: str, events: Seque
     now = int(host.clock.now() * 1000)
     parts = [(time, message[at : at + MAX_MESSAGE]) for time, message in events for at in range(0, len(message) or 1, MAX_MESSAGE)]
 
-    async def write_all(tx: Transaction) -> None:
+    async def write_all(tx: Transaction) -> Group:
         into = await find_group(tx, region, group)
         if into is None:
             into = fresh_group
@@ -37,6 +39,9 @@ async def append(host: Host, region: str, group: str, stream: str, events: Seque
         if found is None:
             found = copy.copy(fresh_stream)  # this may run again, and `write` moves the record on
             put_stream(tx, into, found)
+        if into.subscriptions:
+            host.get(Deliveries).put(tx, region, into, found, found.sequence, parts)
         await write(tx, into, found, parts, now)
+        return into
 
-    await host.store.transact(write_all)
+    measure(host, region, await host.store.transact(write_all), parts)

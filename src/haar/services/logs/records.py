@@ -32,6 +32,31 @@ LATEST = b"\xff" * 16
 CACHED_GROUPS = 2_000
 
 
+class Subscription(msgspec.Struct, omit_defaults=True):
+    """A subscription filter."""
+
+    name: str
+    pattern: str
+    destination: str
+    created: int
+    distribution: str = "ByLogStream"
+
+
+class MetricFilter(msgspec.Struct, omit_defaults=True):
+    name: str
+    pattern: str
+    created: int
+    namespace: str
+    metric: str
+    value: str
+    """A number, or a selector of one."""
+    default: float | None = None
+    """What is measured when events come of which none matches."""
+    unit: str = "None"
+    dimensions: dict[str, str] = {}
+    """Selectors of their values by their names."""
+
+
 class Group(msgspec.Struct, omit_defaults=True):
     name: str
     id: str
@@ -43,6 +68,9 @@ class Group(msgspec.Struct, omit_defaults=True):
     kms: str = ""
     log_class: str = "STANDARD"
     protected: bool = False
+    subscriptions: list[Subscription] = []
+    """In order of their names, as `metrics`."""
+    metrics: list[MetricFilter] = []
 
     def floor(self, now: float) -> int:
         """The oldest time (epoch ms) whose events are still kept."""
@@ -85,6 +113,10 @@ def events_partition(group: Group, stream: Stream) -> bytes:
 def position(time: int, sequence: int) -> bytes:
     """An event's sort key: its time, then its order of arrival."""
     return time.to_bytes(8, "big") + sequence.to_bytes(8, "big")
+
+
+def event_id(stream: Stream, time: int, sequence: int) -> str:
+    return f"{time:020d}{int(stream.id, 36) % 10**20:020d}{sequence:016d}"
 
 
 def pack(ingested: int, message: str) -> bytes:

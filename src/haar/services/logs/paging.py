@@ -1,0 +1,21 @@
+"""Lists of what a group has: limit, nextToken."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from haar.services.service import Input
+
+T = TypeVar("T")
+DEFAULT = 50
+
+
+def page(items: Sequence[T], input: Input, name: Callable[[T], str]) -> tuple[list[T], dict[str, str]]:
+    """The page of items (sorted by their names, which tokens are) that is asked for, and the token of the next."""
+    after, limit = input.get("nextToken"), input.get("limit", DEFAULT)
+    left = [each for each in items if after is None or name(each) > after]
+    return list(left[:limit]), {"nextToken": name(left[limit - 1])} if len(left) > limit else {}
+
+
+def described(pairs: dict[str, Any]) -> dict[str, Any]:
+    """Without what is not there."""
+    return {name: value for name, value in pairs.items() if value is not None}
