@@ -242,3 +242,61 @@ def test_a_transaction_asked_for_again_costs_reading_what_it_wrote(dynamodb, tab
     ]
     assert ask() == [{"TableName": items.name, "CapacityUnits": 22.0, "WriteCapacityUnits": 22.0}]
     assert ask() == [{"TableName": items.name, "CapacityUnits": 8.0, "ReadCapacityUnits": 8.0}]
+
+
+SIZE = "Expression size has exceeded the maximum allowed size;"
+
+
+def test_what_the_functions_of_expressions_cannot_do(table):
+    items = table("id:S")
+    ask = lambda condition, **values: refusal(
+        items.delete_item,
+        Key=KEY,
+        ConditionExpression=condition,
+        ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+    )[1].removeprefix("1 validation error detected: Invalid ConditionExpression: ")
+    twice = "The function is not allowed to be used this way in an expression; function: "
+    assert ask("size(size(a)) > :n", n=N(1)) == twice + "size"
+    assert ask(f"a IN ({', '.join([':n'] * 101)})", n=N(1)) == "The IN operator is provided with too many operands; number of operands: 101"
+    assert ask("attribute_type(a, :t)", t=S("Q")).endswith("type: Q, valid types: {S,SS,N,NS,B,BS,BOOL,NULL,L,M}")
+    inner = "HD,DOUBLE,FLOAT,HDS,FS,DOUBLESET,DICT,DECIMAL,INT,DECIMALSET,INTSET"
+    assert ask("attribute_type(a, b) AND c = :n", n=N(1)).endswith(f"operand type: {{S,SS,N,NS,B,BS,BOOL,NULL,L,M,{inner}}}")
+    assert ask("a = :n" + " " * 4096, n=N(1)) == SIZE
+    values = {":v": {"L": []}}
+    nested = "SET a = list_append(list_append(a, :v), :v)"
+    assert refusal(items.update_item, Key=KEY, UpdateExpression=nested, ExpressionAttributeValues=values)[1].endswith(twice + "list_append")
+    filtered = {"FilterExpression": "a = :v" + " " * 4096, "ExpressionAttributeValues": {":v": N(1)}}
+    assert refusal(items.scan, **filtered)[1] == f"Invalid FilterExpression: {SIZE} expression size: 4102"
+
+
+def test_placeholders_have_a_length(table):
+    items, long = table("id:S"), "a" * 255
+    told = "contains invalid key: The expression attribute map contains a key that is too long; size of key: 256"
+    found = refusal(items.get_item, Key=KEY, ProjectionExpression="a", ExpressionAttributeNames={f"#{long}": "a"})
+    assert found[1] == f"ExpressionAttributeNames {told}"
+    found = refusal(items.scan, FilterExpression="a = :a", ExpressionAttributeValues={f":{long}": N(1)})
+    assert found[1] == f"ExpressionAttributeValues {told}"
+
+
+def test_requests_for_nothing(dynamodb, table):
+    items = table("id:S")
+    length = "failed to satisfy constraint: Member must have length"
+    found = refusal(dynamodb.batch_get_item, RequestItems={})[1]
+    assert found == f"1 validation error detected: Value at 'RequestItems' {length} greater than or equal to 1"
+    keys = f"1 validation error detected: Value at 'RequestItems.{items.name}.member.Keys' {length}"
+    many = [{"id": S(str(at))} for at in range(101)]
+    assert refusal(dynamodb.batch_get_item, RequestItems={items.name: {"Keys": many}})[1] == f"{keys} less than or equal to 100"
+    assert refusal(dynamodb.batch_write_item, RequestItems={})[1] == "The requestItems parameter is required for BatchWriteItem"
+    nothing = "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request"
+    assert refusal(dynamodb.transact_write_items, TransactItems=[{}])[1] == nothing
+    found = refusal(items.put_item, Item=KEY, ReturnItemCollectionMetrics="ALL")[1]
+    assert found == "1 validation error detected: ReturnItemCollectionMetrics can only be SIZE or NONE"
+
+
+def test_a_transaction_tells_nothing_of_items_that_have_nothing_of_it(dynamodb, table):
+    items = table("id:S")
+    items.put_item(Item={**KEY, "n": N(1)})
+    get = lambda **more: {"Get": {"TableName": items.name, "Key": KEY, **more}}
+    assert dynamodb.transact_get_items(TransactItems=[get(ProjectionExpression="m")])["Responses"] == [{}]
+    assert dynamodb.transact_get_items(TransactItems=[get(ProjectionExpression="n, m")])["Responses"] == [{"Item": {"n": N(1)}}]
+    assert items.get_item(Key=KEY, ProjectionExpression="m")["Item"] == {}

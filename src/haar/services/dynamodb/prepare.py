@@ -115,6 +115,8 @@ def _worded(operation: str, error: ServiceError) -> ServiceError:
 
 
 def _check_constraints(operation: str, input: Input) -> None:
+    if operation == "BatchWriteItem" and input.get("RequestItems") == {}:
+        raise errors.validation("The requestItems parameter is required for BatchWriteItem")
     name = input.get("TableName")
     problems: list[str] = []
     if name is None:
@@ -134,7 +136,7 @@ def _check_constraints(operation: str, input: Input) -> None:
     except CommonError as error:
         if error.code != "Validation":
             raise
-        found = wording.problems_of(error)
+        found = wording.problems_of(operation, error)
         problems += [each for each in found if not _has_long_names(each) and (not problems or "at 'tableName'" not in each)]
     problems += names.inner_problems(operation, told)
     if problems:
@@ -438,7 +440,9 @@ def transact_write(input: Input) -> Iterator[None]:
     """Checks each action, and keeps what is prepared with it."""
     for given in input["TransactItems"]:
         actions = [name for name in ACTIONS if given.get(name) is not None]
-        if len(actions) != 1:
+        if not actions:
+            raise errors.validation("Invalid Request: TransactWriteRequest should contain Delete or Put or Update request")
+        if len(actions) > 1:
             raise errors.validation("TransactItems can only contain one of Check, Put, Update or Delete")
         action = given[actions[0]]
         action[PREPARED] = ACTIONS[actions[0]](action, True)

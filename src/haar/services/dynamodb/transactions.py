@@ -341,8 +341,12 @@ async def transact_get_items(ctx: Context, input: Input) -> Output:
         cost.own += UNITS * read_units(0 if data is None else size_of(data), consistent=True)
         if data is None:
             responses.append({})
+        elif project is None:
+            responses.append({"Item": orjson.Fragment(data[SIZE_BYTES:])})
         else:
-            responses.append({"Item": orjson.Fragment(data[SIZE_BYTES:]) if project is None else project.project(values_of(data))})
+            # Other than GetItem, it tells nothing of an item that has nothing of what is asked for.
+            item = project.project(values_of(data))
+            responses.append({"Item": item} if item else {})
     for cost in consumed.values():
         meter.spend(cost)
     output: dict[str, Any] = {"Responses": responses}

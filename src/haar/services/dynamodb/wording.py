@@ -34,12 +34,28 @@ _PATTERN = "regular expression pattern"
 _BETWEEN = re.compile(r"; (?=Value )")
 
 
-def problems_of(error: ServiceError) -> list[str]:
+_LENGTH_OF_KEYS = re.compile(
+    r"Value '.*' at 'requestItems(?:\.(.*)\.member\.keys)?'(?= failed to satisfy constraint: Member must have length)", re.DOTALL
+)
+
+
+def problems_of(operation: str, error: ServiceError) -> list[str]:
     """The single problems that a constraint error tells, in AWS's words and order."""
     text = (error.message or "").partition(": ")[2]
     text = _ENUM.sub(lambda found: _BY_MEMBERS.get(frozenset(found[0].split(", ")), found[0]), text)
     grouped = groupby(_BETWEEN.split(text), lambda problem: problem.partition(" failed to satisfy")[0])
-    return [problem for _, group in grouped for problem in sorted(group, key=lambda problem: _PATTERN not in problem)]
+    found = [problem for _, group in grouped for problem in sorted(group, key=lambda problem: _PATTERN not in problem)]
+    return [_reworded(operation, problem) for problem in found]
+
+
+def _reworded(operation: str, problem: str) -> str:
+    """What single operations tell otherwise."""
+    if operation in ("PutItem", "UpdateItem", "DeleteItem") and " at 'returnItemCollectionMetrics' failed" in problem:
+        return "ReturnItemCollectionMetrics can only be SIZE or NONE"
+    if operation == "BatchGetItem" and (found := _LENGTH_OF_KEYS.match(problem)) is not None:
+        member = "RequestItems" if found[1] is None else f"RequestItems.{found[1]}.member.Keys"
+        return f"Value at '{member}'{problem[found.end() :]}"
+    return problem
 
 
 def joined(problems: list[str]) -> str:

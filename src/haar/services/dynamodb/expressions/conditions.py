@@ -15,7 +15,12 @@ from haar.services.dynamodb.values import Item, Value, kind_of, order_key
 COMPARATORS = ("=", "<>", "<", "<=", ">", ">=")
 FUNCTIONS = {"attribute_exists": 1, "attribute_not_exists": 1, "attribute_type": 2, "begins_with": 2, "contains": 2, "size": 1}
 UPDATE_FUNCTIONS = ("if_not_exists", "list_append")
-TYPE_NAMES = frozenset(("S", "N", "B", "NULL", "SS", "BOOL", "L", "BS", "NS", "M"))
+TYPES = "S,SS,N,NS,B,BS,BOOL,NULL,L,M"
+TYPES_OF_FILTERS = "N,BS,L,B,NULL,M,S,SS,NS,BOOL"
+"""The same, as filters and key conditions tell them."""
+INNER_TYPES = "HD,DOUBLE,FLOAT,HDS,FS,DOUBLESET,DICT,DECIMAL,INT,DECIMALSET,INTSET"
+"""Types of DynamoDB's own, which it counts among those that an attribute may have."""
+TYPE_NAMES = frozenset(TYPES.split(","))
 BY_CONTENT = frozenset(("BETWEEN", "attribute_type"))
 """Operators whose values must not only be of the right type."""
 SOUND_TYPES = 16
@@ -96,8 +101,9 @@ class Compiled:
             self.sound.add(kinds)
 
     def _check(self, values: Values) -> None:
+        types = TYPES if self.parameter == "ConditionExpression" else TYPES_OF_FILTERS
         for at, condition in enumerate(self.conditions):
-            wrong = self.missing_names.get(at) or _undefined_value(condition, values) or check_call(condition, values)
+            wrong = self.missing_names.get(at) or _undefined_value(condition, values) or check_call(condition, values, types)
             if wrong is not None:
                 raise errors.validation(f"Invalid {self.parameter}: {wrong}")
 
@@ -286,6 +292,8 @@ class _Parser:
         self.depth -= 1
         self._count()
         self._misused(operands)
+        if name == "size" and any(isinstance(operand, Call) for operand in operands):
+            self._problem("misused", "The function is not allowed to be used this way in an expression; function: size")
         if name not in FUNCTIONS:
             known = name in UPDATE_FUNCTIONS
             self._problem(
@@ -361,21 +369,23 @@ def _undefined_value(condition: Call, values: Values) -> str | None:
     return None
 
 
-def check_call(call: Call, values: Values) -> str | None:
+def check_call(call: Call, values: Values, types: str = TYPES) -> str | None:
     """What is wrong with a function or comparison and these values, if something is."""
     operator, operands = call.operator, call.operands
     expected = FUNCTIONS.get(operator)
-    if (expected is not None and expected != len(operands)) or (operator == "IN" and len(operands) > IN_OPERANDS + 1):
+    if expected is not None and expected != len(operands):
         return (
             f"Incorrect number of operands for operator or function; operator or function: {operator}, number of operands: {len(operands)}"
         )
+    if operator == "IN" and len(operands) > IN_OPERANDS + 1:
+        return f"The IN operator is provided with too many operands; number of operands: {len(operands) - 1}"
     first = operands[0]
     if operator in ("attribute_exists", "attribute_not_exists"):
         if not isinstance(first, PathNode):
             return f"Operator or function requires a document path; operator or function: {operator}"
         return None
     if operator == "attribute_type":
-        return _repeated(call) or _check_type_name(operands[1], values)
+        return _repeated(call) or _check_type_name(operands[1], values, types)
     wrong = _REFUSED.get(operator)
     if wrong is not None:
         for at, operand in enumerate(operands):
@@ -420,13 +430,13 @@ def _static_kind(operand: Node, values: Values) -> str | None:
     return "N" if isinstance(operand, Call) and operand.operator == "size" else None
 
 
-def _check_type_name(operand: Node, values: Values) -> str | None:
+def _check_type_name(operand: Node, values: Values, types: str) -> str | None:
     kind = _static_kind(operand, values)
     if kind != "S" or not isinstance(operand, ValueNode):
-        return _wrong_type("attribute_type", kind or "{NS,SS,L,BS,N,M,B,BOOL,NULL,S}")
+        return _wrong_type("attribute_type", kind or f"{{{TYPES},{INNER_TYPES}}}")
     name = values[operand.name]["S"]
     if name not in TYPE_NAMES:
-        return f"Invalid attribute type name found; type: {name}, valid types: {{B,NULL,SS,BOOL,L,BS,N,NS,S,M}}"
+        return f"Invalid attribute type name found; type: {name}, valid types: {{{types}}}"
     return None
 
 

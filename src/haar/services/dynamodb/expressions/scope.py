@@ -15,6 +15,7 @@ VALUE = re.compile(r":[0-9a-zA-Z_]+", re.ASCII)
 Input = Mapping[str, Any]
 PLACEHOLDERS = frozenset(("ExpressionAttributeNames", "ExpressionAttributeValues"))
 VALUES_ALONE = "ExpressionAttributeValues can only be specified when using expressions"
+CONDITIONS = ("ConditionExpression", "FilterExpression")
 KEYLESS = (
     errors.INVALID,
     "Input collection",
@@ -71,13 +72,14 @@ def _all_null(expressions: Sequence[str]) -> str:
 class Scope:
     """Checks the placeholders of a request; compiles its expressions; says at the end which were not used."""
 
-    __slots__ = ("_names", "_unused_names", "_unused_values", "values")
+    __slots__ = ("_names", "_older", "_unused_names", "_unused_values", "values")
 
     def __init__(self, input: Input, older: bool = False) -> None:
         """Raises ValidationException for names and values that are wrong in themselves.
 
-        `older` operations (Scan, transactions) always say whose value it is.
+        `older` operations (Scan, transactions) always say whose value it is, and how long an expression.
         """
+        self._older = older
         names = input.get("ExpressionAttributeNames")
         values = input.get("ExpressionAttributeValues")
         if names is not None:
@@ -89,16 +91,23 @@ class Scope:
         self._unused_names = set(names or ())
         self._unused_values = set(values or ())
 
+    def _check_text(self, parameter: str, text: str) -> None:
+        if not text:
+            raise errors.validation(f"Invalid {parameter}: The expression can not be empty;")
+        if len(text) > EXPRESSION_BYTES // 4 and (size := len(text.encode())) > EXPRESSION_BYTES:
+            told = f" expression size: {size}" if self._older and parameter in CONDITIONS else ""
+            raise errors.validation(f"Invalid {parameter}: Expression size has exceeded the maximum allowed size;{told}")
+
     def compiled(self, parameter: str, text: str) -> conditions.Compiled:
         """A condition, its names resolved and not yet checked against the values."""
-        _check_text(parameter, text)
+        self._check_text(parameter, text)
         compiled = conditions.compile_condition(parameter, text, self._names)
         self._unused_names -= compiled.names
         self._unused_values -= compiled.values
         return compiled
 
     def update(self, text: str) -> updates.Compiled:
-        _check_text("UpdateExpression", text)
+        self._check_text("UpdateExpression", text)
         compiled = updates.compile_update(text, self._names)
         self._unused_names -= compiled.names
         self._unused_values -= compiled.values
@@ -106,7 +115,7 @@ class Scope:
         return compiled
 
     def projection(self, text: str) -> projections.Compiled:
-        _check_text("ProjectionExpression", text)
+        self._check_text("ProjectionExpression", text)
         compiled = projections.compile_projection(text, self._names)
         self._unused_names -= compiled.names
         return compiled
@@ -123,35 +132,21 @@ def _unused(parameter: str, names: set[str]) -> ServiceError:
     return errors.validation(f"Value provided in {parameter} unused in expressions: keys: {{{', '.join(sorted(names))}}}")
 
 
-def _check_text(parameter: str, text: str) -> None:
-    if not text:
-        raise errors.validation(f"Invalid {parameter}: The expression can not be empty;")
-    if len(text) > EXPRESSION_BYTES // 4 and len(text.encode()) > EXPRESSION_BYTES:
-        raise errors.validation(
-            f"Invalid {parameter}: Expression size has exceeded the maximum allowed size; expression size: {len(text.encode())}"
-        )
-
-
 def _check_names(names: Mapping[str, str]) -> None:
     if not names:
         raise errors.validation("ExpressionAttributeNames must not be empty")
     for key in names:
-        if not NAME.fullmatch(key):
-            raise errors.validation(f'ExpressionAttributeNames contains invalid key: Syntax error; key: "{key}"')
-        if len(key) > PLACEHOLDER_BYTES:
-            raise errors.validation(_too_long("ExpressionAttributeNames", key))
-    for name in names.values():
-        check_name(name)
+        _check_key("ExpressionAttributeNames", NAME, key)
+    size = sum(len(key) + check_name(name) for key, name in names.items())
+    if size > EXPRESSION_VALUES_BYTES:
+        raise errors.validation("ExpressionAttributeNames exceeds max size")
 
 
 def _check_values(values: Mapping[str, Value], older: bool) -> None:
     if not values:
         raise errors.validation("ExpressionAttributeValues must not be empty")
     for key in values:
-        if not VALUE.fullmatch(key):
-            raise errors.validation(f'ExpressionAttributeValues contains invalid key: Syntax error; key: "{key}"')
-        if len(key) > PLACEHOLDER_BYTES:
-            raise errors.validation(_too_long("ExpressionAttributeValues", key))
+        _check_key("ExpressionAttributeValues", VALUE, key)
     size = 0
     for key, value in values.items():
         try:
@@ -161,10 +156,13 @@ def _check_values(values: Mapping[str, Value], older: bool) -> None:
                 raise
             raise errors.validation(f"ExpressionAttributeValues contains invalid value: {error.message} for key {key}") from None
     if size > EXPRESSION_VALUES_BYTES:
-        raise errors.validation("ExpressionAttributeValues exceeds maximum allowed size")
+        raise errors.validation("ExpressionAttributeValues exceeds max size")
 
 
-def _too_long(parameter: str, key: str) -> str:
-    return (
-        f'{parameter} contains invalid key: The expression attribute map contains a key that is too long; key: "{key[:PLACEHOLDER_BYTES]}"'
-    )
+def _check_key(parameter: str, pattern: re.Pattern[str], key: str) -> None:
+    wrong = f"{parameter} contains invalid key: "
+    if len(key) > PLACEHOLDER_BYTES:
+        size = len(key.encode())
+        raise errors.validation(f"{wrong}The expression attribute map contains a key that is too long; size of key: {size}")
+    if not pattern.fullmatch(key):
+        raise errors.validation(f'{wrong}Syntax error; key: "{key}"')

@@ -272,7 +272,7 @@ class _Parser:
                 break
         if self.operators > EXPRESSION_OPERATORS:
             self.problems["operators"] = operators.TOO_MANY
-        for kind in ("operators", "parens", "reserved", "unknown", "section"):
+        for kind in ("operators", "parens", "reserved", "unknown", "misused", "section"):
             if kind in self.problems:
                 raise self.lexer.wrong(self.problems[kind])
         return self.actions
@@ -364,6 +364,8 @@ class _Parser:
         if name not in FUNCTIONS:
             wrong = "The function is not allowed in an update expression" if name in CONDITION_FUNCTIONS else "Invalid function name"
             self.problems.setdefault("unknown", f"{wrong}; function: {name}")
+        if name == "list_append" and any(isinstance(operand, Call) and operand.name == name for operand in operands):
+            self.problems.setdefault("misused", f"The function is not allowed to be used this way in an expression; function: {name}")
         return Call(name, tuple(operands))
 
 
