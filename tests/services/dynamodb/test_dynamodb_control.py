@@ -95,7 +95,6 @@ def test_a_local_index_has_two_keys(dynamodb, name):
         {"ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]},
         {"GlobalTableWitnessUpdates": [{"Create": {"RegionName": "eu-west-1"}}]},
         {"MultiRegionConsistency": "STRONG"},
-        {"VectorIndexUpdates": [{"Delete": {"IndexName": "vectors"}}]},
     ],
 )
 def test_what_haar_has_not_is_refused_by_name(table, parameters):

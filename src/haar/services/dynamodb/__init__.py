@@ -22,6 +22,7 @@ from haar.services.dynamodb import (
     recovery,
     replicas,
     restores,
+    search,
     settings,
     streams,
     tags,

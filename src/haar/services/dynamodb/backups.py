@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from haar.services.dynamodb import copies, errors, history, records
+from haar.services.dynamodb import copies, errors, history, records, vectors
 from haar.services.dynamodb.access import nowhere, on_table
 from haar.services.dynamodb.copies import Copying
 from haar.services.dynamodb.counts import Count, Counts
@@ -280,9 +280,11 @@ def description(backup: Backup, account: str) -> dict[str, Any]:
 
 def _features(record: TableRecord) -> dict[str, Any]:
     out: dict[str, Any] = {}
-    for member, local in (("LocalSecondaryIndexes", True), ("GlobalSecondaryIndexes", False)):
-        if found := [_index(index) for index in record.indexes if index.local is local]:
-            out[member] = found
+    for index in record.indexes:
+        if index.vector is not None:
+            out.setdefault("VectorIndexes", []).append(vectors.configured(index))
+        else:
+            out.setdefault("LocalSecondaryIndexes" if index.local else "GlobalSecondaryIndexes", []).append(_index(index))
     if record.stream is not None and record.stream.enabled:
         out["StreamDescription"] = {"StreamEnabled": True, "StreamViewType": record.stream.view}
     if record.ttl is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from haar.services.dynamodb.images import Image, Key
 from haar.services.dynamodb.limits import KB
-from haar.services.dynamodb.tables import Index, Table
+from haar.services.dynamodb.tables import FLOAT_BYTES, Index, Table, VectorIndex
 from haar.services.dynamodb.writes import Outcome
 
 READ_UNIT = 4 * KB
@@ -32,6 +32,8 @@ class Consumed:
     table: Table
     own: float = 0.0
     indexes: dict[str, float] = field(default_factory=dict)
+    vectors: dict[str, float] = field(default_factory=dict)
+    """Bytes written to vector indexes, which cost no units."""
     reads: bool = True
     transaction: bool = False
 
@@ -47,7 +49,11 @@ class Consumed:
         self.reads = False
         self.own += times * write_units(outcome.size)
         for index in self.table.indexes:
-            self.add_index(index.name, _index_units(self.table, index, key, outcome.old, outcome.new))
+            units = _index_units(self.table, index, key, outcome.old, outcome.new)
+            if not isinstance(index, VectorIndex):
+                self.add_index(index.name, units)
+            elif units:
+                self.vectors[index.name] = self.vectors.get(index.name, 0.0) + max(KB, FLOAT_BYTES * index.vector.dimensions)
 
     def shown(self, detail: str, called: str | None = None) -> dict[str, Any]:
         """As ReturnConsumedCapacity (TOTAL or INDEXES) wants it; `called` is how the request calls the table, unless by its name."""
@@ -64,6 +70,8 @@ class Consumed:
                 found = {each: units(cost) for each, cost in self.indexes.items() if self.table.index[each].local is name}
                 if found:
                     out[member] = found
+            if self.vectors:
+                out["VectorIndexes"] = {each: {"VectorWriteRequestBytes": size} for each, size in self.vectors.items()}
         return out
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from haar.services.dynamodb import backups, errors, policies, records, replicas, schema, streams
+from haar.services.dynamodb import backups, errors, policies, records, replicas, schema, streams, vectors
 from haar.services.dynamodb.access import on_table, tag_conditions
 from haar.services.dynamodb.counts import Count, Counts
 from haar.services.dynamodb.describe import describe
@@ -63,8 +63,8 @@ def new_table(ctx: Context, input: Input) -> TableRecord:
     defined = schema.definitions(input.get("AttributeDefinitions") or [])
     keys = schema.key_schema(input.get("KeySchema") or [])
     schema.check_table_keys(keys, defined)
-    local, others = input.get("LocalSecondaryIndexes"), input.get("GlobalSecondaryIndexes")
-    if local is None and others is None:
+    local, others, vectored = (input.get(kind) for kind in ("LocalSecondaryIndexes", "GlobalSecondaryIndexes", "VectorIndexes"))
+    if local is None and others is None and vectored is None:
         schema.check_used(defined, [keys], indexed=False)
     taken: set[str] = set()
     ids = ctx.host.ids
@@ -73,6 +73,8 @@ def new_table(ctx: Context, input: Input) -> TableRecord:
         indexes += schema.local_indexes(local, keys, defined, taken, ids)
     if others is not None:
         indexes += schema.global_indexes(others, defined, billing, taken, ids)
+    if vectored is not None:
+        indexes += vectors.vector_indexes(vectored, [name for name, _ in keys], defined, billing, taken, ids)
     schema.check_used(defined, [keys, *(index.key_schema for index in indexes)], indexed=True)
     schema.check_projected(indexes)
     record = TableRecord(

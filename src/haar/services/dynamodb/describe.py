@@ -7,6 +7,7 @@ from haar.services.dynamodb.counts import Count
 from haar.services.dynamodb.records import CLASS, IndexRecord, TableRecord, Throughput
 from haar.services.dynamodb.schema import warm_units
 from haar.services.dynamodb.tables import table_arn
+from haar.services.dynamodb.vectors import described
 
 
 def moment(seconds: float) -> datetime:
@@ -45,10 +46,13 @@ def describe(record: TableRecord, account: str, count: Count, now: float, status
         if record.billing_changed is not None and shown != "CREATING":
             out["BillingModeSummary"]["LastUpdateToPayPerRequestDateTime"] = moment(record.billing_changed)
     _add_settings(record, arn, out)
-    for local, member in ((True, "LocalSecondaryIndexes"), (False, "GlobalSecondaryIndexes")):
-        indexes = [_index(index, arn, count, record.billing, shown, now) for index in record.indexes if index.local is local]
-        if indexes and shown != "DELETING":
-            out[member] = indexes
+    if shown != "DELETING":
+        for index in record.indexes:
+            if index.vector is not None:
+                out.setdefault("VectorIndexes", []).append(described(index, arn, count.indexes.get(index.space), shown))
+            else:
+                member = "LocalSecondaryIndexes" if index.local else "GlobalSecondaryIndexes"
+                out.setdefault(member, []).append(_index(index, arn, count, record.billing, shown, now))
     return out
 
 

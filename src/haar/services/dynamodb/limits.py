@@ -61,6 +61,14 @@ COLLECTION_BYTES = 10 * GB
 GLOBAL_INDEXES = 20
 PROJECTED_ATTRIBUTES = 100
 """NonKeyAttributes of all indexes of a table together."""
+VECTOR_INDEXES = 5
+DIMENSIONS = 4096
+"""Numbers that a vector may have."""
+INLINE_FILTERS = 18
+"""Attributes that searches of a vector index can be narrowed by."""
+TOP_K = 100
+"""Items that a search answers at most."""
+SEARCH_BYTES = 16 * MB
 INDEX_KEY_ATTRIBUTES = 4
 """Attributes that may make up an index's partition key, and its sort key."""
 TAGS = 50

@@ -68,6 +68,8 @@ async def source(ctx: Context, input: Input) -> tuple[Table, Index | None]:
     index = table.index.get(name)
     if index is None:
         raise errors.validation(f"The table does not have the specified index: {name}")
+    if index.record.vector is not None:
+        raise errors.validation(f"{ctx.operation} operation not supported on this index type.")
     if index.record.status == "CREATING":
         raise errors.validation(f"Cannot read from backfilling global secondary index: {name}")
     if not index.maintained:

@@ -40,13 +40,22 @@ class Throughput(msgspec.Struct, frozen=True):
         return self.decreases if self.decreased is not None and self.decreased // DAY_SECONDS == now // DAY_SECONDS else 0
 
 
+class Vector(msgspec.Struct):
+    """What makes an index one of vectors."""
+
+    attribute: str
+    dimensions: int
+    distance: str
+    """COSINE, EUCLIDEAN or DOT_PRODUCT."""
+
+
 class IndexRecord(msgspec.Struct):
     name: str
     space: str
     """The space of its entries; unique for ever, so that an index of the same name made later starts empty."""
     local: bool
     key_schema: list[tuple[str, str]]
-    """(attribute, HASH or RANGE), in order."""
+    """(attribute, HASH or RANGE), in order; of a vector index the search schema: (attribute, HASH or INLINE_FILTER)."""
     projection: str
     """ALL, KEYS_ONLY or INCLUDE."""
     non_key: list[str] = []
@@ -55,6 +64,7 @@ class IndexRecord(msgspec.Struct):
     throughput: Throughput = Throughput()
     on_demand: dict[str, int] | None = None
     warm: dict[str, int] | None = None
+    vector: Vector | None = None
 
 
 class StreamRecord(msgspec.Struct):

@@ -20,7 +20,6 @@ ELSEWHERE = (
     "DisassociationProtectionEnabled",
 )
 """Parameters of CreateTable and UpdateTable that are about replicas."""
-VECTORS = ("VectorIndexes", "VectorIndexUpdates")
 
 
 def refuse(input: Mapping[str, Any]) -> None:
@@ -28,9 +27,6 @@ def refuse(input: Mapping[str, Any]) -> None:
     for name in ELSEWHERE:
         if input.get(name) is not None:
             raise errors.validation(f"haar has no global tables: {name} cannot be specified")
-    for name in VECTORS:
-        if input.get(name):
-            raise errors.validation(f"haar has no vector indexes: {name} cannot be specified")
 
 
 def _on_global_table(action: str) -> Callable[[Context, Input], Sequence[Demand]]:

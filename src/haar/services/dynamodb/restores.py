@@ -7,7 +7,7 @@ policies, protection and table class do not come along, as on AWS.
 from collections.abc import Sequence
 from typing import Any
 
-from haar.services.dynamodb import backups, copies, errors, records, recovery, schema
+from haar.services.dynamodb import backups, copies, errors, records, recovery, schema, vectors
 from haar.services.dynamodb.access import demand
 from haar.services.dynamodb.control import set_encryption
 from haar.services.dynamodb.copies import Copying
@@ -152,6 +152,7 @@ def _new(ctx: Context, input: Input, source: TableRecord) -> TableRecord:
     record.indexes = [
         *_indexes(ctx, source, input.get("LocalSecondaryIndexOverride"), True, billing),
         *_indexes(ctx, source, input.get("GlobalSecondaryIndexOverride"), False, billing),
+        *_vector_indexes(ctx, source, input.get("VectorIndexOverride"), billing),
     ]
     taken: set[str] = set()
     for index in record.indexes:
@@ -183,7 +184,7 @@ def _check_throughput(given: str | None, billing: str, source: TableRecord, inpu
 
 def _indexes(ctx: Context, source: TableRecord, given: list[dict[str, Any]] | None, local: bool, billing: str) -> list[IndexRecord]:
     """The source's indexes of one kind, or those of them that the request names."""
-    there = [index for index in source.indexes if index.local is local and index.status != "DELETING"]
+    there = [index for index in source.indexes if index.local is local and index.vector is None and index.status != "DELETING"]
     if given is None:
         chosen: list[tuple[IndexRecord, dict[str, Any]]] = [(index, {}) for index in there]
     else:
@@ -202,11 +203,40 @@ def _indexes(ctx: Context, source: TableRecord, given: list[dict[str, Any]] | No
         on_demand = schema.ceilings(override.get("OnDemandThroughput"), f"index: {name}", billing, create=True) or (
             index.on_demand if billing == "PAY_PER_REQUEST" else None
         )
-        space = "di:" + ctx.host.ids.text(schema.SPACE_LETTERS)
+        space = schema.space(ctx.host.ids)
         made.append(
             IndexRecord(name, space, local, index.key_schema, index.projection, index.non_key, throughput=throughput, on_demand=on_demand)
         )
     return made
+
+
+def _vector_indexes(ctx: Context, source: TableRecord, given: list[dict[str, Any]] | None, billing: str) -> list[IndexRecord]:
+    there = [index for index in source.indexes if index.vector is not None and index.status != "DELETING"]
+    if given is None:
+        chosen = [(index.name, index) for index in there]
+    else:
+        chosen = [(each["IndexName"], _matching_vectors(there, each)) for each in given]
+    if chosen and billing != "PAY_PER_REQUEST":
+        raise errors.in_our_words(errors.INVALID + vectors.ON_DEMAND_ONLY)
+    ids = ctx.host.ids
+    return [
+        IndexRecord(name, schema.space(ids), False, index.key_schema, index.projection, index.non_key, vector=index.vector)
+        for name, index in chosen
+    ]
+
+
+def _matching_vectors(there: list[IndexRecord], given: dict[str, Any]) -> IndexRecord:
+    for index in there:
+        if vectors.configured(index) == given | {"IndexName": index.name}:
+            return index
+    raise _unmatched(given)
+
+
+def _unmatched(given: dict[str, Any]) -> ServiceError:
+    return errors.validation(
+        f"Invalid Request: Index {given['IndexName']} does not match a secondary index that existed in the source table "
+        "and cannot be created during the restore operation"
+    )
 
 
 def _matching(there: list[IndexRecord], given: dict[str, Any]) -> IndexRecord:
@@ -218,10 +248,7 @@ def _matching(there: list[IndexRecord], given: dict[str, Any]) -> IndexRecord:
             and set(index.non_key) == set(projection.get("NonKeyAttributes") or ())
         ):
             return index
-    raise errors.validation(
-        f"Invalid Request: Index {given['IndexName']} does not match a secondary index that existed in the source table "
-        "and cannot be created during the restore operation"
-    )
+    raise _unmatched(given)
 
 
 async def finish(host: Host, tx: Transaction, work: Copying) -> None:

@@ -170,7 +170,8 @@ def check_used(defined: dict[str, str], schemas: Sequence[Schema], indexed: bool
         )
 
 
-def _projection(given: dict[str, Any]) -> tuple[str, list[str]]:
+def projection(given: dict[str, Any]) -> tuple[str, list[str]]:
+    """ProjectionType and NonKeyAttributes. Raises ValidationException when they do not go together."""
     kind, attributes = given.get("ProjectionType"), given.get("NonKeyAttributes")
     if kind is None:
         raise errors.invalid("Unknown ProjectionType: null")
@@ -199,9 +200,9 @@ def local_indexes(given: Sequence[dict[str, Any]], schema: Schema, defined: dict
                 f"Index KeySchema does not have the same leading hash key as table KeySchema for index: {name}. "
                 f"index hash key: {keys[0][0]}, table hash key: {schema[0][0]}"
             )
-        kind, attributes = _projection(index["Projection"])
+        kind, attributes = projection(index["Projection"])
         take(name, taken)
-        made.append(IndexRecord(name, _space(ids), True, keys, kind, attributes))
+        made.append(IndexRecord(name, space(ids), True, keys, kind, attributes))
     if len(given) > LOCAL_INDEXES:
         raise errors.invalid(f"Number of LocalSecondaryIndexes exceeds per-table limit of {LOCAL_INDEXES}")
     return made
@@ -219,7 +220,7 @@ def global_indexes(given: Sequence[dict[str, Any]], defined: dict[str, str], bil
 def global_index(index: dict[str, Any], defined: dict[str, str], billing: str, taken: set[str], ids: Ids) -> IndexRecord:
     name, keys = index["IndexName"], key_schema(index["KeySchema"])
     _check_index_keys(keys, defined)
-    kind, attributes = _projection(index["Projection"])
+    kind, attributes = projection(index["Projection"])
     throughput = index.get("ProvisionedThroughput")
     if billing == "PAY_PER_REQUEST" and throughput is not None:
         raise errors.invalid(f"ProvisionedThroughput should not be specified for index: {name} when BillingMode is PAY_PER_REQUEST")
@@ -232,7 +233,7 @@ def global_index(index: dict[str, Any], defined: dict[str, str], billing: str, t
     take(name, taken)
     return IndexRecord(
         name,
-        _space(ids),
+        space(ids),
         False,
         keys,
         kind,
@@ -250,7 +251,8 @@ def take(name: str, taken: set[str]) -> None:
     taken.add(name)
 
 
-def _space(ids: Ids) -> str:
+def space(ids: Ids) -> str:
+    """A fresh space for an index."""
     return "di:" + ids.text(SPACE_LETTERS)
 
 
@@ -264,7 +266,7 @@ def collections_space(indexes: Sequence[IndexRecord], ids: Ids) -> str:
 
 
 def check_projected(indexes: Sequence[IndexRecord]) -> None:
-    total = sum(len(index.non_key) for index in indexes)
+    total = sum(len(index.non_key) for index in indexes if index.vector is None)
     if total > PROJECTED_ATTRIBUTES:
         raise errors.in_our_words(
             f"{errors.INVALID}The total number of projected attributes of all indexes exceeds the limit of {PROJECTED_ATTRIBUTES}"

@@ -22,6 +22,10 @@ LONGEST_RANGE = f"Aggregated size of all range keys has exceeded the size limit 
 UPDATED_TOO_LONG = "The update expression attempted to update the secondary index key beyond allowed size limits"
 EMPTY_KEY = "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty"
 
+FLOAT_BYTES = 4
+LARGEST_FLOAT = float.fromhex("0x1.fffffep+127")
+"""Vectors are compared with 32 bits a number."""
+
 ChangeHook = Callable[[Transaction, "Table", Key, Image | None, Image | None, str], Awaitable[None]]
 """(tx, table, key, old, new, origin): called in the item's transaction for each change of it; origin is "" or the
 service that did it (`ttl`)."""
@@ -87,6 +91,53 @@ class Index:
         return 0 if not self.holds(item) else size if self.whole else item_size(self._projected(item))
 
 
+class VectorIndex(Index):
+    """An index of vectors: an item is in it when it has a vector that fits, and the partition key if there is one."""
+
+    __slots__ = ("filters", "vector")
+
+    def __init__(self, table: TableRecord, record: IndexRecord, base_names: tuple[str, ...]) -> None:
+        super().__init__(table, record, base_names)
+        assert record.vector is not None
+        self.vector = record.vector
+        self.filters, self.ranges, self.parts = self.ranges, (), self.hashes
+        self.key_names = tuple(dict.fromkeys([*base_names, *(part.name for part in self.parts)]))
+        self.attributes |= {self.vector.attribute}
+
+    def holds(self, item: Item) -> bool:
+        value = item.get(self.vector.attribute)
+        return value is not None and self._wrong(value) is None and super().holds(item)
+
+    def check(self, item: Item) -> None:
+        """Raises ValidationException when the item has a vector that does not fit."""
+        value = item.get(self.vector.attribute)
+        wrong = None if value is None else self._wrong(value)
+        if wrong is not None:
+            raise errors.invalid(f"{wrong}. IndexName: {self.name}")
+
+    def _wrong(self, value: Value) -> str | None:
+        name = self.vector.attribute
+        elements = value.get("L")
+        if elements is None:
+            return f"Invalid type for parameter {name}, Expected: L, Actual: {kind_of(value)}"
+        for at, element in enumerate(elements):
+            if (wrong := wrong_element(f"{name}[{at}]", element)) is not None:
+                return wrong
+        if len(elements) != self.vector.dimensions:
+            return f"Invalid size for parameter {name}, Expected: {self.vector.dimensions}, Actual: {len(elements)}"
+        return None
+
+
+def wrong_element(parameter: str, element: Value) -> str | None:
+    """What is wrong with one number of a vector; the wording of what is too large is haar's."""
+    content = element.get("N")
+    if content is None:
+        return f"Invalid type for parameter {parameter}, Expected: N, Actual: {kind_of(element)}"
+    if abs(float(content)) > LARGEST_FLOAT:
+        return f"Invalid value for parameter {parameter}, Expected: 32-bit floating point number, Actual: {content}"
+    return None
+
+
 class Table:
     """A table, compiled from one version of its record."""
 
@@ -115,7 +166,7 @@ class Table:
         self.hash = hashes[0]
         self.range = ranges[0] if ranges else None
         self.key_names = tuple(name for name, _ in record.key_schema)
-        compiled = [Index(record, index, self.key_names) for index in record.indexes]
+        compiled = [(Index if index.vector is None else VectorIndex)(record, index, self.key_names) for index in record.indexes]
         self.index = {index.name: index for index in compiled}
         self.indexes = tuple(index for index in compiled if index.maintained)
         """Those that every write keeps up."""
@@ -167,6 +218,8 @@ class Table:
                     )
                 if len(content) * 4 > SORT_KEY_BYTES and part.kind != "N":
                     self._check_index_lengths(index, item, updating)
+            if isinstance(index, VectorIndex) and (changed is None or index.vector.attribute in changed):
+                index.check(item)
 
     @staticmethod
     def _check_index_lengths(index: Index, item: Item, updating: bool) -> None:

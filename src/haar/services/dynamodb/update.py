@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from haar.services.dynamodb import errors, rates, records, replicas, schema, streams
+from haar.services.dynamodb import errors, rates, records, replicas, schema, streams, vectors
 from haar.services.dynamodb.access import on_table
 from haar.services.dynamodb.control import set_encryption
 from haar.services.dynamodb.counts import Count, Counts
 from haar.services.dynamodb.describe import describe, moment
 from haar.services.dynamodb.face import service
 from haar.services.dynamodb.jobs import Indexing, put_indexing
-from haar.services.dynamodb.limits import DECREASE_SECONDS, FREE_DECREASES, GLOBAL_INDEXES
+from haar.services.dynamodb.limits import DECREASE_SECONDS, FREE_DECREASES, GLOBAL_INDEXES, VECTOR_INDEXES
 from haar.services.dynamodb.records import IndexRecord, TableRecord, Throughput
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
@@ -26,6 +26,7 @@ SETTINGS = (
     "BillingMode",
     "StreamSpecification",
     "GlobalSecondaryIndexUpdates",
+    "VectorIndexUpdates",
     "SSESpecification",
     "ReplicaUpdates",
     "TableClass",
@@ -98,6 +99,11 @@ def _check(input: Input) -> None:
         if name in seen:
             raise errors.invalid(f"Only one global secondary index update per index is allowed simultaneously. Index: {name}")
         seen.add(name)
+    for each in input.get("VectorIndexUpdates") or ():
+        if (each.get("Create") is None) == (each.get("Delete") is None):
+            raise errors.in_our_words(
+                errors.INVALID + "One of VectorIndexUpdate.Create, VectorIndexUpdate.Delete must be given, and not both"
+            )
 
 
 def _check_stream(input: Input) -> None:
@@ -113,8 +119,8 @@ def _check_stream(input: Input) -> None:
 
 def _change(ctx: Context, input: Input, record: TableRecord) -> list[Indexing]:
     """Changes the record; the work on indexes that follows."""
-    updates = input.get("GlobalSecondaryIndexUpdates") or []
-    _check_free(record, updates)
+    updates, vector_updates = input.get("GlobalSecondaryIndexUpdates") or [], input.get("VectorIndexUpdates") or []
+    _check_free(record, updates + vector_updates)
     _change_billing(ctx, input, record)
     _change_encryption(ctx, record, input.get("SSESpecification"))
     if input.get("DeletionProtectionEnabled") is not None:
@@ -138,7 +144,12 @@ def _change(ctx: Context, input: Input, record: TableRecord) -> list[Indexing]:
         elif each.get("Update") is not None:
             _update(ctx, record, each["Update"])
         else:
-            work.append(_delete(ctx, record, each["Delete"]))
+            work.append(_delete(record, _find(record, each["Delete"]["IndexName"])))
+    for each in vector_updates:
+        if each.get("Create") is not None:
+            work.append(_create_vector(ctx, record, each["Create"], defined))
+        else:
+            work.append(_delete(record, _find(record, each["Delete"]["IndexName"], vector=True)))
     used = {name for keys in (record.key_schema, *(index.key_schema for index in record.indexes)) for name, _ in keys}
     record.attributes = {name: kind for name, kind in defined.items() if name in used}
     return work
@@ -183,6 +194,8 @@ def _change_billing(ctx: Context, input: Input, record: TableRecord) -> None:
         record.warm = schema.warm_units(record.warm, record.billing, old)
         for index in record.indexes:
             index.warm, index.on_demand = schema.warm_units(index.warm, record.billing, index.throughput), None
+        if any(index.vector is not None for index in record.indexes):
+            raise errors.in_our_words(errors.INVALID + vectors.ON_DEMAND_ONLY)
         record.billing = "PROVISIONED"
         _check_provisioned(input, record)
     record.throughput = _changed(ctx, old, throughput)
@@ -247,20 +260,33 @@ def _create(ctx: Context, record: TableRecord, given: dict[str, Any], defined: d
     name = given["IndexName"]
     if any(index.name == name for index in record.indexes):
         raise errors.validation("Attempting to create an index which already exists")
-    if sum(not index.local for index in record.indexes) >= GLOBAL_INDEXES:
+    if sum(not index.local and index.vector is None for index in record.indexes) >= GLOBAL_INDEXES:
         raise errors.limit_exceeded(
             f"Subscriber limit exceeded: GlobalSecondaryIndex count exceeds the per-table limit of {GLOBAL_INDEXES}"
         )
     index = schema.global_index(given, defined, record.billing, set(), ctx.host.ids)
+    return _fill(record, index)
+
+
+def _create_vector(ctx: Context, record: TableRecord, given: dict[str, Any], defined: dict[str, str]) -> Indexing:
+    if any(index.name == given["IndexName"] for index in record.indexes):
+        raise errors.validation("Attempting to create an index which already exists")
+    if sum(index.vector is not None for index in record.indexes) >= VECTOR_INDEXES:
+        raise errors.limit_exceeded(f"Subscriber limit exceeded: {vectors.TOO_MANY}")
+    keys = [name for name, _ in record.key_schema]
+    return _fill(record, vectors.vector_index(given, keys, defined, record.billing, record.indexes, ctx.host.ids))
+
+
+def _fill(record: TableRecord, index: IndexRecord) -> Indexing:
     index.status = "CREATING"
     record.indexes.append(index)
     schema.check_projected(record.indexes)
     return Indexing(record.region, record.name, index.space, fill=True)
 
 
-def _find(record: TableRecord, name: str) -> IndexRecord:
+def _find(record: TableRecord, name: str, vector: bool = False) -> IndexRecord:
     for index in record.indexes:
-        if index.name == name and not index.local:
+        if index.name == name and not index.local and (index.vector is not None) is vector:
             return index
     raise errors.resource_not_found()
 
@@ -299,7 +325,6 @@ def _warmed(
     return (have or {}) | {name: units for name, units in given.items() if units is not None}
 
 
-def _delete(ctx: Context, record: TableRecord, given: dict[str, Any]) -> Indexing:
-    index = _find(record, given["IndexName"])
+def _delete(record: TableRecord, index: IndexRecord) -> Indexing:
     index.status = "DELETING"
     return Indexing(record.region, record.name, index.space, fill=False)
