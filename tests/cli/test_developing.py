@@ -39,6 +39,7 @@ def developing(platform: RunningPlatform, *arguments: str) -> Iterator[list[str]
             yield lines
         finally:
             running.send_signal(signal.SIGINT)
+            running.send_signal(signal.SIGTERM)  # whoever is impatient
             running.wait(WAIT_SECONDS)
             reader.join(WAIT_SECONDS)
 

@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -21,7 +22,7 @@ from haar.cli.clients import answering, client
 from haar.cli.env import describe
 from haar.cli.logs import Follower
 from haar.cli.options import Data
-from haar.cli.say import complain, say
+from haar.cli.say import complain, hint, say
 from haar.config import load
 
 ROLE = "haar-dev"
@@ -89,7 +90,7 @@ def dev(
         settings |= {"Runtime": guess.runtime, "Handler": guess.handler}
         arn = _deploy(described, functions, name, source, {key: value for key, value in settings.items() if value is not None})
         mount = {"arn": arn, "directory": str(source), "pid": os.getpid()} | (_debugger(guess.runtime, debug_port) if debug else {})
-        with _mounted(load({"data": data}).data.resolve(), mount), _terminated():
+        with _interruptible(), _mounted(load({"data": data}).data.resolve(), mount):
             say(f"{name} runs {source} ({guess.runtime}, {guess.handler})")
             say(f"Next, in another terminal: haar invoke {name} '{{}}'; Ctrl-C ends this\n")
             if debug:
@@ -102,9 +103,9 @@ def dev(
                     time.sleep(POLL_SECONDS)
             except KeyboardInterrupt:
                 follower.show()
-        package = _package(source)
-        if package is not None:
-            functions.update_function_code(FunctionName=arn, ZipFile=package)
+            package = _package(source)
+            if package is not None:
+                functions.update_function_code(FunctionName=arn, ZipFile=package)
         say(f"\n{name} keeps the code as it is now" if package else f"\n{source} is too large to stay {name}'s code")
 
 
@@ -234,13 +235,28 @@ def _mounted(data: Path, mount: dict[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _terminated() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does."""
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM interrupt it, once: the second finds it putting the code away, and only the third breaks that off."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        handle(patient)
+        raise KeyboardInterrupt
+
+    def patient(number: int, frame: FrameType | None) -> None:
+        handle(signal.default_int_handler)
+        hint("the code is being put away; once more breaks that off")
+
+    def handle(handler: Callable[[int, FrameType | None], None]) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, handler)
+
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    handle(interrupted)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
