@@ -9,6 +9,7 @@ from tests.services.dynamodb.conftest import refusal
 S = lambda text: {"S": text}
 N = lambda number: {"N": str(number)}
 INVALID = "One or more parameter values were invalid: "
+ENVELOPE = "1 validation error detected: "
 NUMBERS = ["-1E+20", "-100", "-99.5", "-1", "-0.5", "-1E-20", "0", "1E-20", "0.5", "1", "9", "10", "99.5", "100", "1E+20"]
 
 
@@ -123,9 +124,9 @@ def test_one_megabyte_pages(table):
         ({"KeyConditionExpression": "id = :s", "ExclusiveStartKey": {"id": S("1")}}, "The provided starting key is invalid"),
         ({"KeyConditionExpression": "id = :s", "ExclusiveStartKey": {"id": S("2"), "at": N(1)}}, "The provided starting key is outside query boundaries based on provided conditions"),
         ({"KeyConditionExpression": "id = :s AND #at > :n", "ExclusiveStartKey": {"id": S("s"), "at": N(1)}}, "The provided starting key does not match the range key predicate"),
-        ({"KeyConditionExpression": "id = :s", "Select": "SPECIFIC_ATTRIBUTES"}, "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"),
-        ({"KeyConditionExpression": "id = :s", "Select": "ALL_ATTRIBUTES", "ProjectionExpression": "a"}, "Cannot specify the ProjectionExpression when choosing to get ALL_ATTRIBUTES"),
-        ({"KeyConditionExpression": "id = :s", "Select": "ALL_PROJECTED_ATTRIBUTES"}, INVALID + "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"),
+        ({"KeyConditionExpression": "id = :s", "Select": "SPECIFIC_ATTRIBUTES"}, ENVELOPE + "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"),
+        ({"KeyConditionExpression": "id = :s", "Select": "ALL_ATTRIBUTES", "ProjectionExpression": "a"}, ENVELOPE + "Cannot specify the ProjectionExpression when choosing to get ALL_ATTRIBUTES"),
+        ({"KeyConditionExpression": "id = :s", "Select": "ALL_PROJECTED_ATTRIBUTES"}, ENVELOPE + INVALID + "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"),
         ({"KeyConditionExpression": "id = :s", "Limit": 0}, "1 validation error detected: Value '0' at 'limit' failed to satisfy constraint: Member must have value greater than or equal to 1"),
     ],
 )  # fmt: skip

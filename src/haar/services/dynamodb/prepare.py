@@ -36,6 +36,7 @@ CALLED = "_called"
 """Under this, the table's ARN when the request calls it by that."""
 OPAQUE = frozenset({"AttributeValue"})
 SHORT_WORDS = "TableName must be at least 3 characters long and at most 255 characters long"
+ENVELOPE = "1 validation error detected: "
 ENVELOPED = frozenset(("PutItem", "UpdateItem", "DeleteItem"))
 OLDER = frozenset(("BatchWriteItem", "TransactWriteItems", "TransactGetItems", "Scan"))
 """Operations that check values in DynamoDB's first way, with its first wording."""
@@ -111,7 +112,7 @@ def _worded(operation: str, error: ServiceError) -> ServiceError:
         error = ServiceError(error.code, message)
     if operation not in ENVELOPED or error.code not in ("ValidationException", "Validation") or message.startswith(BARE):
         return error
-    return errors.validation(f"1 validation error detected: {message}")
+    return errors.validation(ENVELOPE + message)
 
 
 def _check_constraints(operation: str, input: Input) -> None:
@@ -296,7 +297,7 @@ def query(input: Input) -> Prepared:
         prepared.keys = legacy.key_conditions(input["KeyConditions"])
     else:
         raise errors.validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.")
-    _check_select(input, prepared)
+    _check_select(input, prepared, ENVELOPE)
     return prepared
 
 
@@ -357,15 +358,19 @@ def _filter_and_projection(input: Input, prepared: Prepared, scope: Scope) -> No
         prepared.nested += prepared.projection.nested
 
 
-def _check_select(input: Input, prepared: Prepared) -> None:
+def _check_select(input: Input, prepared: Prepared, envelope: str = "") -> None:
+    """`envelope` is what a Query tells first of what it refuses here."""
     select = input.get("Select")
     asked = "AttributesToGet" if input.get("AttributesToGet") is not None else "ProjectionExpression"
+    wrong = None
     if prepared.projection is not None and select is not None and select != "SPECIFIC_ATTRIBUTES":
-        raise errors.validation(f"Cannot specify the {asked} when choosing to get {select if select != 'COUNT' else 'only the Count'}")
-    if select == "SPECIFIC_ATTRIBUTES" and prepared.projection is None:
-        raise errors.validation("Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES")
-    if select == "ALL_PROJECTED_ATTRIBUTES" and input.get("IndexName") is None:
-        raise errors.invalid("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName")
+        wrong = f"Cannot specify the {asked} when choosing to get {select if select != 'COUNT' else 'only the Count'}"
+    elif select == "SPECIFIC_ATTRIBUTES" and prepared.projection is None:
+        wrong = "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES"
+    elif select == "ALL_PROJECTED_ATTRIBUTES" and input.get("IndexName") is None:
+        wrong = f"{errors.INVALID}ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName"
+    if wrong is not None:
+        raise errors.validation(envelope + wrong)
 
 
 async def gradually(ctx: Context, input: Input, work: Iterator[None]) -> None:
