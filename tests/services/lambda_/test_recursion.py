@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.identity import policy, refused, statement
 from tests.support.platform import RunningPlatform
 
-from haar.services.lambda_.lineage import MAX_LOOPS, MAX_TRACE, carry, is_whole
+from haar.services.lambda_.lineage import MAX_LOOPS, MAX_TRACE, carry, complete, is_whole
 
 Make = Callable[..., Any]
 FRESH = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0"
@@ -43,7 +43,13 @@ def test_a_chain_counts_each_function() -> None:
     assert before == MAX_LOOPS
 
 
-PARTS = st.lists(st.sampled_from(["Root=", "Root=1-2-3", "xRoot=1", ";", "Lineage=00000000:1"])).map("".join)
+PARTS = st.lists(st.sampled_from(["Root=", "Root=1-2-3", "xRoot=1", ";", ";Parent=1", ";Sampled=1", "Lineage=00000000:1"])).map("".join)
+
+
+def test_a_trace_gets_what_it_lacks() -> None:
+    assert complete(None, FRESH) == complete("Sampled=1", FRESH) == FRESH
+    assert complete("Root=1-2-3;Sampled=1", FRESH) == "Root=1-2-3;Parent=53995c3f42cd8ad8;Sampled=1"
+    assert complete("Self=1;Lineage=0:1;Root=1-2-3", FRESH) == "Root=1-2-3;Parent=53995c3f42cd8ad8;Sampled=0;Self=1;Lineage=0:1"
 
 
 @given(st.text() | st.none() | PARTS, st.text())

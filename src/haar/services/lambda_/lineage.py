@@ -15,18 +15,29 @@ MAX_TRACE = 1024
 """Characters of a header that is taken over."""
 
 _FIELD = "Lineage="
+_NAMES = ("Root", "Parent", "Sampled")
 
 
 def is_whole(trace: str | None) -> bool:
-    """Whether it names a trace, so that no new one has to begin."""
-    return trace is not None and len(trace) <= MAX_TRACE and (trace.startswith("Root=") or ";Root=" in trace)
+    """Whether it says all that a trace header has to."""
+    return trace is not None and len(trace) <= MAX_TRACE and all(f";{name}=" in f";{trace}" for name in _NAMES)
+
+
+def complete(trace: str | None, fresh: str) -> str:
+    """The header with what it lacks; without a root, it is `fresh`, which begins a new trace, and only its lineage is kept."""
+    fields = [field for field in (trace or "").split(";") if field] if trace and len(trace) <= MAX_TRACE else []
+    given = {field.partition("=")[0]: field for field in fields}
+    if "Root" not in given:
+        return ";".join([fresh, *(field for field in fields if field.startswith(_FIELD))])
+    first = [given.get(field.partition("=")[0], field) for field in fresh.split(";")]
+    return ";".join([*first, *(field for field in fields if field.partition("=")[0] not in _NAMES)])
 
 
 def carry(trace: str | None, arn: str, fresh: str) -> tuple[str, int]:
     """The header for an invocation of the function, and how often the chain has reached it before. `fresh` begins a new trace."""
-    fields = [field for field in (trace or "").split(";") if field] if trace and len(trace) <= MAX_TRACE else []
-    if not any(field.startswith("Root=") for field in fields):
-        fields = [*fresh.split(";"), *(field for field in fields if field.startswith(_FIELD))]
+    if trace is None or not is_whole(trace):
+        trace = complete(trace, fresh)
+    fields = [field for field in trace.split(";") if field]
     lineage = _lineage(fields)
     name = f"{crc32(arn.encode()):08x}"
     before = lineage.pop(name, 0)

@@ -8,7 +8,7 @@ from haar.services.lambda_.development import Development
 from haar.services.lambda_.directory import Target
 from haar.services.lambda_.errors import conflict, invalid, recursive, snap_start_failed, snap_start_timed_out, throttled, unavailable
 from haar.services.lambda_.ledger import Ledger
-from haar.services.lambda_.lineage import MAX_LOOPS, carry, is_whole
+from haar.services.lambda_.lineage import MAX_LOOPS, carry, complete, is_whole
 from haar.services.lambda_.metrics import note_run, note_throttle
 from haar.services.lambda_.recordings import Recordings
 from haar.services.service import Host
@@ -81,8 +81,8 @@ def fresh_trace(host: Host) -> str:
 
 
 def traced(host: Host, header: str | None) -> str:
-    """The trace that a request belongs to; a new one unless it says so."""
-    return header if header is not None and is_whole(header) else fresh_trace(host)
+    """The trace that a request belongs to, as its header says, or a new one."""
+    return header if header is not None and is_whole(header) else complete(header, fresh_trace(host))
 
 
 def decode_client_context(header: str | None) -> str | None:
