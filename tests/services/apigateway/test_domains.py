@@ -59,6 +59,8 @@ def test_base_paths_lead_to_apis(api: Api, make_api: Callable[..., Api], domain:
     assert get(api, domain, "/store/pets/1").json()["base"] == "store" and get(api, domain, "/shop/pets/1").status_code == 403
     gateway.delete_base_path_mapping(domainName=domain, basePath="(none)")
     assert get(api, domain, "/v2/pets/1").status_code == 403
+    said = f"Deleting RestApi {api.id} failed. Please remove all base path mappings related to the RestApi in your domains: {domain}"
+    assert refused(gateway.delete_rest_api, restApiId=api.id) == ("BadRequestException", said, 400)
 
 
 def test_the_own_address_may_be_closed(api: Api, domain: str):

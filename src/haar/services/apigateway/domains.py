@@ -82,6 +82,16 @@ async def find(ctx: Context, reader: Reader, name: str) -> Doc:
     return found
 
 
+async def leading_to(reader: Reader, region: str, api_id: str) -> list[str]:
+    """The domain names of a region with mappings to an API, of this service's or of HTTP and WebSocket APIs'."""
+    found = []
+    for name, _ in await reader.range(DOMAINS, region.encode()):
+        mappings = await docs(reader, DOMAINS, name.decode(), MAPPING)
+        if any(api_id in (mapping.get("apiId"), mapping.get("restApiId")) for mapping in mappings):
+            found.append(name.decode())
+    return found
+
+
 def show(domain: Doc) -> Doc:
     shown = {key: value for key, value in domain.items() if key not in ("region", "truststore")}
     if "routingMode" in shown:

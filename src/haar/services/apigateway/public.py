@@ -23,7 +23,7 @@ from haar.services.apigateway.dataplane.tools import UTIL
 from haar.services.apigateway.dataplane.tools import Input as TemplateInput
 from haar.services.apigateway.dataplane.usage import Usage
 from haar.services.apigateway.demands import arn, pass_role, passing
-from haar.services.apigateway.domains import create_domain_name, delete_domain_name, get_domain_names, update_domain_name
+from haar.services.apigateway.domains import create_domain_name, delete_domain_name, get_domain_names, leading_to, update_domain_name
 from haar.services.apigateway.domains import find as find_domain
 from haar.services.apigateway.importing import read_definition, roles_in
 from haar.services.apigateway.models import check_schema
@@ -82,6 +82,7 @@ __all__ = [
     "get_domain_names",
     "jsonpath",
     "kind_of",
+    "leading_to",
     "load_api",
     "parse_query",
     "pass_role",

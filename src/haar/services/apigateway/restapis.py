@@ -10,6 +10,7 @@ from haar.policy.errors import PolicyError
 from haar.policy.validate import validate_resource_policy
 from haar.services.apigateway import errors
 from haar.services.apigateway.demands import on, policy_demand
+from haar.services.apigateway.domains import leading_to
 from haar.services.apigateway.face import service
 from haar.services.apigateway.models import default_models
 from haar.services.apigateway.pages import page
@@ -244,6 +245,9 @@ async def delete_rest_api(ctx: Context, input: Input) -> Output:
     async def run(tx: Transaction) -> None:
         if await load_draft(tx, api_id, ctx.region) is None:
             raise errors.no_api(ctx.account, api_id)
+        if domains := await leading_to(tx, ctx.region, api_id):
+            what = "Please remove all base path mappings related to the RestApi in your domains"
+            raise errors.bad_request(f"Deleting RestApi {api_id} failed. {what}: {', '.join(domains)}")
         tx.delete(DRAFTS, api_id.encode())
         tx.delete(INDEX, ctx.region.encode(), api_id.encode())
         for sort, _ in await tx.range(LIVE, api_id.encode()):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from haar.services.addresses import Addresses
-from haar.services.apigateway.public import DOMAINS, MAPPING, check_tags, docs, put_doc
+from haar.services.apigateway.public import check_tags, leading_to, put_doc
 from haar.services.apigatewayv2 import errors
 from haar.services.apigatewayv2.demands import on, pass_role
 from haar.services.apigatewayv2.face import service
@@ -225,11 +225,10 @@ async def delete_api(ctx: Context, input: Input) -> Output:
     api_id = input["ApiId"].encode()
 
     async def run(tx: Transaction, draft: Draft) -> None:
-        for domain, _ in await tx.range(DOMAINS, ctx.region.encode()):
-            if any(mapping.get("apiId") == input["ApiId"] for mapping in await docs(tx, DOMAINS, domain.decode(), MAPPING)):
-                raise errors.bad_request(
-                    f"Deleting API {input['ApiId']} failed. Please remove all API mappings for the API from your custom domain names."
-                )
+        if await leading_to(tx, ctx.region, input["ApiId"]):
+            raise errors.bad_request(
+                f"Deleting API {input['ApiId']} failed. Please remove all API mappings for the API from your custom domain names."
+            )
         tx.delete(DRAFTS, api_id, b"")
         tx.delete(INDEX, ctx.region.encode(), api_id)
         for sort, _ in await tx.range(LIVE, api_id):
