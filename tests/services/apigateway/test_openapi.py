@@ -216,6 +216,7 @@ def test_a_put_merges_or_overwrites(take: Callable[..., Api]):
     more = {
         "openapi": "3.0.1",
         "info": {"title": "Other"},
+        "x-amazon-apigateway-binary-media-types": ["image/gif"],
         "paths": {
             "/keyed": {"put": {"x-amazon-apigateway-integration": mock()}},
             "/new": {"get": {"x-amazon-apigateway-integration": mock()}},
@@ -230,9 +231,11 @@ def test_a_put_merges_or_overwrites(take: Callable[..., Api]):
 
     merged = put("merge")
     assert merged["/keyed"] == ["GET", "PUT"] and merged["/new"] == ["GET"] and merged["/items"] == ["POST"]
+    assert api.gateway.get_rest_api(restApiId=api.id)["binaryMediaTypes"] == ["image/png", "image/gif"]
     assert put("overwrite") == {"/": [], "/keyed": ["PUT"], "/new": ["GET"]}
     assert api.ids["/keyed"] == kept and api.gateway.get_models(restApiId=api.id)["items"] == []
-    assert api.gateway.get_rest_api(restApiId=api.id)["name"] == "Other"
+    shown = api.gateway.get_rest_api(restApiId=api.id)
+    assert (shown["name"], shown["binaryMediaTypes"]) == ("Other", ["image/gif"])
     assert api.call("/items?dry=1", "POST", json={"name": "a"}).status_code == 200  # the deployment is as it was
 
 

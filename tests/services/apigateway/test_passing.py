@@ -86,7 +86,14 @@ def test_a_mapped_server_belongs_to_a_trace(api: Api, upstream: str) -> None:
     api.gateway.put_integration_response(**where, statusCode="200", responseParameters=source)
     api.deploy()
     answer = api.call("/up", "POST", data="{}")
-    assert answer.headers["X-Amzn-Trace-Id"] == answer.json()["headers"]["X-Amzn-Trace-Id"]
+    trace = answer.json()["headers"]["X-Amzn-Trace-Id"]
+    assert answer.headers["X-Amzn-Trace-Id"] == f"{trace};Parent={trace[-16:]};Sampled=0"
+    for sent, got in [
+        ("Root=1-a-b;Parent=cd;Sampled=0", "Root=1-a-b;Parent=cd;Sampled=0"),
+        ("Root=1-a-b;Parent=cd", "Root=1-a-b;Parent=cd;Sampled=1"),
+    ]:
+        assert api.call("/up", "POST", headers={"X-Amzn-Trace-Id": sent}).headers["X-Amzn-Trace-Id"] == got
+    assert api.call("/up", "POST", headers={"X-Amzn-Trace-Id": "x=Root=1"}).headers["X-Amzn-Trace-Id"].startswith("Root=1-")
     assert answer.headers["x-amzn-Remapped-WWW-Authenticate"] == "Basic" and "WWW-Authenticate" not in answer.headers
 
 

@@ -245,6 +245,6 @@ def extended_id(host: Host) -> str:
 
 
 def trace_id(host: Host, received: str | None) -> str:
-    if received and "Root=" in received:
-        return received
+    if received and ";Root=" in f";{received}".replace(" ", ""):
+        return received.replace(" ", "")
     return f"Root=1-{int(host.clock.now()):08x}-{host.get(_Numbers).bits(96):024x}"

@@ -217,9 +217,16 @@ class ResponsePart:
         return await self.choose(subject, incoming.status).make(call, incoming)
 
 
-def traced(response: Response, trace_id: str) -> Response:
+def answered_trace(call: Call) -> str:
+    """The trace as an integration's answer names it: with the segment that asked for it."""
+    given = dict(part.split("=", 1) for part in call.trace_id.split(";") if "=" in part)
+    root, parent = given["Root"], given.get("Parent")
+    return f"Root={root};Parent={parent or root[-16:]};Sampled={given.get('Sampled', '1' if parent else '0')}"
+
+
+def traced(response: Response, trace: str) -> Response:
     """The response with the trace that it belongs to: those of mocks and of servers that are passed through have none."""
-    response.headers.append(("X-Amzn-Trace-Id", trace_id))
+    response.headers.append(("X-Amzn-Trace-Id", trace))
     return response
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, quote_plus
 from haar.services.apigateway.dataplane.answers import misconfigured, timed_out, unreachable
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.client import Unreachable, begin, fetch
-from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart, names, traced
+from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart, answered_trace, names, traced
 from haar.services.apigateway.dataplane.event import outgoing
 from haar.services.apigateway.dataplane.functions import stage_text
 from haar.services.apigateway.dataplane.log import pairs, shorten
@@ -119,4 +119,4 @@ class Http:
             if name.lower() not in given:
                 out.headers[name] = [value]
         incoming = await self._endpoint.ask(call, out)
-        return traced(await self._response.make(call, incoming, str(incoming.status)), call.trace_id)
+        return traced(await self._response.make(call, incoming, str(incoming.status)), answered_trace(call))

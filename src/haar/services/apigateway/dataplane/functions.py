@@ -12,7 +12,7 @@ from haar.auth.principal import Principal
 from haar.execution.contract import InvocationResult
 from haar.services.apigateway.dataplane.answers import Refused, malformed, misconfigured, timed_out, too_large
 from haar.services.apigateway.dataplane.call import Call
-from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart, traced
+from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart, answered_trace, traced
 from haar.services.apigateway.dataplane.event import proxy_event, proxy_response
 from haar.services.apigateway.dataplane.log import pairs, shorten
 from haar.services.apigateway.dataplane.mapping import Incoming, RequestMapping
@@ -73,7 +73,7 @@ class Function:
         if call.log is not None:
             told = [("Content-Type", "application/json"), ("Content-Length", str(len(result.payload))), ("x-amzn-RequestId", request_id)]
             told += [("X-Amz-Function-Error", result.error)] if result.error is not None else []
-            told += [("X-Amz-Executed-Version", "$LATEST"), ("X-Amzn-Trace-Id", answered_trace(call))]
+            told += [("X-Amz-Executed-Version", "$LATEST"), ("X-Amzn-Trace-Id", function_trace(call))]
             call.say(f"Endpoint response headers: {pairs(told)}")
             call.say(f"Endpoint response body before transformations: {shorten(result.payload)}")
         if result.error is not None:
@@ -189,7 +189,7 @@ class LambdaProxy:
         if result.error is not None:
             raise malformed("")  # why is in the log
         response = proxy_response(result.payload, call.request.headers.get("accept"), call.live.compiled.binary_types)
-        return traced(response, answered_trace(call))
+        return traced(response, function_trace(call))
 
 
 class LambdaCustom:
@@ -205,19 +205,16 @@ class LambdaCustom:
         kind = next((values[-1] for name, values in out.headers.items() if name.lower() == "x-amz-invocation-type"), "RequestResponse")
         result = await self._function.invoke(call, out.body or b"{}", kind.lower() == "event")
         subject = error_message(result.payload) if result.error is not None else None
-        headers = [("Content-Type", "application/json"), ("X-Amzn-Trace-Id", answered_trace(call))]
+        headers = [("Content-Type", "application/json"), ("X-Amzn-Trace-Id", function_trace(call))]
         if result.error is not None:
             headers.append(("X-Amz-Function-Error", result.error))
         response = await self._response.choose(subject, 200).make(call, Incoming(200, headers, result.payload))
-        return traced(response, answered_trace(call))
+        return traced(response, function_trace(call))
 
 
-def answered_trace(call: Call) -> str:
-    """The trace as a function's answer names it: with the segment that invoked it."""
-    if "Parent=" in call.trace_id:
-        return call.trace_id
-    root = call.trace_id.partition(";")[0]
-    return f"{root};Parent={root[-16:]};Sampled=0;Lineage=1:{root[-8:]}:0"
+def function_trace(call: Call) -> str:
+    """As `answered_trace`, with the lineage that functions add."""
+    return f"{answered_trace(call)};Lineage=1:{call.request_id[:8]}:0"
 
 
 def error_message(payload: bytes) -> str:

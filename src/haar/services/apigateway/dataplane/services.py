@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 from haar.auth.principal import Principal
 from haar.services.apigateway.dataplane.answers import misconfigured
 from haar.services.apigateway.dataplane.call import Call
-from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart, names, traced
+from haar.services.apigateway.dataplane.custom import RequestPart, ResponsePart, answered_trace, names, traced
 from haar.services.apigateway.dataplane.functions import OF_CALLER, SERVICE, role_caller, stage_text, within
 from haar.services.apigateway.dataplane.log import pairs, shorten
 from haar.services.apigateway.dataplane.mapping import Incoming, Outgoing
@@ -71,7 +71,7 @@ class AwsService:
     async def __call__(self, call: Call) -> Response:
         out = await self._request.make(call)
         incoming = await self._ask(call, target(self._uri(call)), out)
-        return traced(await self._response.make(call, incoming, str(incoming.status)), call.trace_id)
+        return traced(await self._response.make(call, incoming, str(incoming.status)), answered_trace(call))
 
     async def _ask(self, call: Call, to: _Target, out: Outgoing) -> Incoming:
         principal = await self._principal(call)

@@ -13,7 +13,7 @@ from haar.services.apigateway.dataplane.answers import malformed
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.endpoints import HttpProxy
 from haar.services.apigateway.dataplane.event import head_of, outgoing, proxy_event
-from haar.services.apigateway.dataplane.functions import STREAMED, Function, answered_trace, within
+from haar.services.apigateway.dataplane.functions import STREAMED, Function, function_trace, within
 from haar.services.apigateway.dataplane.mapping import RequestMapping
 from haar.services.apigateway.records import Doc
 from haar.services.lambda_ import public as lambda_
@@ -53,7 +53,7 @@ class LambdaStream:
         except orjson.JSONDecodeError:
             raise malformed() from None
         status, headers = head_of(metadata)
-        headers.append(("X-Amzn-Trace-Id", answered_trace(call)))
+        headers.append(("X-Amzn-Trace-Id", function_trace(call)))
         return await _streamed(call, Response(status, headers), parts, first, ends)
 
 

@@ -99,7 +99,8 @@ class Reading:
         raw = document.raw
         types = raw.get("x-amazon-apigateway-binary-media-types")
         if isinstance(types, list):
-            api["binaryMediaTypes"] = [str(one) for one in types]
+            known = api.get("binaryMediaTypes", [])
+            api["binaryMediaTypes"] = known + [str(one) for one in types if str(one) not in known]
         source = raw.get("x-amazon-apigateway-api-key-source")
         if source is not None:
             if source not in ("HEADER", "AUTHORIZER"):
