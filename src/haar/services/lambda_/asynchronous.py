@@ -12,6 +12,7 @@ import orjson
 from haar.execution.contract import InvocationResult
 from haar.services.iam.public import decide, role_principal
 from haar.services.lambda_.admission import Slots, ceiling
+from haar.services.lambda_.destinations import KINDS, note_lost, service_of
 from haar.services.lambda_.directory import Directory, Target
 from haar.services.lambda_.lineage import carry
 from haar.services.lambda_.names import FunctionName, parse_name
@@ -185,6 +186,12 @@ class Events:
         """Finishes an event and, in the same transaction, sends its outcome to the destination."""
         config = target.events
         arn = "" if config is None else config.on_success if condition == "Success" else config.on_failure
+        if target.dead_letter and condition != "Success":
+            note_lost(self._host, target, target.dead_letter, "DeadLetterErrors")
+        if service_of(arn) in KINDS:
+            note_lost(self._host, target, arn, "DestinationDeliveryFailures")
+            await self.queue.finish(job)
+            return
         if not arn or not await self._may_send(target, arn):
             await self.queue.finish(job)
             return

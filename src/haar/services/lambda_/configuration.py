@@ -8,6 +8,7 @@ from haar.services.lambda_ import packages, service
 from haar.services.lambda_.access import configures, on_function, unversioned
 from haar.services.lambda_.codesigning import check_signed
 from haar.services.lambda_.containerimages import Preparations, change_image, check_code, check_ready, check_settings, resolve
+from haar.services.lambda_.destinations import check_dead_letter
 from haar.services.lambda_.errors import no_function, wrong_revision
 from haar.services.lambda_.functions import check_role, holder, package_of, unpack
 from haar.services.lambda_.layers import uses
@@ -118,7 +119,7 @@ async def _update_image(context: Context, name: FunctionName, function: Function
 CONFIGURED = frozenset(
     (
         "Role", "Handler", "Description", "Timeout", "MemorySize", "VpcConfig", "Environment", "Runtime", "KMSKeyArn", "TracingConfig",
-        "EphemeralStorage", "SnapStart", "LoggingConfig", "ImageConfig",
+        "EphemeralStorage", "SnapStart", "LoggingConfig", "ImageConfig", "DeadLetterConfig",
     )
 )  # fmt: skip
 
@@ -131,6 +132,8 @@ async def update_function_configuration(context: Context, input: Input) -> Outpu
     check_settings(input, "Zip" if function.latest.settings.image is None else "Image")
     if "Role" in input:
         await check_role(context, name, input["Role"])
+    dead_letter, role = input.get("DeadLetterConfig", {}).get("TargetArn", ""), input.get("Role", function.latest.settings.role)
+    await check_dead_letter(context.host, role, name.name, dead_letter)
     wanted: dict[str, Any] = {key: value for key, value in input.items() if key in CONFIGURED}
     layers = await uses(context, input["Layers"]) if "Layers" in input else None
     if layers:

@@ -41,6 +41,7 @@ class Target:
     """The same when it can matter to a caller that has policies of its own (not when it only names services)."""
     events: EventConfig | None
     loops: str = "Terminate"
+    dead_letter: str = ""
     state: str = ""
     """What keeps it from running: `Pending` or `Failed`; empty when nothing does."""
     sources: dict[tuple[str, str, str], float] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class Directory:
             policy.text() if policy and policy.names_callers() else None,
             await find_event_config(self._store, name, name.qualifier or LATEST),
             function.loops,
+            versions[-1][1].settings.dead_letter,
             next((state for _, version in versions if (state := _hindrance(version))), ""),
         )
 

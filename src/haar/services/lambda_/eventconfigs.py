@@ -5,7 +5,9 @@ from typing import Any
 
 from haar.services.lambda_ import service
 from haar.services.lambda_.access import named, on_function
+from haar.services.lambda_.destinations import KINDS, check_destination, service_of
 from haar.services.lambda_.errors import invalid, not_found, refused
+from haar.services.lambda_.functions import find_shown
 from haar.services.lambda_.names import LATEST, FunctionName, is_version, parse_name
 from haar.services.lambda_.records import (
     EVENT_CONFIGS,
@@ -61,8 +63,12 @@ def shown(name: FunctionName, config: EventConfig) -> dict[str, Any]:
 
 
 async def _check_destination(context: Context, name: FunctionName, arn: str) -> None:
-    """Raises unless an invocation's outcome can be sent there: to a function of this account and region."""
+    """Raises unless an invocation's outcome may be sent there: to a function of this account and region, or as destinations.py has it."""
     if not arn:
+        return
+    if service_of(arn) in KINDS:
+        role = (await find_shown(context.store, name))[1].settings.role
+        await check_destination(context.host, role, name.name, arn)
         return
     if not arn.startswith("arn:aws:lambda:"):
         raise refused(f"the service of destination {arn}; a Lambda function may be one")

@@ -8,6 +8,7 @@ from haar.services.lambda_.access import LAMBDA, configures, named, on_anything,
 from haar.services.lambda_.codesigning import check_signed
 from haar.services.lambda_.codeurls import code_url
 from haar.services.lambda_.containerimages import Preparations, check_code, check_settings, prepare, resolve
+from haar.services.lambda_.destinations import check_dead_letter
 from haar.services.lambda_.errors import conflict, constraint, invalid, no_bucket, no_function, role_not_assumable
 from haar.services.lambda_.layers import uses
 from haar.services.lambda_.names import LATEST, MAX_NAME, FunctionName, is_version
@@ -74,6 +75,7 @@ async def create_function(context: Context, input: Input) -> Output:
     layers = await uses(context, input.get("Layers", ()))
     data = b"" if input.get("PackageType") == "Image" else package_of(input["Code"])
     await check_role(context, name, input["Role"])
+    await check_dead_letter(context.host, input["Role"], name.name, input.get("DeadLetterConfig", {}).get("TargetArn", ""))
     await check_signed(context, name.name, input.get("CodeSigningConfigArn", ""))
     if await find_function(context.store, name):
         raise conflict(f"Function already exist: {name.name}")

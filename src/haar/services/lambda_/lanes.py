@@ -265,7 +265,8 @@ class Lane:
         step = failed(self._checkpoint, numbers, batch.behind, at, mapping.retries, bisect=mapping.bisect)
         await self._write(step)
         if step.given_up:
-            log.warning("event source mapping %s: %d records are given up", mapping.uuid, len(step.given_up))
+            lost = f", and {mapping.on_failure} is not told: haar has no such service" if mapping.on_failure else ""
+            log.warning("event source mapping %s: %d records are given up%s", mapping.uuid, len(step.given_up), lost)
             self._failures = 0
         elif at > 0:
             self._failures = 0

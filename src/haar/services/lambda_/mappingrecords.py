@@ -33,6 +33,8 @@ class Mapping(msgspec.Struct, omit_defaults=True, kw_only=True):
     bisect: bool = False
     partial: bool = False
     """Whether the function reports which records failed."""
+    on_failure: str = ""
+    """The ARN of a queue or topic for what is given up: destinations.py."""
     metrics: list[str] = []
     kms: str = ""
     tags: dict[str, str] = {}

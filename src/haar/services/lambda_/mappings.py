@@ -6,6 +6,7 @@ from typing import Any
 
 from haar.services.lambda_ import service
 from haar.services.lambda_.access import named, on_anything, tag_conditions
+from haar.services.lambda_.destinations import DEAD_LETTERS, check_destination, service_of
 from haar.services.lambda_.directory import Directory, Target
 from haar.services.lambda_.errors import conflict, invalid, no_policy, not_found, refused
 from haar.services.lambda_.filters import MAX_FILTERS, BadPattern, compile_filters
@@ -66,7 +67,7 @@ def shown(context: Context, mapping: Mapping, result: str, state: str = "") -> d
         "LastProcessingResult": result,
         "State": state or ("Enabled" if mapping.enabled else "Disabled"),
         "StateTransitionReason": "User action",
-        "DestinationConfig": {"OnFailure": {}},
+        "DestinationConfig": {"OnFailure": {"Destination": mapping.on_failure} if mapping.on_failure else {}},
         "MaximumRecordAgeInSeconds": mapping.age,
         "BisectBatchOnFunctionError": mapping.bisect,
         "MaximumRetryAttempts": mapping.retries,
@@ -92,7 +93,8 @@ def _check(input: Input) -> None:
         if arn := setting.get("Destination"):
             if kind == "OnSuccess":
                 raise invalid("Unsupported DestinationConfig parameter for given event source mapping type.")
-            raise refused(f"the service of the destination {arn}, which would be an SQS queue, an SNS topic or an S3 bucket")
+            if service_of(arn) not in DEAD_LETTERS:
+                raise refused(f"the service of the destination {arn}, which would be an SQS queue, an SNS topic or an S3 bucket")
     age = input.get("MaximumRecordAgeInSeconds", UNBOUNDED)
     if age != UNBOUNDED and not MIN_AGE <= age <= MAX_STREAM_AGE:
         raise invalid(
@@ -131,8 +133,16 @@ def _apply(mapping: Mapping, input: Input) -> None:
         mapping.filters = _filters(input)
     if "FunctionResponseTypes" in input:
         mapping.partial = "ReportBatchItemFailures" in input["FunctionResponseTypes"]
+    if "DestinationConfig" in input:
+        mapping.on_failure = input["DestinationConfig"].get("OnFailure", {}).get("Destination", "")
     if "MetricsConfig" in input:
         mapping.metrics = list(input["MetricsConfig"].get("Metrics", ()))
+
+
+async def _check_destination(context: Context, target: Target, input: Input) -> None:
+    if arn := input.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination"):
+        spec = target.specs[-1][1]
+        await check_destination(context.host, spec.role_arn, spec.name, arn)
 
 
 async def _function(context: Context, name: FunctionName) -> Target:
@@ -197,6 +207,7 @@ async def create_event_source_mapping(context: Context, input: Input) -> Output:
     _check(input)
     target = await _function(context, name)
     source = await _source(context, target, input)
+    await _check_destination(context, target, input)
     start = input["StartingPosition"]
     mapping = Mapping(
         uuid=context.host.ids.uuid(),
@@ -254,7 +265,9 @@ async def update_event_source_mapping(context: Context, input: Input) -> Output:
     name = before.name(context.region, context.account)
     if "FunctionName" in input:
         name = parse_name(input["FunctionName"], context.region, context.account)
-        await _function(context, name)
+    target = await _function(context, name) if {"FunctionName", "DestinationConfig"} & set(input) else None
+    if target is not None:
+        await _check_destination(context, target, input)
     revision = context.host.ids.text(16)
 
     async def write(tx: Transaction) -> Mapping:

@@ -82,6 +82,8 @@ class Settings(msgspec.Struct, omit_defaults=True, kw_only=True):
     architecture: str = "x86_64"
     tracing: str = "PassThrough"
     kms: str = ""
+    dead_letter: str = ""
+    """The ARN of a queue or topic: destinations.py."""
     source_kms: str = ""
     """A setting that is shown, as `kms` is: packages are kept as the store keeps everything."""
     vpc: dict[str, Any] | None = None

@@ -51,8 +51,6 @@ def check(input: Mapping[str, Any]) -> None:
     for member, what in REFUSED.items():
         if input.get(member):
             raise refused(what)
-    if target := input.get("DeadLetterConfig", {}).get("TargetArn"):
-        raise refused(f"the service of the dead letter queue {target}; an on-failure destination may be a Lambda function")
     check_environment(input.get("Environment", {}).get("Variables"))
     vpc = input.get("VpcConfig", {})
     if bool(vpc.get("SubnetIds")) != bool(vpc.get("SecurityGroupIds")):
@@ -115,6 +113,8 @@ def change(settings: Settings, input: Mapping[str, Any]) -> None:
         settings.environment = dict(input["Environment"].get("Variables", {}))
     if input.get("Architectures"):
         settings.architecture = input["Architectures"][0]
+    if "DeadLetterConfig" in input:
+        settings.dead_letter = input["DeadLetterConfig"].get("TargetArn", "")
     if "EphemeralStorage" in input:
         settings.ephemeral = input["EphemeralStorage"]["Size"]
     if "TracingConfig" in input:
@@ -172,6 +172,8 @@ def configuration(name: FunctionName, version: Version, *, state: bool = True) -
     }
     if settings.environment is not None:
         shown["Environment"] = {"Variables": settings.environment}
+    if settings.dead_letter:
+        shown["DeadLetterConfig"] = {"TargetArn": settings.dead_letter}
     if settings.kms:
         shown["KMSKeyArn"] = settings.kms
     if settings.layers:
