@@ -170,6 +170,28 @@ def test_signals_end_it_cleanly(fresh_platform: Fresh, number: signal.Signals) -
     assert "stopped" in running.log.read_text() and "Traceback" not in running.log.read_text()
 
 
+@pytest.mark.parametrize("nohup", [False, True])
+def test_it_ends_with_its_terminal_unless_told_not_to(tmp_path: Path, nohup: bool) -> None:
+    terminal, end = os.openpty()
+    command = [sys.executable, "-m", "haar", "start", "--port", "0", "--data", str(tmp_path / "data")]
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if nohup else signal.SIG_DFL)
+    try:
+        running = subprocess.Popen(command, stdin=end, stdout=end, stderr=end, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+        os.close(end)
+    said = b""
+    while b"haar is running at" not in said:
+        said += os.read(terminal, 1000)
+    os.close(terminal)
+    running.send_signal(signal.SIGHUP)
+    if nohup:
+        with pytest.raises(subprocess.TimeoutExpired):
+            running.wait(2)
+        running.terminate()
+    assert running.wait(60) == 0
+
+
 def test_backup_and_restore_while_it_runs(fresh_platform: Fresh, tmp_path: Path) -> None:
     running = fresh_platform()
     running.client("iam").create_user(UserName="before")

@@ -1,6 +1,7 @@
 """`haar start`: serves in the foreground until Ctrl-C or SIGTERM."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -35,24 +36,28 @@ def start(
     sandbox: Annotated[str | None, typer.Option(help="How functions are isolated: bubblewrap or none. (default: bubblewrap)")] = None,
     egress: Annotated[str | None, typer.Option(help="Whether functions reach the internet: on or off. (default: off)")] = None,
 ) -> None:
-    """Starts the platform and serves until Ctrl-C or SIGTERM."""
+    """Starts the platform and serves until Ctrl-C or SIGTERM, or until its terminal is closed (`nohup haar start &` goes on)."""
     flags: dict[str, Any] = {"host": host, "port": port, "data": data, "store": store, "account": account, "region": region}
     flags |= {"sandbox": sandbox, "egress": egress}
     flags |= {"https_port": https_port, "tls_certificate": tls_certificate, "tls_key": tls_key}
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     config = load(flags)
+    lasting = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # nohup
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        again = runner.run(_serve(config))
+        again = runner.run(_serve(config, lasting))
     if again:
+        if lasting:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         os.execv(sys.executable, [sys.executable, "-m", "haar", *sys.argv[1:]])  # noqa: S606 - ourselves, with our own arguments
 
 
-async def _serve(config: Config) -> bool:
-    """Serves until a signal; whether to start again (SIGHUP: `haar restore` has put a backup beside the database)."""
+async def _serve(config: Config, lasting: bool) -> bool:
+    """Serves until a signal; whether to start again. The end of its terminal is a signal, unless `lasting`."""
     from haar.platform import CannotListen, Platform
     from haar.store.errors import StoreError
+    from haar.store.sqlite_backup import STAGED
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -60,11 +65,15 @@ async def _serve(config: Config) -> bool:
         loop.add_signal_handler(number, stop.set)
     again = asyncio.Event()
 
-    def start_again() -> None:
-        again.set()
-        stop.set()
+    def hung_up() -> None:
+        """By `haar restore`, which has put a backup beside the database, or by the terminal."""
+        if (config.data / STAGED).exists():
+            again.set()
+            stop.set()
+        elif not lasting:
+            stop.set()
 
-    loop.add_signal_handler(signal.SIGHUP, start_again)
+    loop.add_signal_handler(signal.SIGHUP, hung_up)
     try:
         platform = await Platform.start(config)
     except CannotListen as error:
@@ -83,8 +92,10 @@ async def _serve(config: Config) -> bool:
         say(platform.manager.refused)
     say(f'Next, in another terminal:\n  eval "$(.venv/bin/haar env{where})"\n  aws sts get-caller-identity')
     await stop.wait()
-    say("starting again" if again.is_set() else "stopping")
+    with contextlib.suppress(OSError):  # nobody may be at the terminal any more
+        say("starting again" if again.is_set() else "stopping")
     await platform.stop()
     if not again.is_set():
-        say("stopped")
+        with contextlib.suppress(OSError):
+            say("stopped")
     return again.is_set()
