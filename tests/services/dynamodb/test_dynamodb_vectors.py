@@ -250,7 +250,7 @@ numbers = st.lists(st.floats(-1e3, 1e3, width=32), min_size=4, max_size=4)
 @given(numbers, numbers)
 def test_scores_are_symmetric_and_bounded(left, right):
     for score in search.SCORES.values():
-        assert score(left, right) == pytest.approx(score(right, left))
-    assert 0 <= search.cosine(left, right) <= 2
-    assert search.cosine(left, left) == pytest.approx(0 if any(left) else 1, abs=1e-6)
-    assert math.isclose(search.SCORES["EUCLIDEAN"](left, right) ** 2, math.fsum((a - b) ** 2 for a, b in zip(left, right, strict=True)))
+        assert score(left)(right) == pytest.approx(score(right)(left))
+    assert 0 <= search.SCORES["COSINE"](left)(right) <= 2
+    assert search.SCORES["COSINE"](left)(left) == pytest.approx(0 if math.hypot(*left) else 1, abs=1e-6)
+    assert search.SCORES["EUCLIDEAN"](left)(left) == 0

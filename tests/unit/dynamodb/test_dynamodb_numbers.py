@@ -51,6 +51,18 @@ def test_normalising_keeps_the_value(number):
     assert Decimal(plain) == number and "E" not in plain.upper()
 
 
+@given(st.from_regex(r"-?[0-9]{1,3}\.[0-9]{0,40}", fullmatch=True))
+def test_decimals_that_are_plain_already_are_what_they_would_be_made(text):
+    try:
+        expected = numbers.canonical(Decimal(text))
+    except ServiceError as error:
+        expected = error.message
+    try:
+        assert numbers.normalise(text) == expected
+    except ServiceError as error:
+        assert error.message == expected
+
+
 @given(decimals(), decimals())
 def test_encoded_numbers_are_ordered_as_numbers(left, right):
     first, second = (numbers.encode(numbers.normalise(str(each))) for each in (left, right))

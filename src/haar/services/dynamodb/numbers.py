@@ -12,6 +12,7 @@ from haar.services.dynamodb.limits import NUMBER_DIGITS, NUMBER_MAX_EXPONENT, NU
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 PLAIN_INTEGER = re.compile(r"-?[1-9][0-9]{0,37}|0", re.ASCII)
+PLAIN_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)\.[0-9]*[1-9]", re.ASCII)
 LONGEST = 1000
 """Characters of a number's text that are looked at; no number that can be stored needs as many."""
 SHORT = 36
@@ -24,7 +25,7 @@ _EXACT = Context(prec=1200, rounding=ROUND_HALF_UP, Emin=MIN_EMIN, Emax=MAX_EMAX
 
 def normalise(text: str) -> str:
     """The canonical text of a number. Raises ValidationException for what is none, or beyond the range or precision."""
-    if PLAIN_INTEGER.fullmatch(text):
+    if PLAIN_INTEGER.fullmatch(text) or (len(text) <= NUMBER_DIGITS and PLAIN_DECIMAL.fullmatch(text)):
         return text
     if not text:
         raise errors.validation("The parameter cannot be converted to a numeric value")

@@ -6,9 +6,9 @@ https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/VectorSearchWor
 import asyncio
 import heapq
 import math
-from array import array
 from collections.abc import Callable, Mapping, Sequence
 from operator import mul
+from struct import Struct
 from typing import Any, NamedTuple
 
 import orjson
@@ -20,18 +20,19 @@ from haar.services.dynamodb.expressions.conditions import Call, Logic, Node, Pat
 from haar.services.dynamodb.expressions.projections import Compiled as Projection
 from haar.services.dynamodb.expressions.scope import Scope
 from haar.services.dynamodb.face import service
-from haar.services.dynamodb.images import values_of
 from haar.services.dynamodb.limits import KB, READ_CHUNK_ROWS, SEARCH_BYTES, TOP_K
+from haar.services.dynamodb.numbers import normalise
 from haar.services.dynamodb.prepare import PREPARED
 from haar.services.dynamodb.tables import FLOAT_BYTES, Tables, VectorIndex, wrong_element
 from haar.services.dynamodb.values import Item, Value, kind_of
 from haar.services.service import Context, Demand, Input, Output
 
 EXPRESSION = "SearchConditionExpression"
-COMPARED_AT_ONCE = 2048
+_FLOAT = Struct("<f")
+COMPARED_AT_ONCE = 16_384
 """Numbers that are compared in the loop's thread; more are compared in a helper's."""
 Floats = Sequence[float]
-Score = Callable[[Floats, Floats], float]
+Score = Callable[[Floats], float]
 
 
 class Search(NamedTuple):
@@ -43,16 +44,26 @@ class Search(NamedTuple):
     projection: Projection | None
 
 
-def cosine(left: Floats, right: Floats) -> float:
-    lengths = math.hypot(*left) * math.hypot(*right)
-    return 1.0 if not lengths else min(2.0, max(0.0, 1.0 - dot_product(left, right) / lengths))
+def _cosine(wanted: Floats) -> Score:
+    length = math.sqrt(sum(map(mul, wanted, wanted)))
+
+    def score(numbers: Floats) -> float:
+        lengths = length * math.sqrt(sum(map(mul, numbers, numbers)))
+        return 1.0 if not lengths else min(2.0, max(0.0, 1.0 - sum(map(mul, wanted, numbers)) / lengths))
+
+    return score
 
 
-def dot_product(left: Floats, right: Floats) -> float:
-    return math.fsum(map(mul, left, right))
+def _euclidean(wanted: Floats) -> Score:
+    return lambda numbers: math.dist(wanted, numbers)
 
 
-SCORES: Mapping[str, Score] = {"COSINE": cosine, "EUCLIDEAN": math.dist, "DOT_PRODUCT": dot_product}
+def _dot_product(wanted: Floats) -> Score:
+    return lambda numbers: sum(map(mul, wanted, numbers), 0.0)
+
+
+SCORES: Mapping[str, Callable[[Floats], Score]] = {"COSINE": _cosine, "EUCLIDEAN": _euclidean, "DOT_PRODUCT": _dot_product}
+"""By distance function: from the vector that is searched for to the scores of others."""
 
 
 async def _demands(ctx: Context, input: Input) -> Sequence[Demand]:
@@ -81,7 +92,7 @@ def prepared(input: Input) -> Search:
         values.check(element)
         if (wrong := wrong_element(f"SearchVector[{at}]", element)) is not None:
             raise errors.in_our_words(errors.INVALID + wrong)
-    return Search(_floats(input["SearchVector"]), conditions, projection)
+    return Search(_rounded(input["SearchVector"]), conditions, projection)
 
 
 def _equalities(node: Node, given: Mapping[str, Value], found: dict[str, Value]) -> None:
@@ -107,9 +118,10 @@ def _wrong(why: str, ours: bool = False) -> Exception:
     return (errors.in_our_words if ours else errors.validation)(f"Invalid {EXPRESSION}: {why}")
 
 
-def _floats(elements: Sequence[Value]) -> Floats:
+def _rounded(elements: Sequence[Value]) -> Floats:
     """Numbers as an index keeps them: with 32 bits."""
-    return array("f", [float(element["N"]) for element in elements])
+    packed = Struct(f"<{len(elements)}f")
+    return packed.unpack(packed.pack(*[float(element["N"]) for element in elements]))
 
 
 @service.operation("SearchVectors", _demands)
@@ -129,7 +141,7 @@ async def search_vectors(ctx: Context, input: Input) -> Output:
         )
     _check_conditions(index, search.conditions)
     found, examined = await _nearest(ctx, index, search, input["TopK"])
-    results = [{"Item": _shown(index, search, item), "Score": score} for score, item in found]
+    results = [{"Item": _shown(index, search, entry), "Score": score} for score, entry in found]
     if len(orjson.dumps(results)) > SEARCH_BYTES:
         raise errors.in_our_words("The search results exceed the limit of 16 MB; ask for less of fewer items")
     output: dict[str, Any] = {"SearchResults": results}
@@ -149,37 +161,44 @@ def _check_conditions(index: VectorIndex, conditions: Mapping[str, Value]) -> No
             raise _wrong(f"Type mismatch for {name}, Expected: {types[name]}, Actual: {kind_of(value)}", ours=True)
 
 
-def _shown(index: VectorIndex, search: Search, item: Item) -> Item:
+def _shown(index: VectorIndex, search: Search, entry: bytes) -> Item:
     """The vector itself only when it is asked for; what is not projected is not there."""
-    if search.projection is not None:
-        return search.projection.project(item)
-    return {name: value for name, value in item.items() if name != index.vector.attribute}
+    item = index.item(entry)
+    if search.projection is None:
+        return item
+    if index.vector.attribute in search.projection.heads:
+        item[index.vector.attribute] = {"L": [{"N": normalise(_shortest(number))} for number in index.numbers(entry)]}
+    return search.projection.project(item)
 
 
-async def _nearest(ctx: Context, index: VectorIndex, search: Search, most: int) -> tuple[list[tuple[float, Item]], int]:
-    """The best scores and their items, the best first; how many vectors were compared."""
+def _shortest(number: float) -> str:
+    """The fewest digits that mean this number of 32 bits."""
+    return next(text for digits in range(6, 10) if _FLOAT.pack(float(text := f"{number:.{digits}g}")) == _FLOAT.pack(number))
+
+
+async def _nearest(ctx: Context, index: VectorIndex, search: Search, most: int) -> tuple[list[tuple[float, bytes]], int]:
+    """The best scores and their entries, the best first; how many vectors were compared."""
     partition = keys.partition(index.hashes, dict(search.conditions))
     filters = [(part.name, search.conditions[part.name]) for part in index.filters if part.name in search.conditions]
-    score = SCORES[index.vector.distance]
+    score = SCORES[index.vector.distance](search.vector)
     sign = -1.0 if index.vector.distance == "DOT_PRODUCT" else 1.0
 
-    def compare(rows: Sequence[bytes]) -> list[tuple[float, Item]]:
-        items = [values_of(row) for row in rows]
-        return [
-            (score(search.vector, _floats(item[index.vector.attribute]["L"])), item)
-            for item in items
-            if all(item.get(name) == value for name, value in filters)
-        ]
+    def kept(entry: bytes) -> bool:
+        item = index.item(entry)
+        return all(item.get(name) == value for name, value in filters)
 
-    best: list[tuple[float, Item]] = []
+    def compare(entries: Sequence[bytes]) -> list[tuple[float, bytes]]:
+        return [(score(index.numbers(entry)), entry) for entry in entries if not filters or kept(entry)]
+
+    best: list[tuple[float, bytes]] = []
     examined, start = 0, b""
     while True:
         rows = await ctx.store.range(index.space, partition, start, limit=READ_CHUNK_ROWS)
-        page = [value for _, value in rows]
-        if len(page) * index.vector.dimensions > COMPARED_AT_ONCE:
-            scored = await asyncio.to_thread(compare, page)
+        entries = [value for _, value in rows]
+        if len(entries) * index.vector.dimensions > COMPARED_AT_ONCE:
+            scored = await asyncio.to_thread(compare, entries)
         else:
-            scored = compare(page)
+            scored = compare(entries)
         examined += len(scored)
         best = heapq.nsmallest(most, best + scored, key=lambda found: sign * found[0])
         if len(rows) < READ_CHUNK_ROWS:

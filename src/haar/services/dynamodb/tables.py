@@ -1,10 +1,13 @@
 """Tables ready for use: a record compiled into key codecs and index projections, kept in memory until a table's record changes."""
 
 from collections.abc import Awaitable, Callable
+from struct import Struct
 from typing import TYPE_CHECKING
 
+import orjson
+
 from haar.services.dynamodb import changes, errors, keys, records
-from haar.services.dynamodb.images import Image, Key
+from haar.services.dynamodb.images import SIZE_BYTES, Image, Key, values_of
 from haar.services.dynamodb.keys import KeyPart, ended, hashed, scalar
 from haar.services.dynamodb.limits import ITEM_BYTES, PARTITION_KEY_BYTES, SORT_KEY_BYTES
 from haar.services.dynamodb.plain import is_name
@@ -92,40 +95,62 @@ class Index:
 
 
 class VectorIndex(Index):
-    """An index of vectors: an item is in it when it has a vector that fits, and the partition key if there is one."""
+    """An index of vectors: an item is in it when it has a vector that fits, and the partition key if there is one.
 
-    __slots__ = ("filters", "vector")
+    An entry is the item without its vector, and then the vector: 32 bits for each number.
+    """
+
+    __slots__ = ("filters", "packed", "vector")
 
     def __init__(self, table: TableRecord, record: IndexRecord, base_names: tuple[str, ...]) -> None:
         super().__init__(table, record, base_names)
         assert record.vector is not None
         self.vector = record.vector
+        self.packed = Struct(f"<{record.vector.dimensions}f")
         self.filters, self.ranges, self.parts = self.ranges, (), self.hashes
         self.key_names = tuple(dict.fromkeys([*base_names, *(part.name for part in self.parts)]))
         self.attributes |= {self.vector.attribute}
 
     def holds(self, item: Item) -> bool:
-        value = item.get(self.vector.attribute)
-        return value is not None and self._wrong(value) is None and super().holds(item)
+        return self._pack(item) is not None and super().holds(item)
+
+    def project(self, image: Image) -> Image:
+        kept = image.item if self.whole else self._projected(image.item)
+        rest = {name: value for name, value in kept.items() if name != self.vector.attribute}
+        packed = self._pack(image.item)
+        assert packed is not None
+        return Image(item_size(kept).to_bytes(SIZE_BYTES) + orjson.dumps(rest) + packed)
+
+    def numbers(self, entry: bytes) -> tuple[float, ...]:
+        """The vector of an entry."""
+        return self.packed.unpack_from(entry, len(entry) - self.packed.size)
+
+    def item(self, entry: bytes) -> Item:
+        """What an entry has of its item, but for the vector."""
+        return values_of(entry[: -self.packed.size])
 
     def check(self, item: Item) -> None:
         """Raises ValidationException when the item has a vector that does not fit."""
-        value = item.get(self.vector.attribute)
-        wrong = None if value is None else self._wrong(value)
-        if wrong is not None:
-            raise errors.invalid(f"{wrong}. IndexName: {self.name}")
-
-    def _wrong(self, value: Value) -> str | None:
-        name = self.vector.attribute
+        name, value = self.vector.attribute, item.get(self.vector.attribute)
+        if value is None or self._pack(item) is not None:
+            return
         elements = value.get("L")
-        if elements is None:
-            return f"Invalid type for parameter {name}, Expected: L, Actual: {kind_of(value)}"
-        for at, element in enumerate(elements):
-            if (wrong := wrong_element(f"{name}[{at}]", element)) is not None:
-                return wrong
-        if len(elements) != self.vector.dimensions:
-            return f"Invalid size for parameter {name}, Expected: {self.vector.dimensions}, Actual: {len(elements)}"
-        return None
+        wrong = f"Invalid type for parameter {name}, Expected: L, Actual: {kind_of(value)}"
+        if elements is not None:
+            wrong = f"Invalid size for parameter {name}, Expected: {self.vector.dimensions}, Actual: {len(elements)}"
+            wrong = next(filter(None, (wrong_element(f"{name}[{at}]", each) for at, each in enumerate(elements))), wrong)
+        raise errors.invalid(f"{wrong}. IndexName: {self.name}")
+
+    def _pack(self, item: Item) -> bytes | None:
+        """The item's vector; None when it has none that fits."""
+        value = item.get(self.vector.attribute)
+        elements = None if value is None else value.get("L")
+        if elements is None or len(elements) != self.vector.dimensions:
+            return None
+        try:
+            return self.packed.pack(*[float(element["N"]) for element in elements])
+        except (KeyError, OverflowError):  # not a number, or too large for 32 bits
+            return None
 
 
 def wrong_element(parameter: str, element: Value) -> str | None:
