@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 ROOM_SECONDS = 5.0
 """How long a function that has less than its share waits for memory before it is throttled."""
+WARM_SECONDS = 10.0
+"""A function that has its share takes no environment of others that was used so lately."""
 MAX_WAITING = 1000
 """Environments that wait for memory, of all functions together."""
 SPARE = 10
@@ -88,10 +90,13 @@ class Memory:
         """Whether a function with environments of this size has more than its share, and more than one of them."""
         return self._held[function] > max(self._share(function), mb)
 
+    def has_share(self, function: str, mb: int) -> bool:
+        """Whether another environment of this size, unless it is the first, would be more than the function's share."""
+        return self._held[function] + mb > max(self._share(function), mb)
+
     async def wait(self, function: str, mb: int) -> bool:
         """Takes it as soon as there is some; False, and at once, for a function that has its share already."""
-        served = self._held[function] + mb > max(self._share(function), mb) or self._has_most(function)
-        if served or sum(map(len, self._waiting.values())) >= MAX_WAITING:
+        if self.has_share(function, mb) or self._has_most(function) or sum(map(len, self._waiting.values())) >= MAX_WAITING:
             return False
         room: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(function, deque()).append((mb, room))

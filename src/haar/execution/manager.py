@@ -30,7 +30,7 @@ from haar.execution.contract import (
 )
 from haar.execution.environment import INIT_SECONDS, RENEW_SECONDS, Environment
 from haar.execution.extensions import names_in
-from haar.execution.fairness import Memory, Turns
+from haar.execution.fairness import WARM_SECONDS, Memory, Turns
 from haar.execution.images import BadImage, Images
 from haar.execution.output import LogWriter, stream_name
 from haar.execution.package import BadPackage, Packages
@@ -497,8 +497,9 @@ class Manager:
         """
         memory, mb = self._memory, spec.memory_mb
         if not memory.fits(spec.arn, mb):
-            idle = sorted((environment for pool in self._pools.values() for environment in pool.idle), key=lambda one: one.idle_since)
-            for environment in filter(self._spare, idle):
+            until = asyncio.get_running_loop().time() - (WARM_SECONDS if memory.has_share(spec.arn, mb) else 0.0)
+            idle = [one for pool in self._pools.values() for one in pool.idle if one.idle_since <= until and self._spare(one)]
+            for environment in sorted(idle, key=lambda one: one.idle_since):
                 environment.end()
                 if memory.fits(spec.arn, mb):
                     break

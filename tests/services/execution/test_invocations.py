@@ -350,23 +350,29 @@ async def test_memory_for_all_is_bounded_and_idle_ones_make_way(tmp_path: Path, 
 
 async def test_a_function_that_is_flooded_does_not_keep_others_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("haar.execution.fairness.ROOM_SECONDS", 60.0)
+    monkeypatch.setattr("haar.execution.manager.WARM_SECONDS", 60.0)
     async with running(tmp_path, memory_mb=512) as functions:
         flooded, other = functions.make(SLEEP), functions.make(SLEEP, memory_mb=256)
-        refused = 0
+        refused = [0]
 
         async def flood() -> None:
-            nonlocal refused
             while True:
                 try:
                     await functions.answer(flooded, 1)
                 except Throttled:
-                    refused += 1
+                    refused[0] += 1
                     await asyncio.sleep(0.05)
 
+        async def is_flooded() -> None:
+            until = refused[0] + 40  # it has all the memory that it can have
+            await eventually(lambda: refused[0] > until)
+
         floods = [asyncio.ensure_future(flood()) for _ in range(40)]
-        await eventually(lambda: refused > 40)  # it has all the memory that it can have
+        seen = set()
         for _ in range(3):
-            await functions.answer(other, 0)  # cold, and then warm
+            await is_flooded()
+            seen.add(await functions.answer(other, 0))
+        assert len(seen) == 1  # cold, and then warm
         for flood_ in floods:
             flood_.cancel()
         await asyncio.gather(*floods, return_exceptions=True)
