@@ -62,7 +62,7 @@ def test_the_event_of_format_2(api: HttpApi, echo: str, platform: object) -> Non
         "sourceIp": "127.0.0.1",
         "userAgent": "tester",
     }
-    assert context["domainName"] == f"{api.id}.execute-api.{REGION}.localhost"
+    assert context["domainName"] == f"{api.id}.execute-api.{REGION}.amazonaws.com"
     assert (context["domainPrefix"], context["apiId"], context["stage"]) == (api.id, api.id, "$default")
     assert "authorizer" not in context and isinstance(context["timeEpoch"], int)
 

@@ -50,7 +50,7 @@ def test_a_request_goes_through(api: HttpApi, backend: str) -> None:
     assert (said["method"], said["path"], said["body"]) == ("POST", "/x/a/b%20c?q=1&q=2", "body")
     assert said["headers"]["x-custom"] == "1" and said["headers"]["cookie"] == "a=1"
     assert said["headers"]["host"] == backend.removeprefix("http://")
-    host = f"{api.id}.execute-api.{REGION}.localhost"
+    host = f"{api.id}.execute-api.{REGION}.amazonaws.com"
     assert said["headers"]["forwarded"] == f"by=127.0.0.1;for=127.0.0.1;host={host};proto=http"
     assert not [name for name in said["headers"] if name.startswith("x-forwarded-")]
     assert said["headers"]["via"] == "HTTP/1.1 AmazonAPIGateway"

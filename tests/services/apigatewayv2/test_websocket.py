@@ -202,6 +202,37 @@ def handler(event, context):
 """
 
 
+BY_DOMAIN = """
+import boto3
+def handler(event, context):
+    here = event["requestContext"]
+    url = f"https://{here['domainName']}/{here['stage']}"
+    manager = boto3.client("apigatewaymanagementapi", endpoint_url=url)
+    manager.post_to_connection(ConnectionId=here["connectionId"], Data=b"by domain")
+    return {"statusCode": 200}
+"""
+
+
+def test_functions_send_by_the_name_that_events_tell(make_sockets: Callable[..., SocketApi], make_function: Callable[..., str]) -> None:
+    """As AWS's tutorials do, however the client came in."""
+    api = make_sockets()
+    function = make_function(BY_DOMAIN)
+    iam, functions = api.platform.client("iam"), api.platform.client("lambda")
+    role = functions.get_function(FunctionName=function)["Configuration"]["Role"].rpartition("/")[2]
+    statement = {"Effect": "Allow", "Action": "execute-api:ManageConnections", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_role_policy(RoleName=role, PolicyName="manage", PolicyDocument=document)
+    api.route("$default", function)
+    api.deploy()
+    base = api.platform.endpoint.replace("http:", "ws:")
+    by_path = api.connect()
+    by_host = Client(f"{base}/v1", host=f"{api.id}.execute-api.{REGION}.localhost:{api.platform.port}")
+    for client in (by_path, by_host):
+        client.send("x")
+        assert client.next() == "by domain"
+    iam.delete_role_policy(RoleName=role, PolicyName="manage")
+
+
 def test_functions_send_to_connections(make_sockets: Callable[..., SocketApi], make_function: Callable[..., str]) -> None:
     """Where AWS_ENDPOINT_URL leads, the id of the connection is enough."""
     api = make_sockets()

@@ -15,7 +15,7 @@ from haar.services.apigateway.dataplane.keys import Buckets, Keys
 from haar.services.apigateway.dataplane.log import shorten
 from haar.services.apigateway.dataplane.logs import AccessLog, LogSink, StageLog
 from haar.services.apigateway.dataplane.pools import urls_of_keys
-from haar.services.apigateway.dataplane.route import Address, OtherPlane, api_route
+from haar.services.apigateway.dataplane.route import Address, OtherPlane, api_route, host_name
 from haar.services.apigateway.dataplane.routing import spoken
 from haar.services.apigateway.dataplane.services import ask as ask_service
 from haar.services.apigateway.dataplane.services import target as service_target
@@ -80,6 +80,7 @@ __all__ = [
     "find_domain",
     "get_doc",
     "get_domain_names",
+    "host_name",
     "jsonpath",
     "kind_of",
     "leading_to",

@@ -40,6 +40,13 @@ class Address(NamedTuple):
     """The base path of a custom domain that the request came in by."""
 
 
+def host_name(address: Address, region: str) -> str:
+    """The host name that events and templates tell. Where an API is called by an address of haar's it is AWS's: to functions it leads back
+    here, and they call the API by it (`https://DOMAIN/STAGE/@connections`)."""
+    own = address.domain
+    return own if own and not own.endswith(".localhost") else f"{address.api_id}.execute-api.{region}.amazonaws.com"
+
+
 class OtherPlane(Protocol):
     """The data plane of another kind of API at the same addresses."""
 
@@ -111,7 +118,7 @@ class ApiRoute:
             return Response(413, [("Content-Type", "text; charset=utf-8")], problem.encode())
         if live.canary is not None:
             live = live.chosen(int.from_bytes(host.ids.bytes(2)))
-        domain = address.domain or f"{live.api_id}.execute-api.{live.region}.localhost"
+        domain = host_name(address, live.region)
         trace = trace_id(host, request.headers.get("x-amzn-trace-id"))
         call = Call(host, live, request, address.path, request_id, extended, trace, domain, host.clock.now())
         call.base_path = address.base_path

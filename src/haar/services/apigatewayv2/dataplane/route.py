@@ -6,7 +6,7 @@ of the path names the stage; where no stage has that name, the whole path is for
 
 from urllib.parse import unquote
 
-from haar.services.apigateway.public import Address, extended_id
+from haar.services.apigateway.public import Address, extended_id, host_name
 from haar.services.apigatewayv2.dataplane import cors
 from haar.services.apigatewayv2.dataplane.answers import Refused, forbidden, head_too_large, not_found, too_large
 from haar.services.apigatewayv2.dataplane.authorise import authorise
@@ -49,7 +49,7 @@ async def _serve(host: Host, request: Request, request_id: str, address: Address
     if stage is None or (api.disabled and address.base_path is None):
         return not_found().response()
     settings = stage.compiled.cors
-    domain = address.domain or f"{api.api_id}.execute-api.{api.region}.localhost"
+    domain = host_name(address, api.region)
     call = Call(host, stage, request, path, request_id, domain, host.clock.now(), base_path=address.base_path)
     try:
         response = await _run(call)

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import orjson
 
-from haar.services.apigateway.public import Address, extended_id
+from haar.services.apigateway.public import Address, extended_id, host_name
 from haar.services.apigatewayv2.dataplane.answers import NOT_BUILT, Refused
 from haar.services.apigatewayv2.dataplane.authorise import authorise
 from haar.services.apigatewayv2.dataplane.call import Call
@@ -58,7 +58,7 @@ async def _connect(host: Host, request: Request, address: Address, stage: Stage,
 
     from haar.services.apigatewayv2.websocket.session import Session
 
-    domain = address.domain or f"{stage.api_id}.execute-api.{stage.region}.localhost"
+    domain = host_name(address, stage.region)
     limits = (host.config.socket_idle_seconds, host.config.socket_seconds)
     session = Session(extended_id(host), request.client, request.headers.get("user-agent", ""), host.clock.now, limits)
     headers = [("Upgrade", "websocket"), ("Connection", "upgrade"), ("Sec-WebSocket-Accept", generate_accept_token(key.encode()).decode())]
