@@ -115,11 +115,11 @@ class VectorIndex(Index):
         return self._pack(item) is not None and super().holds(item)
 
     def project(self, image: Image) -> Image:
-        kept = image.item if self.whole else self._projected(image.item)
-        rest = {name: value for name, value in kept.items() if name != self.vector.attribute}
-        packed = self._pack(image.item)
+        name, item = self.vector.attribute, image.item
+        rest = {each: item[each] for each in item if each != name and (self.whole or each in self.attributes)}
+        packed = self._pack(item)
         assert packed is not None
-        return Image(item_size(kept).to_bytes(SIZE_BYTES) + orjson.dumps(rest) + packed)
+        return Image((item_size(rest) + len(packed)).to_bytes(SIZE_BYTES) + orjson.dumps(rest) + packed)
 
     def numbers(self, entry: bytes) -> tuple[float, ...]:
         """The vector of an entry."""
