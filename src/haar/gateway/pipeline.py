@@ -163,7 +163,7 @@ class Gateway:
                 demands = await demands
             for demand in demands:
                 await authorise(context, demand)
-            note_use(self.host, caller.principal, service.signing_name, context.region)
+            note_use(self.host, caller.principal, service.signing_name, service.prefix, context.region)
             output = await built.handler(context, input)
             response = codec.serialise(operation, output, request_id)
             if codec.protocol == "json" and "gzip" in request.headers.get("accept-encoding", ""):

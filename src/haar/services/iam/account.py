@@ -18,6 +18,7 @@ from haar.services.iam.policies import MAX_SIZE, MAX_VERSIONS, policy_shape, use
 from haar.services.iam.records import ACCOUNT, Entity, Group, Holder, InstanceProfile, Policy, Role, User
 from haar.services.iam.roles import MAX_TRUST_SIZE, profiles_of, role_shape
 from haar.services.iam.root import find_root
+from haar.services.iam.server_certificates import ServerCertificate
 from haar.services.iam.service import service
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
@@ -29,7 +30,7 @@ QUOTAS = {
     "RolesQuota": Role.quota[1],
     "PoliciesQuota": Policy.quota[1],
     "InstanceProfilesQuota": InstanceProfile.quota[1],
-    "ServerCertificatesQuota": 20,
+    "ServerCertificatesQuota": ServerCertificate.quota[1],
     "PolicyVersionsInUseQuota": 10_000,
     "SigningCertificatesPerUserQuota": 2,
     "AccessKeysPerUserQuota": MAX_KEYS,
@@ -94,7 +95,7 @@ async def get_account_summary(ctx: Context, input: Input) -> Output:
         "AccountAccessKeysPresent": int(await find_root(ctx.host) is not None),
         "AccountSigningCertificatesPresent": 0,
         "AccountPasswordPresent": 0,
-        "ServerCertificates": 0,
+        "ServerCertificates": sum([1 async for _ in everything(store, ServerCertificate)]),
         "Providers": sum([1 async for _ in everything(store, Provider)]),
         "GlobalEndpointTokenVersion": 1,
     }

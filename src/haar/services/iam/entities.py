@@ -9,6 +9,7 @@ import msgspec
 from haar.clock import Ids
 from haar.services.iam import errors
 from haar.services.iam.records import (
+    ACCESSED,
     ATTACHMENTS,
     BASE32,
     COUNTS,
@@ -70,6 +71,8 @@ async def find_holder(reader: Reader, noun: str, name: str) -> Holder | None:
 def missing(kind: type[Entity], name: str) -> Exception:
     if kind is InstanceProfile:
         return errors.no_such_entity(f"Instance Profile {name} cannot be found.")
+    if kind.noun == "server-certificate":
+        return errors.no_such_entity(f"The Server Certificate with name {name} cannot be found.")
     return errors.not_found(kind.noun, name)
 
 
@@ -102,6 +105,8 @@ def remove(tx: Transaction, entity: Entity) -> None:
 
 async def forget(tx: Transaction, entity: Entity) -> None:
     remove(tx, entity)
+    for service, _ in await tx.range(ACCESSED, entity.id.encode()):
+        tx.delete(ACCESSED, entity.id.encode(), service)
     if (count := await _kept_count(tx, type(entity))) is not None:
         tx.put(COUNTS, entity.space.encode(), b"", b"%d" % max(0, count - 1))
 
@@ -156,6 +161,8 @@ def exists(kind: type[Entity], name: str) -> Exception:
         return errors.already_exists(f"A policy called {name} already exists. Duplicate names are not allowed.")
     if kind is InstanceProfile:
         return errors.already_exists(f"Instance Profile {name} already exists.")
+    if kind.noun == "server-certificate":
+        return errors.already_exists(f"The Server Certificate with name {name} already exists.")
     return errors.already_exists(f"{kind.title} with name {name} already exists.")
 
 

@@ -21,7 +21,8 @@ async def create_group(ctx: Context, input: Input) -> Output:
     return {"Group": shapes.group(await create(ctx, group), ctx.account)}
 
 
-async def _members(reader: Reader, group: str) -> list[User]:
+async def members_of(reader: Reader, group: str) -> list[User]:
+    """In order of name."""
     rows = await reader.range(MEMBERS, partition(group), limit=MAX_MEMBERS)
     found = [await find(reader, User, sort.decode()) for sort, _ in rows]
     return [user for user in found if user is not None]
@@ -30,7 +31,7 @@ async def _members(reader: Reader, group: str) -> list[User]:
 @service.operation("GetGroup", on(Group))
 async def get_group(ctx: Context, input: Input) -> Output:
     group = await need(ctx.store, Group, input["GroupName"])
-    users, more = page(await _members(ctx.store, group.name), input, lambda user: user.name.lower())
+    users, more = page(await members_of(ctx.store, group.name), input, lambda user: user.name.lower())
     return {"Group": shapes.group(group, ctx.account), "Users": [shapes.user(user, ctx.account, full=False) for user in users], **more}
 
 
@@ -72,7 +73,7 @@ async def update_group(ctx: Context, input: Input) -> Output:
         old, new = group.name, input.get("NewGroupName", group.name)
         if partition(new) != partition(old) and await find(tx, Group, new) is not None:
             raise exists(Group, new)
-        members = await _members(tx, old)
+        members = await members_of(tx, old)
         remove(tx, group)
         for arn in group.attached:
             detach(tx, arn, group)

@@ -8,6 +8,7 @@ from haar.wire import load
 
 NAMES = (
     "UserName", "NewUserName", "GroupName", "NewGroupName", "RoleName", "PolicyName", "InstanceProfileName", "VirtualMFADeviceName",
+    "ServerCertificateName",
 )  # fmt: skip
 MAX_NAME = 128
 """Longer names, and empty ones, are told by their length."""

@@ -57,9 +57,9 @@ def decide_cached(host: Host, principal: Principal, action: str, resource: str) 
     return host.get(Directory).known(principal, action, resource)
 
 
-def note_use(host: Host, principal: Principal, service: str, region: str) -> None:
-    """Remembers that the principal's key or role was used; cheap, written in batches."""
-    host.get(Uses).note(principal, service, region)
+def note_use(host: Host, principal: Principal, service: str, namespace: str, region: str) -> None:
+    """Remembers that the principal's key or role was used; cheap, written in batches. `namespace` is the service's in actions."""
+    host.get(Uses).note(principal, service, namespace, region)
 
 
 async def assume_role_for_service(

@@ -7,7 +7,7 @@ What hangs on several of them has rows of its own:
 - `iam.members`: group, user -> empty                     - `iam.attachments`: policy ARN, `KIND/NAME/USE` -> empty
 - `iam.ids`: unique id of a user or role -> `user/NAME`
 - `iam.used`: access key id or role -> Used               - `iam.account`: `alias`, `password-policy`, `credential-report`
-- `iam.counts`: a kind's space -> how many there are
+- `iam.counts`: a kind's space -> how many there are      - `iam.accessed`: unique id, service -> Used
 """
 
 from typing import ClassVar
@@ -28,6 +28,7 @@ ATTACHMENTS = "iam.attachments"
 USED = "iam.used"
 ACCOUNT = "iam.account"
 COUNTS = "iam.counts"
+ACCESSED = "iam.accessed"
 
 POLICY_USE = "policy"
 BOUNDARY_USE = "boundary"
@@ -86,6 +87,14 @@ class Login(msgspec.Struct, kw_only=True, omit_defaults=True):
     max_signin: int | None = None
 
 
+class SshKey(msgspec.Struct, kw_only=True, omit_defaults=True):
+    id: str
+    body: str
+    """`ssh-rsa AAAA…`"""
+    created: float
+    active: bool = True
+
+
 class User(Holder, kw_only=True, omit_defaults=True):
     space: ClassVar[str] = "iam.users"
     noun: ClassVar[str] = "user"
@@ -100,6 +109,7 @@ class User(Holder, kw_only=True, omit_defaults=True):
     login: Login | None = None
     mfa: list[str] = []
     """Serial numbers of MFA devices."""
+    ssh_keys: list[SshKey] = []
 
 
 class Group(Holder, kw_only=True, omit_defaults=True):

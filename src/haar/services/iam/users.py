@@ -77,6 +77,7 @@ async def delete_user(ctx: Context, input: Input) -> Output:
             (user.keys, "must delete access keys first."),
             (user.login, "must delete login profile first."),
             (user.mfa, "must delete MFA device first."),
+            (user.ssh_keys, "must delete SSH public keys first."),
             (user.groups, "must remove users from group first."),
         ):
             if left:
