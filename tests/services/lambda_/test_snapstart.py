@@ -77,6 +77,7 @@ def test_environments_are_restored(platform: RunningPlatform, client: Make, lamb
     published = lambda_.publish_version(FunctionName=name)
     version = published["Version"]
     assert (published["State"], published["StateReasonCode"]) == ("Pending", "Creating")
+    assert list(published["RuntimeVersionConfig"]) == ["RuntimeVersionArn"]
     code, message, status = refused(lambda_.invoke, FunctionName=name, Qualifier=version)
     assert (code, status) == ("ResourceConflictException", 409)
     assert message == ("The operation cannot be performed at this time. The function is currently in the following state: Pending")

@@ -191,8 +191,11 @@ def configuration(name: FunctionName, version: Version, *, state: bool = True) -
 
 def _state(name: FunctionName, version: Version) -> dict[str, Any]:
     """The state of a version, its last update, and its runtime."""
+    runtime: dict[str, Any] = {}
+    if version.settings.image is None:
+        runtime["RuntimeVersionConfig"] = _runtime_version(name.region, version.settings.runtime)
     if version.preparing == "create":
-        return pending({})
+        return pending(runtime)
     shown: dict[str, Any] = {"State": "Active", "LastUpdateStatus": "Successful"}
     if version.failed:
         shown |= {
@@ -204,9 +207,7 @@ def _state(name: FunctionName, version: Version) -> dict[str, Any]:
             shown |= {"State": "Failed", "StateReason": version.failed_reason, "StateReasonCode": version.failed_code}
     if version.preparing:
         shown = in_progress(shown)
-    if version.settings.image is None:
-        shown["RuntimeVersionConfig"] = _runtime_version(name.region, version.settings.runtime)
-    return shown
+    return shown | runtime
 
 
 def runtime_version_arn(region: str, runtime: str) -> str:
