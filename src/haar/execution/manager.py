@@ -317,7 +317,7 @@ class Manager:
             return found.payload.decode("utf-8", "replace")
         failed = found.state != "idle"
         found.release()
-        return "the function failed while it was initialised" if failed else None
+        return "FUNCTION_ERROR_INIT_FAILURE" if failed else None
 
     def _admit(self, spec: FunctionSpec) -> None:
         if spec.reserved_concurrency is not None:

@@ -69,7 +69,7 @@ def test_a_function_that_cannot_start(lambda_: Any, function: Make, name: str) -
     version = lambda_.publish_version(FunctionName=name)["Version"]
     lambda_.put_provisioned_concurrency_config(FunctionName=name, Qualifier=version, ProvisionedConcurrentExecutions=1)
     got = until_ready(lambda_, name, version, "FAILED")
-    assert "failed while it was initialised" in got["StatusReason"]
+    assert got["StatusReason"] == "FUNCTION_ERROR_INIT_FAILURE"
     lambda_.delete_provisioned_concurrency_config(FunctionName=name, Qualifier=version)
 
 
