@@ -166,3 +166,13 @@ def test_stage_variables_name_functions(api: HttpApi, echo: str) -> None:
     assert api.call("/").status_code == 500
     api.gateway.update_stage(ApiId=api.id, StageName="$default", StageVariables={"fn": name})
     assert api.call("/").json()["event"]["stageVariables"] == {"fn": name}
+
+
+def test_headers_of_format_1_are_merged(api: HttpApi, make_function: Callable[..., str]) -> None:
+    headers = {"X-A": "1", "x-b": "3", "Content-Type": "text/html"}
+    answer = {"statusCode": 200, "headers": headers, "multiValueHeaders": {"x-a": ["1", "2"]}}
+    code = f"def handler(event, context):\n    return {answer}\n"
+    api.function("GET /", make_function(code), "1.0")
+    found = api.call("/")
+    assert found.raw.headers.getlist("x-a") == ["1", "2"]
+    assert (found.headers["x-b"], found.headers["Content-Type"]) == ("3", "text/html")

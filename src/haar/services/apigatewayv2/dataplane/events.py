@@ -219,17 +219,12 @@ def _headers(answer: dict[str, Any], version: str) -> list[tuple[str, str]]:
     for name, value, kind in (("headers", single, dict), ("multiValueHeaders", multiple, dict), ("cookies", cookies, list)):
         if not isinstance(value, kind):
             raise _wrong(name)
-    found: list[tuple[str, str]] = []
-    many = {name.lower() for name in multiple}
-    for name, value in single.items():
-        if name.lower() not in many and name.lower() not in _DROPPED and value is not None:
-            found.append((name, header_text(value)))
-    for name, values in multiple.items():
-        for value in values if isinstance(values, list) else [values]:
-            if name.lower() not in _DROPPED:
-                found.append((name, header_text(value)))
-    found += [("Set-Cookie", header_text(cookie)) for cookie in cookies]
-    return found
+    given = [(name, one) for name, values in multiple.items() for one in (values if isinstance(values, list) else [values])]
+    found = [(name, header_text(value)) for name, value in given]
+    known = {(name.lower(), text) for name, text in found}  # the same pair in both is sent once
+    found += [(name, text) for name, one in single.items() if one is not None and (name.lower(), text := header_text(one)) not in known]
+    found = [pair for pair in found if pair[0].lower() not in _DROPPED]
+    return found + [("Set-Cookie", header_text(cookie)) for cookie in cookies]
 
 
 def header_text(value: Any) -> str:
