@@ -1,5 +1,6 @@
 """Custom domain names: managed, and as addresses of APIs."""
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -112,3 +113,42 @@ def test_what_a_mapping_cannot_be(api: Api, domain: str):
     assert "doesn't support the slash character" in refused(make, domainName=domain, restApiId=api.id, basePath="a/b")[1]
     gone = refused(api.gateway.get_base_path_mapping, domainName=domain, basePath="none")
     assert gone == ("NotFoundException", "Invalid base path mapping identifier specified", 404)
+
+
+def test_private_domain_names_are_known_by_their_id(platform: RunningPlatform, name: str, api: Api) -> None:
+    gateway, host = platform.client("apigateway"), f"{name}.private.example.com"
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    made = gateway.create_domain_name(
+        domainName=host, certificateArn="arn:aws:acm:x", endpointConfiguration={"types": ["PRIVATE"]}, policy=json.dumps(policy)
+    )
+    one = {"domainName": host, "domainNameId": made["domainNameId"]}
+    assert made["domainNameArn"] == f"arn:aws:apigateway:us-east-1:{platform.account}:/domainnames/{host}+{made['domainNameId']}"
+    assert made["endpointConfiguration"] == {"types": ["PRIVATE"], "ipAddressType": "dualstack"} and "regionalDomainName" not in made
+    assert f"execute-api:us-east-1:{platform.account}:\\/domainnames\\/{host}+{made['domainNameId']}\\/*" in made["policy"]
+    assert gateway.get_domain_name(**one)["domainNameArn"] == made["domainNameArn"]
+    assert refused(gateway.get_domain_name, domainName=host)[0] == "NotFoundException"
+    api.mock("/")
+    api.deploy()
+    gateway.create_base_path_mapping(**one, restApiId=api.id, stage="v1")
+    assert api.session.get(platform.endpoint, headers={"Host": host}).status_code == 403, "there is no network from which it is reached"
+
+    source = {"accessAssociationSourceType": "VPCE", "accessAssociationSource": "vpce-0abc"}
+    linked = gateway.create_domain_name_access_association(domainNameArn=made["domainNameArn"], **source)
+    arn = linked["domainNameAccessAssociationArn"]
+    assert arn.endswith(f":/domainnameaccessassociations/domainname/{host}+{made['domainNameId']}/vpcesource/vpce-0abc")
+    found = gateway.get_domain_name_access_associations()["items"]
+    assert [item for item in found if item["domainNameArn"] == made["domainNameArn"]] == [
+        {"domainNameAccessAssociationArn": arn, "domainNameArn": made["domainNameArn"], **source}
+    ]
+    again = refused(gateway.create_domain_name_access_association, domainNameArn=made["domainNameArn"], **source)
+    assert again[0] == "ConflictException"
+    unknown = refused(gateway.create_domain_name_access_association, domainNameArn=made["domainNameArn"] + "x", **source)
+    assert unknown[0] == "NotFoundException"
+    gateway.reject_domain_name_access_association(domainNameAccessAssociationArn=arn, domainNameArn=made["domainNameArn"])
+    assert refused(gateway.delete_domain_name_access_association, domainNameAccessAssociationArn=arn)[0] == "NotFoundException"
+    gateway.create_domain_name_access_association(domainNameArn=made["domainNameArn"], **source)
+    gateway.delete_base_path_mapping(**one, basePath="(none)")
+    gateway.delete_domain_name(**one)
+    left = gateway.get_domain_name_access_associations()["items"]
+    assert not [item for item in left if item["domainNameArn"] == made["domainNameArn"]]

@@ -3,6 +3,7 @@
 from haar.services.apigateway import (
     account,
     apikeys,
+    associations,
     authorizers,
     clientcertificates,
     deployments,
@@ -37,6 +38,7 @@ service.background.extend((save_usage, write_logs))
 __all__ = [
     "account",
     "apikeys",
+    "associations",
     "authorizers",
     "clientcertificates",
     "deployments",

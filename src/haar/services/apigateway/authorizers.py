@@ -73,7 +73,8 @@ async def create_authorizer(ctx: Context, input: Input) -> Output:
     authorizer["authType"] = input.get("authType") or ("cognito_user_pools" if kind == "COGNITO_USER_POOLS" else "custom")
     if kind in ("TOKEN", "COGNITO_USER_POOLS"):
         authorizer.setdefault("identitySource", "method.request.header.Authorization")
-    authorizer["authorizerResultTtlInSeconds"] = input.get("authorizerResultTtlInSeconds", DEFAULT_TTL)
+    if kind != "COGNITO_USER_POOLS" or "authorizerResultTtlInSeconds" in input:
+        authorizer["authorizerResultTtlInSeconds"] = input.get("authorizerResultTtlInSeconds", DEFAULT_TTL)
 
     def change(draft: Draft) -> None:
         check_authorizer(authorizer)

@@ -40,8 +40,23 @@ def on(verb: str, template: str, *more: Callable[[Context, Input], Sequence[Dema
 def policy_demand(ctx: Context, input: Input) -> Sequence[Demand]:
     """Who sets a resource policy must be allowed to do just that."""
     api_id = input.get("restApiId")
-    sets = "policy" in input or any(str(one.get("path", "")).startswith("/policy") for one in input.get("patchOperations", ()))
-    return [Demand("apigateway:UpdateRestApiPolicy", arn(ctx.region, f"/restapis/{api_id}" if api_id else "/restapis"))] if sets else []
+    place = arn(ctx.region, f"/restapis/{api_id}" if api_id else "/restapis")
+    return [Demand("apigateway:UpdateRestApiPolicy", place)] if sets_policy(input, "policy") else []
+
+
+def sets_policy(input: Input, member: str) -> bool:
+    return member in input or any(str(one.get("path", "")).startswith(f"/{member}") for one in input.get("patchOperations", ()))
+
+
+def domain_demand(action: str, policy: str = "") -> Callable[[Context, Input], Sequence[Demand]]:
+    """What it takes besides, on a private domain name's ARN, to let callers in, or to set one of its policies."""
+
+    def demands(ctx: Context, input: Input) -> Sequence[Demand]:
+        name, domain_id = input.get("domainName"), input.get("domainNameId", "*")
+        domain = input.get("domainNameArn") or f"arn:aws:apigateway:{ctx.region}:{ctx.account}:/domainnames/{name}+{domain_id}"
+        return [Demand(f"apigateway:{action}", domain)] if not policy or sets_policy(input, policy) else []
+
+    return demands
 
 
 def pass_role(*members: str) -> Callable[[Context, Input], Sequence[Demand]]:

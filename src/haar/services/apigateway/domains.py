@@ -4,11 +4,12 @@ import re
 
 from haar.services.apigateway import errors
 from haar.services.apigateway.dataplane.domains import MAPPING, NAME, base_of
-from haar.services.apigateway.demands import arn, on
+from haar.services.apigateway.demands import arn, domain_demand, on
 from haar.services.apigateway.face import service
 from haar.services.apigateway.pages import page
 from haar.services.apigateway.patch import Rules, Value, apply, text_or_none
-from haar.services.apigateway.records import DOMAINS, LIVE, Doc, docs, get_doc, load_api, put_doc
+from haar.services.apigateway.policies import escaped, whole_policy
+from haar.services.apigateway.records import ACCOUNT, ASSOCIATION, DOMAINS, LIVE, Doc, docs, get_doc, load_api, put_doc
 from haar.services.apigateway.tags import check_tags
 from haar.services.apigateway.truststores import set_truststore
 from haar.services.service import Context, Input, Output
@@ -36,6 +37,8 @@ GIVEN = (
     "mutualTlsAuthentication",
     "ownershipVerificationCertificateArn",
     "endpointAccessMode",
+    "managementPolicy",
+    "policy",
     "tags",
 )
 
@@ -58,6 +61,8 @@ RULES: Rules = {
     "/mutualTlsAuthentication/truststoreUri": Value(text_or_none),
     "/mutualTlsAuthentication/truststoreVersion": Value(text_or_none),
     "/endpointConfiguration/types/0": Value(at="/kind"),
+    "/policy": Value(text_or_none, ("add", "replace", "remove")),
+    "/managementPolicy": Value(text_or_none, ("add", "replace", "remove")),
 }
 MAPPING_RULES: Rules = {"/basePath": Value(), "/restapiId": Value(at="/restApiId"), "/restApiId": Value(), "/stage": Value(text_or_none)}
 
@@ -74,12 +79,16 @@ def _key(name: str) -> str:
     return name.lower()
 
 
-async def find(ctx: Context, reader: Reader, name: str) -> Doc:
-    """The domain name's record. Raises NotFoundException when the caller's region has none such."""
+async def find(ctx: Context, reader: Reader, name: str, domain_id: str | None = None) -> Doc:
+    """The domain name's record; a private one's with its id only. Raises NotFoundException when the caller's region has none such."""
     found = await get_doc(reader, DOMAINS, _key(name), NAME)
-    if found is None or found["region"] != ctx.region:
+    if found is None or found["region"] != ctx.region or found.get("domainNameId") != domain_id:
         raise no_domain()
     return found
+
+
+async def _named_by(ctx: Context, reader: Reader, input: Input) -> Doc:
+    return await find(ctx, reader, input["domainName"], input.get("domainNameId"))
 
 
 async def leading_to(reader: Reader, region: str, api_id: str) -> list[str]:
@@ -94,6 +103,7 @@ async def leading_to(reader: Reader, region: str, api_id: str) -> list[str]:
 
 def show(domain: Doc) -> Doc:
     shown = {key: value for key, value in domain.items() if key not in ("region", "truststore")}
+    shown |= {member: escaped(domain[member]) for member in ("policy", "managementPolicy") if member in domain}
     if "routingMode" in shown:
         shown["routingMode"] = shown["routingMode"].replace("API_MAPPING", "BASE_PATH_MAPPING")
     return shown
@@ -101,7 +111,10 @@ def show(domain: Doc) -> Doc:
 
 def _named(ctx: Context, domain: Doc) -> Doc:
     """The domain with what follows from its endpoint's type."""
-    edge = domain["endpointConfiguration"]["types"] == ["EDGE"]
+    kinds = domain["endpointConfiguration"]["types"]
+    if kinds == ["PRIVATE"]:
+        return domain
+    edge = kinds == ["EDGE"]
     name = ctx.host.ids.text(10)
     if edge and "distributionDomainName" not in domain:
         domain |= {"distributionDomainName": f"d{name}.cloudfront.net", "distributionHostedZoneId": EDGE_ZONE}
@@ -110,7 +123,21 @@ def _named(ctx: Context, domain: Doc) -> Doc:
     return domain
 
 
-@service.operation("CreateDomainName", on("POST", "/domainnames"))
+def _check_policies(ctx: Context, domain: Doc) -> None:
+    """Brings the policies into the form that is kept. Raises BadRequestException."""
+    for member in ("policy", "managementPolicy"):
+        if member not in domain:
+            continue
+        if domain["endpointConfiguration"]["types"] != ["PRIVATE"]:
+            raise errors.bad_request("Resource policies are only supported for private custom domain names")
+        if member == "policy":
+            domain[member] = whole_policy(ctx, domain["domainNameArn"].split(":", 5)[5], domain[member])
+
+
+POLICY_DEMANDS = domain_demand("UpdateDomainNamePolicy", "policy"), domain_demand("UpdateDomainNameManagementPolicy", "managementPolicy")
+
+
+@service.operation("CreateDomainName", on("POST", "/domainnames", *POLICY_DEMANDS))
 async def create_domain_name(ctx: Context, input: Input) -> Output:
     name = input["domainName"]
     if not HOST.fullmatch(name):
@@ -124,12 +151,16 @@ async def create_domain_name(ctx: Context, input: Input) -> Output:
         "domainName": name,
         "domainNameArn": arn(ctx.region, f"/domainnames/{name}"),
         "region": ctx.region,
-        "endpointConfiguration": {"ipAddressType": "ipv4"} | endpoint | {"types": types},
+        "endpointConfiguration": {"ipAddressType": "dualstack" if types == ["PRIVATE"] else "ipv4"} | endpoint | {"types": types},
         "domainNameStatus": "AVAILABLE",
         "routingMode": _mode(input.get("routingMode")) or "API_MAPPING_ONLY",
         "securityPolicy": input.get("securityPolicy", "TLS_1_2"),
     }
     domain |= {member: input[member] for member in GIVEN if input.get(member)}
+    if types == ["PRIVATE"]:
+        domain["domainNameId"] = ctx.host.ids.text(10)
+        domain["domainNameArn"] = f"arn:aws:apigateway:{ctx.region}:{ctx.account}:/domainnames/{name}+{domain['domainNameId']}"
+    _check_policies(ctx, domain)
     domain = _named(ctx, domain)
     set_truststore(ctx.host, domain)
 
@@ -147,17 +178,19 @@ async def create_domain_name(ctx: Context, input: Input) -> Output:
 
 @service.operation("GetDomainName", on("GET", DOMAIN))
 async def get_domain_name(ctx: Context, input: Input) -> Output:
-    return show(await find(ctx, ctx.store, input["domainName"]))
+    return show(await _named_by(ctx, ctx.store, input))
 
 
 @service.operation("GetDomainNames", on("GET", "/domainnames"))
 async def get_domain_names(ctx: Context, input: Input) -> Output:
+    if input.get("resourceOwner") == "OTHER_ACCOUNTS":
+        return {"items": []}
     names = [sort.decode() for sort, _ in await ctx.store.range(DOMAINS, ctx.region.encode())]
     found = [domain for name in names if (domain := await get_doc(ctx.store, DOMAINS, name, NAME)) is not None]
     return page([show(one) for one in found], input, lambda one: _key(one["domainName"]))
 
 
-@service.operation("UpdateDomainName", on("PATCH", DOMAIN))
+@service.operation("UpdateDomainName", on("PATCH", DOMAIN, *POLICY_DEMANDS))
 async def update_domain_name(ctx: Context, input: Input) -> Output:
     operations = [
         operation | {"path": "/endpointConfiguration/types/0"}
@@ -167,12 +200,16 @@ async def update_domain_name(ctx: Context, input: Input) -> Output:
     ]
 
     async def run(tx: Transaction) -> Doc:
-        domain = apply(await find(ctx, tx, input["domainName"]), operations, RULES)
+        domain = apply(await _named_by(ctx, tx, input), operations, RULES)
         kind = domain.pop("kind", None)
         if kind is not None:
             if kind not in ("EDGE", "REGIONAL", "PRIVATE"):
                 raise errors.bad_request("Invalid EndpointTypes specified. Valid options are REGIONAL,EDGE,PRIVATE")
+            if (kind == "PRIVATE") != ("domainNameId" in domain):
+                raise errors.bad_request("The endpoint type of a private custom domain name cannot be changed")
             domain["endpointConfiguration"]["types"] = [kind]
+        if any(one.get("path") in ("/policy", "/managementPolicy") for one in operations):
+            _check_policies(ctx, domain)
         domain = _named(ctx, domain)
         if any(str(one.get("path", "")).startswith("/mutualTlsAuthentication/") for one in operations):
             set_truststore(ctx.host, domain)
@@ -185,10 +222,14 @@ async def update_domain_name(ctx: Context, input: Input) -> Output:
 @service.operation("DeleteDomainName", on("DELETE", DOMAIN))
 async def delete_domain_name(ctx: Context, input: Input) -> Output:
     async def run(tx: Transaction) -> None:
-        key = _key((await find(ctx, tx, input["domainName"]))["domainName"]).encode()
+        domain = await _named_by(ctx, tx, input)
+        key = _key(domain["domainName"]).encode()
         for sort, _ in await tx.range(DOMAINS, key):
             tx.delete(DOMAINS, key, sort)
         tx.delete(DOMAINS, ctx.region.encode(), key)
+        for association in await docs(tx, ACCOUNT, ctx.region, ASSOCIATION):
+            if association["domainNameArn"] == domain["domainNameArn"]:
+                tx.delete(ACCOUNT, ctx.region.encode(), (ASSOCIATION + association["domainNameAccessAssociationArn"]).encode())
 
     await ctx.store.transact(run)
     return {}
@@ -218,7 +259,7 @@ async def create_base_path_mapping(ctx: Context, input: Input) -> Output:
         mapping["stage"] = input["stage"]
 
     async def run(tx: Transaction) -> None:
-        key = _key((await find(ctx, tx, input["domainName"]))["domainName"])
+        key = _key((await _named_by(ctx, tx, input))["domainName"])
         await _check(ctx, tx, mapping)
         if await get_doc(tx, DOMAINS, key, MAPPING + mapping["basePath"]) is not None:
             raise errors.conflict("Base path already exists for this domain name")
@@ -231,7 +272,7 @@ async def create_base_path_mapping(ctx: Context, input: Input) -> Output:
 
 
 async def _mapping(ctx: Context, reader: Reader, input: Input) -> tuple[str, Doc]:
-    key = _key((await find(ctx, reader, input["domainName"]))["domainName"])
+    key = _key((await _named_by(ctx, reader, input))["domainName"])
     found = await get_doc(reader, DOMAINS, key, MAPPING + base_of(input["basePath"]))
     if found is None:
         raise no_mapping()
@@ -245,7 +286,7 @@ async def get_base_path_mapping(ctx: Context, input: Input) -> Output:
 
 @service.operation("GetBasePathMappings", on("GET", MAPPINGS))
 async def get_base_path_mappings(ctx: Context, input: Input) -> Output:
-    key = _key((await find(ctx, ctx.store, input["domainName"]))["domainName"])
+    key = _key((await _named_by(ctx, ctx.store, input))["domainName"])
     found = await docs(ctx.store, DOMAINS, key, MAPPING)
     return page([_shown(one) for one in found if "restApiId" in one], input, lambda one: str(one["basePath"]))
 

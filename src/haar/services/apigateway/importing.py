@@ -14,8 +14,9 @@ from haar.services.apigateway.documentation import PARTS
 from haar.services.apigateway.face import service
 from haar.services.apigateway.openapi.document import Document, parse
 from haar.services.apigateway.openapi.reading import Reading
+from haar.services.apigateway.policies import whole_policy
 from haar.services.apigateway.records import DRAFTS, INDEX, Doc, Draft, change_draft, encode_draft
-from haar.services.apigateway.restapis import ENDPOINT_TYPES, MAX_APIS, new_api, show, whole_policy
+from haar.services.apigateway.restapis import ENDPOINT_TYPES, MAX_APIS, new_api, show
 from haar.services.service import Context, Demand, Input, Output
 from haar.store.contract import Transaction
 from haar.wire.errors import ServiceError

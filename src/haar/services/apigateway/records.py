@@ -13,7 +13,7 @@ what is shown.
     apigateway.domains   domain name, `name`             a custom domain name
                          domain name, `mapping/BASE`     what is behind a base path of it
                          region, domain name             which a region has
-    apigateway.account   region, `account` `key/ID` `plan/ID` `plankey/PLAN/KEY`
+    apigateway.account   region, `account` `key/ID` `plan/ID` `plankey/PLAN/KEY` `association/ARN`
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,6 +33,8 @@ OTHER_LIVE = "apigatewayv2.live"
 INDEX = "apigateway.index"
 ACCOUNT = "apigateway.account"
 DOMAINS = "apigateway.domains"
+ASSOCIATION = "association/"
+"""How the keys of domain name access associations begin."""
 
 T = TypeVar("T")
 Doc = dict[str, Any]

@@ -1,13 +1,8 @@
 """RestApis."""
 
 import copy
-import re
 from typing import Any
 
-import orjson
-
-from haar.policy.errors import PolicyError
-from haar.policy.validate import validate_resource_policy
 from haar.services.apigateway import errors
 from haar.services.apigateway.demands import on, policy_demand
 from haar.services.apigateway.domains import leading_to
@@ -15,6 +10,7 @@ from haar.services.apigateway.face import service
 from haar.services.apigateway.models import default_models
 from haar.services.apigateway.pages import page
 from haar.services.apigateway.patch import Entries, Members, Rules, Value, apply, boolean, integer, one_of, text_or_none
+from haar.services.apigateway.policies import escaped, whole_policy
 from haar.services.apigateway.records import (
     DRAFTS,
     INDEX,
@@ -33,7 +29,6 @@ MAX_APIS = 600
 """REST APIs of an account in a region."""
 COMPRESSION = "Invalid minimum compression size, must be between 0 and 10485760"
 MAX_COMPRESSION = 10_485_760
-BAD_POLICY = "Invalid policy document. Please check the policy syntax and ensure that Principals are valid."
 GIVEN = (
     "description",
     "version",
@@ -69,30 +64,9 @@ def new_id(ctx: Context, length: int) -> str:
 
 
 def show(api: Doc, *, whole: bool = False) -> Doc:
-    """The API as operations answer it; single reads and updates show even empty tags.
-
-    A policy is shown as AWS does it and Terraform expects it: the inside of a JSON text of the policy, slashes escaped.
-    """
+    """The API as operations answer it; single reads and updates show even empty tags."""
     shown = api | {"tags": api.get("tags", {})} if whole else api
-    return shown | {"policy": orjson.dumps(api["policy"]).decode()[1:-1].replace("/", "\\/")} if "policy" in api else shown
-
-
-def whole_policy(ctx: Context, api_id: str, policy: str) -> str:
-    """A resource policy as it is kept: `execute-api:/…` stands for this API's ARN. Raises BadRequestException for what is no policy."""
-    prefix = f"arn:aws:execute-api:{ctx.region}:{ctx.account}:{api_id}/"
-    try:
-        document = orjson.loads(policy)
-        statements = document["Statement"] if isinstance(document["Statement"], list) else [document["Statement"]]
-        for statement in statements:
-            for member in {"Resource", "NotResource"} & set(statement):
-                given = statement[member]
-                whole_arns = [re.sub(r"^execute-api:/", prefix, one) for one in (given if isinstance(given, list) else [given])]
-                statement[member] = whole_arns if isinstance(given, list) else whole_arns[0]
-        whole = orjson.dumps(document | {"Statement": statements}).decode()
-        validate_resource_policy(whole)
-    except (PolicyError, orjson.JSONDecodeError, KeyError, TypeError):
-        raise errors.bad_request(BAD_POLICY) from None
-    return whole
+    return shown | {"policy": escaped(api["policy"])} if "policy" in api else shown
 
 
 def _endpoint(configuration: Doc | None) -> Doc:

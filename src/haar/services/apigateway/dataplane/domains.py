@@ -55,6 +55,8 @@ class Domains:
         for key in (name, "*." + name.partition(".")[2]):
             kept = await get_doc(self._host.store, DOMAINS, key, NAME)
             if kept is not None:
+                if kept["endpointConfiguration"]["types"] == ["PRIVATE"]:  # haar has no VPC from which it could be reached
+                    return Domain(kept["domainName"], kept["region"], (), (), rule.MODES[0], None)
                 mappings = await docs(self._host.store, DOMAINS, key, MAPPING)
                 mappings.sort(key=lambda one: len(one["basePath"]), reverse=True)
                 rules = sorted(await docs(self._host.store, DOMAINS, key, RULE), key=lambda one: int(one["Priority"]))
