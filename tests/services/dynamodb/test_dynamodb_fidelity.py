@@ -284,7 +284,7 @@ def test_requests_for_nothing(dynamodb, table):
     found = refusal(dynamodb.batch_get_item, RequestItems={})[1]
     assert found == f"1 validation error detected: Value at 'RequestItems' {length} greater than or equal to 1"
     keys = f"1 validation error detected: Value at 'RequestItems.{items.name}.member.Keys' {length}"
-    many = [{"id": S(str(at))} for at in range(101)]
+    many = [{"id": S(f"{at}" + "' at 'requestItems." * 1000)} for at in range(101)]
     assert refusal(dynamodb.batch_get_item, RequestItems={items.name: {"Keys": many}})[1] == f"{keys} less than or equal to 100"
     assert refusal(dynamodb.batch_write_item, RequestItems={})[1] == "The requestItems parameter is required for BatchWriteItem"
     nothing = "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request"

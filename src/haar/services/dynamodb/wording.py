@@ -32,11 +32,7 @@ _MEMBER = re.compile(r" at '([a-zA-Z]+)")
 _PATTERN = "regular expression pattern"
 """What a value does not match is told before its length."""
 _BETWEEN = re.compile(r"; (?=Value )")
-
-
-_LENGTH_OF_KEYS = re.compile(
-    r"Value '.*' at 'requestItems(?:\.(.*)\.member\.keys)?'(?= failed to satisfy constraint: Member must have length)", re.DOTALL
-)
+_FAILED = " failed to satisfy constraint: "
 
 
 def problems_of(operation: str, error: ServiceError) -> list[str]:
@@ -52,9 +48,15 @@ def _reworded(operation: str, problem: str) -> str:
     """What single operations tell otherwise."""
     if operation in ("PutItem", "UpdateItem", "DeleteItem") and " at 'returnItemCollectionMetrics' failed" in problem:
         return "ReturnItemCollectionMetrics can only be SIZE or NONE"
-    if operation == "BatchGetItem" and (found := _LENGTH_OF_KEYS.match(problem)) is not None:
-        member = "RequestItems" if found[1] is None else f"RequestItems.{found[1]}.member.Keys"
-        return f"Value at '{member}'{problem[found.end() :]}"
+    if operation == "BatchGetItem":
+        # Parted from the end, not by a pattern: the value may be long, and of whatever its sender likes.
+        where, _, constraint = problem.rpartition(_FAILED)
+        member = where.rpartition(" at '")[2]
+        if constraint.startswith("Member must have length"):
+            if member == "requestItems'":
+                return f"Value at 'RequestItems'{_FAILED}{constraint}"
+            if member.endswith(".keys'"):
+                return f"Value at 'R{member[1:-6]}.Keys'{_FAILED}{constraint}"
     return problem
 
 
