@@ -254,3 +254,18 @@ def test_scores_are_symmetric_and_bounded(left, right):
     assert 0 <= search.SCORES["COSINE"](left)(right) <= 2
     assert search.SCORES["COSINE"](left)(left) == pytest.approx(0 if math.hypot(*left) else 1, abs=1e-6)
     assert search.SCORES["EUCLIDEAN"](left)(left) == 0
+
+
+def test_a_search_looks_at_every_vector(make):
+    """More of them, and larger entries, than are read at once."""
+    items = make(index(distance="EUCLIDEAN"))
+    for at in range(0, 300, 25):
+        puts = [{"PutRequest": {"Item": {"id": S(f"{key}"), "embedding": L(key, 0, 0)}}} for key in range(at, at + 25)]
+        items.client.batch_write_item(RequestItems={items.name: puts})
+    for key in range(300, 304):
+        items.put_item(Item={"id": S(f"{key}"), "embedding": L(key, 0, 0), "large": S("x" * 390_000)})
+    for wanted in (0, 150, 303):
+        assert found(items, numbers=(wanted, 0, 0), most=1) == [(str(wanted), 0.0)]
+    assert [float(key) for key, _ in found(items, numbers=(-1, 0, 0), most=100)] == list(range(100))
+    large = items.search_vectors(IndexName="near", SearchVector=vector(303, 0, 0), TopK=4)["SearchResults"]
+    assert [len(each["Item"]["large"]["S"]) for each in large] == [390_000] * 4

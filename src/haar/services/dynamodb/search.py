@@ -20,7 +20,7 @@ from haar.services.dynamodb.expressions.conditions import Call, Logic, Node, Pat
 from haar.services.dynamodb.expressions.projections import Compiled as Projection
 from haar.services.dynamodb.expressions.scope import Scope
 from haar.services.dynamodb.face import service
-from haar.services.dynamodb.limits import KB, READ_CHUNK_ROWS, SEARCH_BYTES, TOP_K
+from haar.services.dynamodb.limits import KB, READ_CHUNK_MOST, SEARCH_BYTES, TOP_K
 from haar.services.dynamodb.numbers import normalise
 from haar.services.dynamodb.prepare import PREPARED
 from haar.services.dynamodb.tables import FLOAT_BYTES, Tables, VectorIndex, wrong_element
@@ -29,6 +29,9 @@ from haar.services.service import Context, Demand, Input, Output
 
 EXPRESSION = "SearchConditionExpression"
 _FLOAT = Struct("<f")
+FIRST_ROWS = 10
+READ_BYTES = 256 * KB
+"""About as much of an index is read at once."""
 COMPARED_AT_ONCE = 16_384
 """Numbers that are compared in the loop's thread; more are compared in a helper's."""
 Floats = Sequence[float]
@@ -191,9 +194,9 @@ async def _nearest(ctx: Context, index: VectorIndex, search: Search, most: int) 
         return [(score(index.numbers(entry)), entry) for entry in entries if not filters or kept(entry)]
 
     best: list[tuple[float, bytes]] = []
-    examined, start = 0, b""
+    examined, start, rows_at_once = 0, b"", FIRST_ROWS
     while True:
-        rows = await ctx.store.range(index.space, partition, start, limit=READ_CHUNK_ROWS)
+        rows = await ctx.store.range(index.space, partition, start, limit=rows_at_once)
         entries = [value for _, value in rows]
         if len(entries) * index.vector.dimensions > COMPARED_AT_ONCE:
             scored = await asyncio.to_thread(compare, entries)
@@ -201,6 +204,7 @@ async def _nearest(ctx: Context, index: VectorIndex, search: Search, most: int) 
             scored = compare(entries)
         examined += len(scored)
         best = heapq.nsmallest(most, best + scored, key=lambda found: sign * found[0])
-        if len(rows) < READ_CHUNK_ROWS:
+        if len(rows) < rows_at_once:
             return best, examined
         start = rows[-1][0] + b"\0"
+        rows_at_once = max(1, min(READ_CHUNK_MOST, READ_BYTES * len(rows) // sum(map(len, entries))))
