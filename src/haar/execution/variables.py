@@ -1,5 +1,6 @@
 """The environment variables of a function (https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html)."""
 
+import re
 from collections.abc import Mapping
 
 from haar.execution.contract import FunctionSpec, SessionKeys
@@ -18,15 +19,17 @@ def variables(
 
     The box adds addresses and directories.
     """
-    major = runtime.version.partition(".")[0]
+    named = re.search(r"\d+(\.\d+)?", spec.runtime)
+    asked = named[0] if named else runtime.version  # layers are made for what was asked for
     defaults = {"LANG": "en_US.UTF-8", "TZ": ":UTC", "PATH": PATH, "LD_LIBRARY_PATH": LIBRARY_PATH}
     if runtime.kind == "node":
         defaults["NODE_PATH"] = (
-            f"/opt/nodejs/node{major}/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task"
+            f"/opt/nodejs/node{asked.partition('.')[0]}/node_modules:/opt/nodejs/node_modules"
+            ":/var/runtime/node_modules:/var/runtime:/var/task"
         )
     if runtime.kind == "ruby":
-        version = f"{runtime.version}.0"
-        defaults["GEM_PATH"] = f"/var/task/vendor/bundle/ruby/{version}:/opt/ruby/gems/{version}"
+        versions = dict.fromkeys((f"{asked}.0", f"{runtime.version}.0"))
+        defaults["GEM_PATH"] = ":".join(f"/var/task/vendor/bundle/ruby/{version}:/opt/ruby/gems/{version}" for version in versions)
         defaults["RUBYLIB"] = "/var/task:/var/runtime/lib:/opt/ruby/lib"
     if runtime.kind == "python":
         defaults["PYTHONPATH"] = "/var/runtime"

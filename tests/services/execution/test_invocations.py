@@ -164,7 +164,7 @@ async def test_tmp_has_the_configured_size_and_is_not_memory(functions: Function
 
 async def test_an_environment_runs_one_at_a_time_and_more_are_started(functions: Functions) -> None:
     spec = functions.make(SLEEP)
-    answers = await asyncio.gather(*(functions.answer(spec, 0.5) for _ in range(4)))
+    answers = await asyncio.gather(*(functions.answer(spec, 3) for _ in range(4)))
     assert len(set(answers)) == 4
     assert await functions.answer(spec) in answers
 

@@ -208,6 +208,13 @@ async def test_a_layers_packages_are_found_both_ways(functions: Functions) -> No
         assert await functions.answer(functions.node(text, file, layers=(layer,))) == 7
 
 
+async def test_a_layer_is_for_the_version_that_was_asked_for(functions: Functions) -> None:
+    layer = functions.package({"nodejs/node22/node_modules/shared/index.js": "exports.value = 22;"})
+    text = "const { value } = require('shared'); exports.handler = async () => [value, process.env.NODE_PATH.split(':')[0]];"
+    spec = functions.make({"index.js": text}, "index.handler", "nodejs22.x", layers=(layer,), memory_mb=256)
+    assert await functions.answer(spec) == [22, "/opt/nodejs/node22/node_modules"]
+
+
 async def test_a_metadata_prelude_comes_before_a_streamed_body(functions: Functions) -> None:
     spec = functions.node(
         """

@@ -7,6 +7,8 @@ import uuid
 import pytest
 from tests.support.functions import Functions
 
+from haar.execution import runtimes
+
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sandbox]
 
 
@@ -240,3 +242,10 @@ async def test_own_files_win_over_what_was_imported_early(functions: Functions) 
     layer = functions.package({"python/urllib3/__init__.py": "X = 'layer'"})
     spec = functions.make("import urllib3\ndef handler(event, context): return [urllib3.X, urllib3.__file__]", layers=(layer,))
     assert await functions.answer(spec) == ["layer", "/opt/python/urllib3/__init__.py"]
+
+
+@pytest.mark.parametrize("version", ["python3.12", runtimes.DEFAULT])
+async def test_a_layer_is_for_the_version_that_was_asked_for(functions: Functions, version: str) -> None:
+    layer = functions.package({f"python/lib/{version}/site-packages/shared.py": "X = 'shared'", "python/shared.py": "X = 'less'"})
+    spec = functions.make("import shared\ndef handler(event, context): return shared.X", runtime="python3.12", layers=(layer,))
+    assert await functions.answer(spec) == "shared"

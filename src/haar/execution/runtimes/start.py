@@ -152,8 +152,9 @@ def become_python(variables: "dict[str, str]", early: "set[str]", snapped: "_soc
     builtins.quit = _sitebuiltins.Quitter("quit", "Ctrl-D (i.e. EOF)")
     task, runtime = variables["LAMBDA_TASK_ROOT"], variables["LAMBDA_RUNTIME_DIR"]
     extra = [entry for entry in variables.get("PYTHONPATH", "").split(":") if entry and entry != runtime]
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    layers = [f"/opt/python/lib/{version}/site-packages", "/opt/python"]
+    asked = variables["AWS_EXECUTION_ENV"].removeprefix("AWS_Lambda_")  # what layers are made for
+    versions = (asked, f"python{sys.version_info.major}.{sys.version_info.minor}")
+    layers = [*(f"/opt/python/lib/{version}/site-packages" for version in versions), "/opt/python"]
     layers = [variables.get("_HAAR_OPT", "/opt") + entry[4:] for entry in layers]
     os.environ.pop("_HAAR_OPT", None)
     first = list(dict.fromkeys([task, *layers, *extra]))
