@@ -269,6 +269,9 @@ def test_custom_domain_names(api: HttpApi, echo: str, name: str) -> None:
     configuration = {"CertificateArn": f"arn:aws:acm:{REGION}:{api.platform.account}:certificate/c", "EndpointType": "REGIONAL"}
     made = gateway.create_domain_name(DomainName=domain, DomainNameConfigurations=[configuration], Tags={"a": "1"})
     assert made["DomainNameConfigurations"][0]["CertificateArn"] == configuration["CertificateArn"]
+    changes = {"OwnershipVerificationCertificateArn": configuration["CertificateArn"], "IpAddressType": "dualstack"}
+    changed = gateway.update_domain_name(DomainName=domain, DomainNameConfigurations=[configuration | changes])
+    assert changes.items() <= changed["DomainNameConfigurations"][0].items()
     assert gateway.get_domain_name(DomainName=domain)["Tags"] == {"a": "1"}
     assert domain in {one["DomainName"] for one in gateway.get_domain_names()["Items"]}
     api.function("GET /pets/{id}", echo)

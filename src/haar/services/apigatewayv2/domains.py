@@ -19,6 +19,14 @@ DOMAIN = "/domainnames/{DomainName}"
 MAPPINGS = DOMAIN + "/apimappings"
 ONE = MAPPINGS + "/{ApiMappingId}"
 ID_LETTERS = 6
+CHANGED = {
+    "CertificateArn": "/regionalCertificateArn",
+    "CertificateName": "/regionalCertificateName",
+    "IpAddressType": "/endpointConfiguration/ipAddressType",
+    "OwnershipVerificationCertificateArn": "/ownershipVerificationCertificateArn",
+    "SecurityPolicy": "/securityPolicy",
+}
+"""What of a configuration an update changes, by the paths of REST APIs' patches."""
 SELECTION = "$request.basepath"
 _KEY = re.compile(r"[A-Za-z0-9$\-_.+!*'()]+(/[A-Za-z0-9$\-_.+!*'()]+)*")
 
@@ -29,10 +37,12 @@ def _shown(domain: Doc) -> Doc:
     configuration = {
         "ApiGatewayDomainName": domain.get("distributionDomainName" if edge else "regionalDomainName"),
         "CertificateArn": domain.get("certificateArn" if edge else "regionalCertificateArn"),
+        "CertificateName": domain.get("certificateName" if edge else "regionalCertificateName"),
         "DomainNameStatus": domain["domainNameStatus"],
         "EndpointType": domain["endpointConfiguration"]["types"][0],
         "HostedZoneId": domain.get("distributionHostedZoneId" if edge else "regionalHostedZoneId"),
         "IpAddressType": domain["endpointConfiguration"].get("ipAddressType", "ipv4"),
+        "OwnershipVerificationCertificateArn": domain.get("ownershipVerificationCertificateArn"),
         "SecurityPolicy": domain["securityPolicy"],
     }
     shown: Doc = {
@@ -66,6 +76,8 @@ async def create_domain_name(ctx: Context, input: Input) -> Output:
     wanted: Doc = {
         "domainName": input["DomainName"],
         "regionalCertificateArn": configuration["CertificateArn"],
+        "regionalCertificateName": configuration.get("CertificateName"),
+        "ownershipVerificationCertificateArn": configuration.get("OwnershipVerificationCertificateArn"),
         "endpointConfiguration": {"types": ["REGIONAL"], "ipAddressType": configuration.get("IpAddressType", "ipv4")},
         "routingMode": input.get("RoutingMode", "API_MAPPING_ONLY"),
         "securityPolicy": configuration.get("SecurityPolicy", "TLS_1_2"),
@@ -92,9 +104,9 @@ async def update_domain_name(ctx: Context, input: Input) -> Output:
     operations: list[Doc] = []
     if input.get("DomainNameConfigurations"):
         configuration = _configuration(input)
-        operations.append({"op": "replace", "path": "/regionalCertificateArn", "value": configuration["CertificateArn"]})
-        if configuration.get("SecurityPolicy"):
-            operations.append({"op": "replace", "path": "/securityPolicy", "value": configuration["SecurityPolicy"]})
+        for member, path in CHANGED.items():
+            if configuration.get(member):
+                operations.append({"op": "replace", "path": path, "value": configuration[member]})
     if input.get("RoutingMode"):
         operations.append({"op": "replace", "path": "/routingMode", "value": input["RoutingMode"]})
     for name, value in (input.get("MutualTlsAuthentication") or {}).items():
