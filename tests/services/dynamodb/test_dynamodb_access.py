@@ -156,3 +156,20 @@ def test_tags_that_are_asked_for_are_condition_keys(client, table, user, name):
     assert refused is not None and refused[0] == "dynamodb:CreateTable"
     assert denied(lambda: mine.create_table(**made, Tags=[{"Key": "team", "Value": "a"}])) is None
     client("dynamodb").delete_table(TableName=name)
+
+
+def test_a_failed_condition_is_no_way_to_read_an_item(table, user):
+    items = table("id:S")
+    items.put_item(Item={"id": S("1"), "secret": S("s")})
+    writes = ["dynamodb:UpdateItem", "dynamodb:ConditionCheckItem", "dynamodb:PartiQLUpdate"]
+    mine = user({"Action": writes, "Resource": items.arn, "Condition": {"StringEquals": {"dynamodb:ReturnValues": "NONE"}}})
+    item, tells = {"TableName": items.name, "Key": {"id": S("1")}}, {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    never = {"ConditionExpression": "attribute_not_exists(id)"}
+    with pytest.raises(mine.exceptions.ConditionalCheckFailedException):
+        mine.update_item(**item, **never)
+    assert denied(lambda: mine.update_item(**item, **never, **tells))[0] == "dynamodb:UpdateItem"
+    check = {"ConditionCheck": {**item, **never, **tells}}
+    assert denied(lambda: mine.transact_write_items(TransactItems=[check]))[0] == "dynamodb:ConditionCheckItem"
+    statement = f"UPDATE \"{items.name}\" SET a = 1 WHERE id = '1' AND secret = 'x'"
+    assert denied(lambda: mine.execute_statement(Statement=statement, **tells))[0] == "dynamodb:PartiQLUpdate"
+    assert denied(lambda: mine.execute_transaction(TransactStatements=[{"Statement": statement, **tells}]))[0] == "dynamodb:PartiQLUpdate"

@@ -141,8 +141,13 @@ def item_conditions(
     if ctx.operation in ("GetItem", "TransactGetItems"):
         keys["dynamodb:Select"] = ["SPECIFIC_ATTRIBUTES" if prepared is not None and prepared.projection is not None else "ALL_ATTRIBUTES"]
     else:
-        keys["dynamodb:ReturnValues"] = [input.get("ReturnValues") or "NONE"]
+        keys["dynamodb:ReturnValues"] = returned(input.get("ReturnValues"), input.get("ReturnValuesOnConditionCheckFailure"))
     return keys | capacity_condition(input if transaction is None else transaction)
+
+
+def returned(values: str | None, on_failure: str | None) -> Sequence[str]:
+    """dynamodb:ReturnValues: an item that comes with a failed condition is as good as one that comes with a success."""
+    return ["ALL_OLD" if on_failure == "ALL_OLD" and values != "ALL_NEW" else values or "NONE"]
 
 
 def source_conditions(ctx: Context, input: Mapping[str, Any], table: Table | None) -> dict[str, Sequence[str]]:

@@ -28,7 +28,7 @@ ACTIONS = {
 async def of_one(ctx: Context, input: Input) -> Sequence[Demand]:
     """Keeps the statement with the input, as the others do."""
     input[PREPARED] = bound = await check.statement(input)
-    return (await _demand(ctx, bound, ""),)
+    return (await _demand(ctx, bound, "", input),)
 
 
 async def of_batch(ctx: Context, input: Input) -> Sequence[Demand]:
@@ -45,7 +45,7 @@ async def of_batch(ctx: Context, input: Input) -> Sequence[Demand]:
 
     demands = []
     for at, bound in readable.items():
-        demand = await _demand(ctx, bound, "")
+        demand = await _demand(ctx, bound, "", input["Statements"][at])
         demand.denied = partial(denied, at)
         demands.append(demand)
     return demands
@@ -53,16 +53,17 @@ async def of_batch(ctx: Context, input: Input) -> Sequence[Demand]:
 
 async def of_transaction(ctx: Context, input: Input) -> Sequence[Demand]:
     input[PREPARED] = found = await check.transaction(input)
-    return [await _demand(ctx, bound, "ExecuteTransaction") for bound in found]
+    return [await _demand(ctx, bound, "ExecuteTransaction", given) for bound, given in zip(found, input["TransactStatements"], strict=True)]
 
 
-async def _demand(ctx: Context, bound: Bound, enclosing: str) -> Demand:
+async def _demand(ctx: Context, bound: Bound, enclosing: str, given: Input) -> Demand:
+    on_failure = given.get("ReturnValuesOnConditionCheckFailure")
     statement = bound.statement
     name = table_name(ctx, statement.table)
-    return await access.demand(ctx, ACTIONS[statement.kind], name, partial(_conditions, bound, enclosing), statement.index)
+    return await access.demand(ctx, ACTIONS[statement.kind], name, partial(_conditions, bound, enclosing, on_failure), statement.index)
 
 
-def _conditions(bound: Bound, enclosing: str, table: Table | None) -> dict[str, Sequence[str]]:
+def _conditions(bound: Bound, enclosing: str, on_failure: str | None, table: Table | None) -> dict[str, Sequence[str]]:
     statement = bound.statement
     keys: dict[str, Sequence[str]] = {}
     attributes = set(statement.heads)
@@ -87,7 +88,7 @@ def _conditions(bound: Bound, enclosing: str, table: Table | None) -> dict[str, 
         everything = "ALL_ATTRIBUTES" if statement.index is None else "ALL_PROJECTED_ATTRIBUTES"
         keys["dynamodb:Select"] = ["SPECIFIC_ATTRIBUTES" if statement.projection is not None else everything]
     if statement.kind in ("UPDATE", "DELETE"):
-        keys["dynamodb:ReturnValues"] = [statement.returning or "NONE"]
+        keys["dynamodb:ReturnValues"] = access.returned(statement.returning, on_failure)
     keys["dynamodb:Attributes"] = sorted(attributes)
     return keys
 
