@@ -96,6 +96,9 @@ def test_execution_logs(logging: tuple[RunningPlatform, Callable[..., Any]]):
     assert all(line.startswith(mark) for line in lines)
     assert [line.removeprefix(mark) for line in lines] == [
         f"Extended Request Id: {answer.headers['x-amz-apigw-id']}",
+        f"Verifying Usage Plan for request: {answer.headers['x-amzn-RequestId']}. API Key:  API Stage: {api.id}/v1",
+        "API Key  authorized because method 'GET /' does not require API Key. Request will not contribute to throttle or quota limits",
+        f"Usage Plan check succeeded for API Key  and API Stage {api.id}/v1",
         f"Starting execution for request: {answer.headers['x-amzn-RequestId']}",
         "HTTP Method: GET, Resource Path: /",
         "Successfully completed execution",

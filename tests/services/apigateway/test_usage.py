@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.services.apigateway.conftest import Api
+from tests.services.apigateway.conftest import Api, refused
 
 from haar.clock import SystemClock
 from haar.services.apigateway.dataplane.keys import Buckets
@@ -79,6 +79,8 @@ def test_a_quota_ends_and_is_shown(api: Api, client: Callable[..., Any]):
     day = datetime.fromtimestamp(time.time(), UTC).date()
     span = {"startDate": (day - timedelta(days=1)).isoformat(), "endDate": (day + timedelta(days=1)).isoformat()}
     shown = gateway.get_usage(usagePlanId=plan["id"], **span)["items"][key["id"]]
+    unknown = refused(gateway.get_usage, usagePlanId=plan["id"], keyId="none", **span)
+    assert unknown == ("NotFoundException", "Invalid Key identifier specified", 404)
     assert len(shown) == 3 and sum(used for used, _ in shown) == 2
     gateway.delete_api_key(apiKey=key["id"])
 

@@ -42,8 +42,11 @@ async def get_usage(ctx: Context, input: Input) -> Output:
     plan = await get_doc(ctx.store, ACCOUNT, ctx.region, f"plan/{plan_id}")
     if plan is None:
         raise errors.no_plan()
+    wanted = input.get("keyId")
+    if wanted and await get_doc(ctx.store, ACCOUNT, ctx.region, f"key/{wanted}") is None:
+        raise errors.not_found("Invalid Key identifier specified")
     keys = [row["keyId"] for row in await docs(ctx.store, ACCOUNT, ctx.region, f"plankey/{plan_id}/")]
-    if wanted := input.get("keyId"):
+    if wanted:
         keys = [key for key in keys if key == wanted]
     usage = ctx.host.get(Usage)
     await usage.save()

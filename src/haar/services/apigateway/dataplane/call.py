@@ -152,7 +152,6 @@ class Call:
         context: dict[str, Any] = {
             "accountId": live.account,
             "apiId": live.api_id,
-            "deploymentId": live.deployment_id,
             "domainName": self.domain,
             "domainPrefix": self.domain.partition(".")[0],
             "extendedRequestId": self.extended_id,
@@ -165,6 +164,8 @@ class Call:
             "requestTimeEpoch": int(self.now * 1000),
             "stage": live.stage,
         }
+        if live.deployment_id:
+            context["deploymentId"] = live.deployment_id
         if endpoint is not None:
             context["resourceId"] = endpoint.resource_id
             context["resourcePath"] = endpoint.resource_path

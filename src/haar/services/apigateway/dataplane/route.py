@@ -167,6 +167,8 @@ async def _run(call: Call) -> Response:
         await authorise(call, call.endpoint)
         if signed and live.compiled.compressed_from is not None:
             call.request = unpacked(call.request)  # what is signed is the body as it was sent
+    if call.log is not None:
+        _tell_plan(call, call.endpoint)
     limits = call.settings.limits
     if limits is not None and not keys.buckets.take(call.settings.bucket, limits, call.now):
         raise throttled()
@@ -189,6 +191,18 @@ def _apply_settings(call: Call, endpoint: Endpoint) -> None:
     if settings.level != "OFF":
         call.log = StageLog(call.host.clock.now, call.request_id, settings.level, settings.trace)
         call.say(f"Extended Request Id: {call.extended_id}")
+
+
+def _tell_plan(call: Call, endpoint: Endpoint) -> None:
+    place, value = f"{call.live.api_id}/{call.live.stage}", call.api_key["value"] if call.api_key is not None else ""
+    key = "*" * (len(value) - 6) + value[-6:]
+    call.say(f"Verifying Usage Plan for request: {call.request_id}. API Key: {key} API Stage: {place}")
+    if not endpoint.api_key_required:
+        call.say(
+            f"API Key {key} authorized because method '{call.request.method} {endpoint.resource_path}' does not require API Key. "
+            "Request will not contribute to throttle or quota limits"
+        )
+    call.say(f"Usage Plan check succeeded for API Key {key} and API Stage {place}")
 
 
 def _write_logs(call: Call, response: Response) -> None:
