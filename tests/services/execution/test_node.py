@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.support.functions import Functions
 
+from haar.execution.contract import FunctionSpec
+
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.sandbox]
 
 ANSWERS = {
@@ -270,6 +272,24 @@ async def test_handlers_in_directories_and_packages(functions: Functions) -> Non
     for handler in ("../app.handler", "app"):
         told = await functions.failure(functions.make(files, handler, "nodejs22.x", memory_mb=256))
         assert told["errorType"] == "Runtime.MalformedHandlerName"
+
+
+async def test_from_node_24_on_a_handler_answers_by_what_it_returns(functions: Functions) -> None:
+    def make(text: str) -> FunctionSpec:
+        return functions.make({"index.js": text}, "index.handler", "nodejs24.x", memory_mb=256)
+
+    assert await functions.answer(make("exports.handler = (event, context) => ['done' in context, arguments.length && 5];"), 1) == [
+        False,
+        5,
+    ]
+    assert await functions.answer(make("exports.handler = async (event, ...rest) => rest.length;")) == 1
+    told = await functions.failure(make("exports.handler = (event, context, callback) => callback(null, 1);"))
+    assert told["errorType"] == "Runtime.CallbackHandlerDeprecated"
+    assert told["errorMessage"].startswith(
+        "ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24."
+    )
+    streaming = "awslambda.streamifyResponse(async (event, stream, context) => { stream.write('done' in context); stream.end(); })"
+    assert await functions.answer(make(f"exports.handler = {streaming};")) is False
 
 
 async def test_a_module_that_never_ends_its_own_start(functions: Functions) -> None:

@@ -3,7 +3,7 @@
 const { chdir } = require("node:process");
 const { fail, installConsole, setRequestId } = require("./console.cjs");
 const { load, named } = require("./function.cjs");
-const { context, describe, Settled } = require("./invocation.cjs");
+const { context, describe, isModern, Settled } = require("./invocation.cjs");
 const { RuntimeClient } = require("./client.cjs");
 const { receiveVariables } = require("./variables.cjs");
 const { installStreaming, isStreaming, ResponseStream } = require("./streaming.cjs");
@@ -12,6 +12,9 @@ const EXIT_ERROR = 1;
 const EXIT_REJECTION = 128;
 const EXIT_EXCEPTION = 129;
 const EXIT_UNSETTLED = 13; // Node's own, of a top-level await that nothing will settle
+const NO_CALLBACKS =
+  "ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify this function to use " +
+  "a supported handler signature to use Node.js 24 or later. For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.";
 
 async function main() {
   await receiveVariables();
@@ -27,6 +30,7 @@ async function main() {
   let handler;
   try {
     handler = await load(process.env.LAMBDA_TASK_ROOT, process.env._HANDLER);
+    if (isModern() && handler.length >= 3 && !isStreaming(handler)) throw named("Runtime.CallbackHandlerDeprecated", NO_CALLBACKS);
   } catch (error) {
     await initFailed(client, error);
     return;
@@ -66,8 +70,9 @@ function run(handler, event, running) {
   running.settle = settled;
   const about = context(event, settled);
   try {
-    const result = handler(JSON.parse(event.body), about, settled.callback);
+    const result = isModern() ? handler(JSON.parse(event.body), about) : handler(JSON.parse(event.body), about, settled.callback);
     if (typeof result?.then === "function") result.then(settled.succeed, settled.fail);
+    else if (isModern()) settled.succeed(result);
   } catch (error) {
     settled.fail(error);
   }

@@ -2,6 +2,7 @@
 "use strict";
 const { types } = require("node:util");
 
+const CLASSIC = ["callbackWaitsForEmptyEventLoop", "done", "succeed", "fail"];
 const PARTS = ["name", "message", "stack"];
 const UNTOLD = "callback called with Error argument, but there was a problem while retrieving one or more of its message, name, and stack";
 
@@ -37,9 +38,14 @@ class Settled {
   }
 }
 
+// From Node.js 24 on, a handler answers by what it returns, and by nothing else.
+function isModern() {
+  return Number(/nodejs(\d+)/.exec(process.env.AWS_EXECUTION_ENV)?.[1]) >= 24;
+}
+
 function context(event, settled) {
   const { env } = process;
-  return {
+  const told = {
     get callbackWaitsForEmptyEventLoop() {
       return settled.waits;
     },
@@ -60,6 +66,8 @@ function context(event, settled) {
     succeed: settled.succeed,
     fail: settled.fail,
   };
+  if (isModern()) for (const name of CLASSIC) delete told[name];
+  return told;
 }
 
 function describe(error) {
@@ -82,4 +90,4 @@ function plain(reason) {
   return reason instanceof Error ? describe(reason) : reason;
 }
 
-module.exports = { Settled, context, describe };
+module.exports = { Settled, context, describe, isModern };
