@@ -66,6 +66,11 @@ def test_who_forwarded_a_request_before(api: HttpApi, backend: str) -> None:
         assert "x-forwarded-for" not in headers
 
 
+def test_a_mapping_may_name_the_host(api: HttpApi, backend: str) -> None:
+    api.route("GET /", api.integration(backend + "/", RequestParameters={"overwrite:header.Host": "shop.example"}))
+    assert api.call("/").json()["headers"]["host"] == "shop.example"
+
+
 def test_headers_that_are_too_long(api: HttpApi, backend: str) -> None:
     api.route("GET /", api.integration(backend + "/"))
     assert api.call("/", headers={"X-A": "a" * 9_000}).status_code == 200

@@ -177,6 +177,8 @@ def _in_memory(text: str) -> Iterator[str]:
 
 
 def _head(method: str, target: str, host: str, headers: list[tuple[str, str]], body: bytes) -> bytes:
+    """A Host among the headers, which is a mapping's, stands in place of the address's."""
+    host = next((value for name, value in headers if name.lower() == "host"), host)
     lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close"]
     lines.extend(f"{name}: {value}" for name, value in headers if name.lower() not in ("host", "connection", "content-length"))
     if body or method in ("POST", "PUT", "PATCH"):
