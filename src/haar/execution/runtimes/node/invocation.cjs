@@ -39,8 +39,9 @@ class Settled {
 }
 
 // From Node.js 24 on, a handler answers by what it returns, and by nothing else.
+let modern;
 function isModern() {
-  return Number(/nodejs(\d+)/.exec(process.env.AWS_EXECUTION_ENV)?.[1]) >= 24;
+  return (modern ??= Number(/nodejs(\d+)/.exec(process.env.AWS_EXECUTION_ENV)?.[1]) >= 24);
 }
 
 function context(event, settled) {
