@@ -109,3 +109,33 @@ def test_a_policy_is_shown_escaped(make_api: Callable[..., Api]) -> None:
     assert json.loads(json.loads(f'"{shown}"')) == {"Version": "2012-10-17", "Statement": [statement | {"Resource": whole}]}
     listed = next(one for page in api.gateway.get_paginator("get_rest_apis").paginate() for one in page["items"] if one["id"] == api.id)
     assert listed["policy"] == shown
+
+
+def test_lists_are_patched_by_member_or_by_value(make_api: Callable[..., Api]) -> None:
+    api = make_api(endpointConfiguration={"types": ["PRIVATE"], "vpcEndpointIds": ["vpce-1"]})
+    where = api.method("/m")
+
+    def patched(update: Callable[..., Any], member: str, *operations: tuple[str, str, str], **what: str) -> Any:
+        changes = [{"op": op, "path": path, "value": value} for op, path, value in operations]
+        return update(**what, patchOperations=changes)[member]
+
+    scopes = patched(
+        api.gateway.update_method,
+        "authorizationScopes",
+        ("add", "/authorizationScopes", "read"),
+        ("add", "/authorizationScopes/write", ""),
+        ("remove", "/authorizationScopes", "read"),
+        **where,
+    )
+    assert scopes == ["write"]
+    place = "/endpointConfiguration/vpcEndpointIds"
+    endpoint = patched(
+        api.gateway.update_rest_api, "endpointConfiguration", ("add", place, "vpce-2"), ("remove", place, "vpce-1"), restApiId=api.id
+    )
+    assert endpoint["vpcEndpointIds"] == ["vpce-2"]
+    key = api.gateway.create_api_key(name="k")["id"]
+    assert patched(api.gateway.update_api_key, "stageKeys", ("add", "/stages", f"{api.id}/v1"), apiKey=key) == [f"{api.id}/v1"]
+    assert patched(api.gateway.update_api_key, "stageKeys", ("remove", "/stages", f"{api.id}/v1"), apiKey=key) == []
+    api.gateway.delete_api_key(apiKey=key)
+    wrong = [{"op": "add", "path": "/binaryMediaTypes", "value": "a/b"}]
+    assert refused(api.gateway.update_rest_api, restApiId=api.id, patchOperations=wrong)[1] == "Invalid patch path /binaryMediaTypes"

@@ -4,7 +4,7 @@ from haar.services.apigateway import errors
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
 from haar.services.apigateway.pages import page
-from haar.services.apigateway.patch import Rules, Value, apply, boolean, text_or_none
+from haar.services.apigateway.patch import Members, Rules, Value, apply, boolean, text_or_none
 from haar.services.apigateway.records import ACCOUNT, Doc, docs, get_doc, put_doc
 from haar.services.apigateway.tags import check_tags
 from haar.services.service import Context, Input, Output
@@ -19,6 +19,7 @@ RULES: Rules = {
     "/description": Value(text_or_none),
     "/enabled": Value(boolean),
     "/customerId": Value(text_or_none),
+    "/stages": Members(at="/stageKeys", ops=("add", "remove"), by_value=True),
 }
 
 
@@ -84,7 +85,7 @@ async def update_api_key(ctx: Context, input: Input) -> Output:
         old = await get_doc(tx, ACCOUNT, ctx.region, f"key/{input['apiKey']}")
         if old is None:
             raise errors.no_key()
-        key = apply(old, input.get("patchOperations", []), RULES) | {"lastUpdatedDate": now}
+        key: Doc = {"stageKeys": []} | apply(old, input.get("patchOperations", []), RULES) | {"lastUpdatedDate": now}
         put_doc(tx, ACCOUNT, ctx.region, f"key/{key['id']}", key)
         return key
 

@@ -30,7 +30,7 @@ RULES: Rules = {
     "/identityValidationExpression": Value(text_or_none, ("add", "replace", "remove")),
     "/authorizerResultTtlInSeconds": Value(integer(TTL, 0, MAX_TTL)),
     "/type": Value(),
-    "/providerARNs": Members(),
+    "/providerARNs": Members(by_value=True),
 }
 
 

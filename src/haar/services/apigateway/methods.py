@@ -28,7 +28,7 @@ RULES: Rules = {
     "/requestValidatorId": Value(text_or_none),
     "/requestParameters": Entries(boolean),
     "/requestModels": Entries(missing=NO_CONTENT_TYPE),
-    "/authorizationScopes": Members(),
+    "/authorizationScopes": Members(by_value=True),
 }
 RESPONSE_RULES: Rules = {
     "/statusCode": Value(),

@@ -93,10 +93,12 @@ class Entries:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """A list of distinct texts, patched by value: `/binaryMediaTypes/image~1png`."""
+    """A list of distinct texts, patched by member: `/binaryMediaTypes/image~1png`."""
 
     at: str = ""
     ops: tuple[str, ...] = ("add", "replace", "remove")
+    by_value: bool = False
+    """Whether the operation's value may be the member: `/authorizationScopes` with the value `read`."""
 
 
 Rule = Value | Entries | Members
@@ -123,6 +125,8 @@ def _apply_one(document: Doc, op: str, path: str | None, value: str | None, rule
     if found is None:
         raise errors.bad_request(f"Invalid patch path {path or 'null'}")
     rule, prefix, entry = found
+    if isinstance(rule, Members) and not entry:
+        entry = value or ""
     if op not in rule.ops:
         if len(rule.ops) == 1:
             raise errors.bad_request(f"Invalid patch operation specified. Must be one of: [{rule.ops[0]}]")
@@ -153,7 +157,7 @@ def _find(path: str | None, rules: Rules) -> tuple[Rule, str, str] | None:
     if not path:
         return None
     rule = rules.get(path)
-    if isinstance(rule, Value):
+    if isinstance(rule, Value) or (isinstance(rule, Members) and rule.by_value):
         return rule, path, ""
     prefix, _, last = path.rpartition("/")
     rule = rules.get(prefix)

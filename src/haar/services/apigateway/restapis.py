@@ -54,7 +54,7 @@ RULES: Rules = {
     "/securityPolicy": Value(),
     "/endpointAccessMode": Value(text_or_none),
     "/endpointConfiguration/ipAddressType": Value(one_of("ipAddressType must be either ipv4 or dualstack.", "ipv4", "dualstack")),
-    "/endpointConfiguration/vpcEndpointIds": Members(),
+    "/endpointConfiguration/vpcEndpointIds": Members(by_value=True),
     "/endpointConfiguration/types": Entries(),
 }
 
