@@ -202,7 +202,7 @@ class Environment:
         self._done = done
         self._event = event
         failed = self._fault
-        if failed is not None and failed.kind == ABORTED:
+        if self.lost or (failed is not None and failed.kind == ABORTED):
             self._settle()
             raise Unavailable("the execution environment was ended while it started")
         if failed is None:
@@ -263,6 +263,11 @@ class Environment:
     def failed_to_start(self) -> bool:
         """Whether it could not be initialised, and another try may help."""
         return self._fault is not None and self._fault.kind != ABORTED
+
+    @property
+    def lost(self) -> bool:
+        """Whether it was ended before who it was started for could take it up (its function has changed)."""
+        return self.state == "ended" and self._fault is None
 
     async def ended(self) -> None:
         """Returns when nothing of the environment is left and its log is written."""

@@ -225,16 +225,16 @@ class Manager:
         if pool is None:
             pool = self._pools[spec] = Pool()
         environment = self._free(pool)
-        if environment is None:
+        while environment is None:
             try:
-                found = await self._another(spec, pool)
+                found = await self._another(spec, self._pools.setdefault(spec, pool))
             except BaseException:
                 self._done(spec)
                 raise
             if isinstance(found, InvocationResult):
                 self._done(spec)
                 return found
-            environment = found
+            environment = None if found.lost and not self._stopping else found
         deadline = int((self._clock.now() + spec.timeout) * 1000)
         event_ = Event(request_id, event, deadline, invoked_arn, trace_id, client_context, sink)
         return await environment.invoke(event_, lambda: self._done(spec))

@@ -255,6 +255,21 @@ async def test_retiring_ends_idle_environments_now_and_busy_ones_later(functions
     assert await functions.answer(spec) not in (idle, told)
 
 
+async def test_an_environment_that_is_retired_as_it_comes_up_is_replaced(functions: Functions) -> None:
+    """A function is changed while one of its environments is between its initialisation and its first invocation."""
+    spec = functions.make(WHO)
+    call = asyncio.ensure_future(functions.answer(spec))
+    retired = False
+    while not call.done():
+        pool = functions.manager._pools.get(spec)
+        if not retired and pool is not None and any(one.state == "idle" for one in pool.all):
+            await functions.manager.retire(spec.arn)
+            retired = True
+        await asyncio.sleep(0)
+    assert retired
+    assert await functions.answer(spec) == call.result()
+
+
 async def test_credentials_near_their_end_are_replaced_with_the_environment(functions: Functions) -> None:
     functions.surroundings.lifetime = environment.RENEW_SECONDS - 60
     try:
