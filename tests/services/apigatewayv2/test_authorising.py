@@ -241,3 +241,21 @@ def test_authorizers_are_kept(api: HttpApi, echo: str) -> None:
         "Invalid authorizer ID specified. Setting the authorization type to JWT requires a valid JWT authorizer.",
         400,
     )
+
+
+def test_why_an_authorizer_failed_is_in_the_access_log(api: HttpApi, echo: str, make_function: Callable[..., str], name: str) -> None:
+    logs = api.platform.client("logs")
+    logs.create_log_group(logGroupName=name)
+    settings = {
+        "DestinationArn": f"arn:aws:logs:{REGION}:{api.platform.account}:log-group:{name}",
+        "Format": "$context.requestId $context.status $context.authorizer.error",
+    }
+    api.gateway.update_stage(ApiId=api.id, StageName="$default", AccessLogSettings=settings)
+    authorizer = lambda_authorizer(api, make_function("def handler(event, context):\n    raise ValueError('why')\n"))
+    api.function("GET /", echo, AuthorizationType="CUSTOM", AuthorizerId=authorizer)
+    request = api.call("/", headers={"X-Token": "yes"}).headers["Apigw-Requestid"]
+    end = time.monotonic() + 60
+    while not (found := logs.filter_log_events(logGroupName=name)["events"]) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert [event["message"] for event in found] == [f"{request} 500 The authorizer failed: why"]
+    logs.delete_log_group(logGroupName=name)

@@ -61,7 +61,7 @@ def facts(call: Call, response: Response) -> dict[str, Any]:
         "context.integration.error": failure if integrated else None,
         "context.error.message": _said(response) if failure else None,
         "context.error.messageString": orjson.dumps(_said(response)).decode() if failure else None,
-        "context.authorizer.error": failure if response.status in (401, 403) else None,
+        "context.authorizer.error": failure if not integrated and response.status in (401, 403, 500) else None,
         "context.xrayTraceId": call.trace_id.partition("Root=")[2].partition(";")[0],
     }
     for name, value in call.event.get("requestContext", {}).items():  # a WebSocket API's own
