@@ -109,6 +109,9 @@ def test_addresses_of_nothing(lambda_: Any, function: Make, name: str) -> None:
     assert refused(lambda_.update_function_url_config, FunctionName=name, Qualifier="nope") == gone
     none = (MISSING, "The resource you requested does not exist.", 404)
     assert refused(lambda_.update_function_url_config, FunctionName=name) == none
+    cors = {"AllowMethods": ["GET", "FOO"]}
+    told = refused(lambda_.create_function_url_config, FunctionName=name, AuthType="NONE", Cors=cors)
+    assert told[0] == INVALID and told[1].endswith("You can use GET, PUT, POST, DELETE, HEAD, PATCH, and the wildcard character (*).")
     modes = refused(lambda_.create_function_url_config, FunctionName=name, AuthType="NONE", InvokeMode="X")[1]
     assert modes.endswith("Member must satisfy enum value set: [RESPONSE_STREAM, BUFFERED]")
 

@@ -158,6 +158,10 @@ def test_what_is_refused(world: World) -> None:
         ({"MaximumRecordAgeInSeconds": 10}, "MaximumRecordAgeInSeconds must be"),
         ({"EventSourceArn": "arn:aws:sqs:us-east-1:123456789012:queue"}, "haar does not have the service of the event source"),
         (
+            {"ScalingConfig": {"MaximumConcurrency": 5}},
+            "Unsupported ScalingConfig parameter for given event source mapping type.",
+        ),
+        (
             {"DestinationConfig": {"OnFailure": {"Destination": "arn:aws:s3:::bucket"}}},
             "haar does not have the service of the destination",
         ),

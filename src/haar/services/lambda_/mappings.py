@@ -88,7 +88,8 @@ def _check(input: Input) -> None:
     """Raises what AWS answers for settings that it would not take, and for those that haar has not."""
     for member, what in REFUSED.items():
         if input.get(member):
-            raise refused(what)
+            streams = "UUID" in input or is_dynamodb(input.get("EventSourceArn", ""))
+            raise invalid(f"Unsupported {member} parameter for given event source mapping type.") if streams else refused(what)
     for kind, setting in input.get("DestinationConfig", {}).items():
         if arn := setting.get("Destination"):
             if kind == "OnSuccess":

@@ -29,6 +29,8 @@ PATH = "/_haar/lambda-url/"
 LABEL = ".lambda-url."
 ID_LETTERS = 32
 LIST_LIMIT = 50
+METHODS = frozenset(("GET", "PUT", "POST", "DELETE", "HEAD", "PATCH", "*"))
+"""That a URL's CORS configuration may allow; OPTIONS always is."""
 
 
 def _on_url(action: str) -> Demands:
@@ -66,6 +68,11 @@ async def shown(context: Context, name: FunctionName, config: UrlConfig, *, modi
     return described
 
 
+def _check_cors(input: Input) -> None:
+    if set(input.get("Cors", {}).get("AllowMethods", ())) - METHODS:
+        raise invalid("Invalid CORS method. You can use GET, PUT, POST, DELETE, HEAD, PATCH, and the wildcard character (*).")
+
+
 def _named(context: Context, input: Input) -> FunctionName:
     name = named(context, input)
     if is_version(name.qualifier):
@@ -81,6 +88,7 @@ async def _check_there(reader: Reader, name: FunctionName) -> None:
 @service.operation("CreateFunctionUrlConfig", _on_url("lambda:CreateFunctionUrlConfig"))
 async def create_function_url_config(context: Context, input: Input) -> Output:
     name, now = _named(context, input), context.now()
+    _check_cors(input)
     config = UrlConfig(
         id=context.host.ids.text(ID_LETTERS).lower(),
         auth=input["AuthType"],
@@ -120,6 +128,7 @@ async def get_function_url_config(context: Context, input: Input) -> Output:
 @service.operation("UpdateFunctionUrlConfig", _on_url("lambda:UpdateFunctionUrlConfig"))
 async def update_function_url_config(context: Context, input: Input) -> Output:
     name = _named(context, input)
+    _check_cors(input)
 
     async def write(tx: Transaction) -> UrlConfig:
         await _check_there(tx, name)
