@@ -16,6 +16,7 @@ from haar.wire.values import serialization
 _EMPTY: dict[str, Any] = {}
 _SPOKEN = ("application/x-amz-json-1.", "application/json")
 """How the content types begin that DynamoDB takes."""
+EVENTS = ("Content-Type", "application/vnd.amazon.eventstream")
 _NOT_SPOKEN = b"<UnknownOperationException/>\n"
 
 
@@ -67,6 +68,10 @@ class JsonCodec(BaseCodec):
     def _writer(self, operation: str) -> Write:
         shape = self.model.output(operation)
         members = {} if shape is None else self._shapes.written_members(shape)
+        streams = [name for name, member in shape.members() if member.traits.get("eventstream")] if shape is not None else []
+        if streams:
+            # A service makes the events itself, the first of which is the rest of the output.
+            return lambda output, request_id: Response(200, [("x-amzn-RequestId", request_id), EVENTS], output[streams[0]])
 
         def write(output: Mapping[str, Any], request_id: str) -> Response:
             return self._respond(200, orjson.dumps(write_members(output, members)), request_id)

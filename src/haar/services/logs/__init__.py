@@ -4,7 +4,7 @@ from haar.services.service import Service
 
 service = Service("logs")
 
-from haar.services.logs import events, filters, groups, metricfilters, streams, subscriptions, sweep
+from haar.services.logs import events, filters, groups, livetail, metricfilters, streams, subscriptions, sweep
 from haar.services.logs.insights import queries
 
 service.background.append(sweep.run)

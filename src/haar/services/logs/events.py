@@ -7,6 +7,7 @@ from typing import Any
 from haar.services.logs import service
 from haar.services.logs.access import group_name, on_stream
 from haar.services.logs.errors import bad_token, invalid, no_group, no_stream
+from haar.services.logs.livetail import Tails
 from haar.services.logs.metricfilters import measure
 from haar.services.logs.records import (
     DAY_MS,
@@ -58,6 +59,7 @@ async def put_log_events(context: Context, input: Input) -> Output:
 
     output, group, good = await context.store.transact(put)
     measure(context.host, context.region, group, good)
+    context.host.get(Tails).tell(context.region, group.name, input["logStreamName"], good, now)
     return output
 
 

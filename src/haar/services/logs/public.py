@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from haar.services.logs.groups import new_group
+from haar.services.logs.livetail import Tails
 from haar.services.logs.metricfilters import measure
 from haar.services.logs.records import Group, Groups, find_group, find_stream, put_group, put_stream
 from haar.services.logs.streams import new_stream, write
@@ -45,3 +46,4 @@ async def append(host: Host, region: str, group: str, stream: str, events: Seque
         return into
 
     measure(host, region, await host.store.transact(write_all), parts)
+    host.get(Tails).tell(region, group, stream, parts, now)
