@@ -296,6 +296,7 @@ def test_custom_domain_names(api: HttpApi, echo: str, name: str) -> None:
     assert gateway.update_api_mapping(**where, ApiId=api.id, ApiMappingKey="")["ApiMappingKey"] == ""
     assert call("/pets/1").status_code == 200 and call("/shop/v1/pets/1").status_code == 404
     assert [one["ApiMappingId"] for one in gateway.get_api_mappings(DomainName=domain)["Items"]] == [mapping["ApiMappingId"]]
+    assert refused(gateway.delete_stage, ApiId=api.id, StageName="$default")[::2] == ("BadRequestException", 400)
     assert refused(gateway.delete_api, ApiId=api.id) == (
         "BadRequestException",
         f"Deleting API {api.id} failed. Please remove all API mappings for the API from your custom domain names.",

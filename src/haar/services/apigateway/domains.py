@@ -91,12 +91,13 @@ async def _named_by(ctx: Context, reader: Reader, input: Input) -> Doc:
     return await find(ctx, reader, input["domainName"], input.get("domainNameId"))
 
 
-async def leading_to(reader: Reader, region: str, api_id: str) -> list[str]:
-    """The domain names of a region with mappings to an API, of this service's or of HTTP and WebSocket APIs'."""
+async def leading_to(reader: Reader, region: str, api_id: str, stage: str | None = None) -> list[str]:
+    """The domain names of a region with mappings to an API, of this service's or of HTTP and WebSocket APIs'; or to a stage of it."""
     found = []
     for name, _ in await reader.range(DOMAINS, region.encode()):
         mappings = await docs(reader, DOMAINS, name.decode(), MAPPING)
-        if any(api_id in (mapping.get("apiId"), mapping.get("restApiId")) for mapping in mappings):
+        to = [mapping for mapping in mappings if api_id in (mapping.get("apiId"), mapping.get("restApiId"))]
+        if any(stage is None or mapping.get("stage") == stage for mapping in to):
             found.append(name.decode())
     return found
 

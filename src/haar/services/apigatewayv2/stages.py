@@ -2,7 +2,7 @@
 
 import re
 
-from haar.services.apigateway.public import ACCOUNT, docs, get_doc, put_doc
+from haar.services.apigateway.public import ACCOUNT, docs, get_doc, leading_to, put_doc
 from haar.services.apigatewayv2 import errors
 from haar.services.apigatewayv2.dataplane.variables import known
 from haar.services.apigatewayv2.demands import on
@@ -161,7 +161,11 @@ async def update_stage(ctx: Context, input: Input) -> Output:
 @service.operation("DeleteStage", on("DELETE", STAGE))
 async def delete_stage(ctx: Context, input: Input) -> Output:
     async def run(tx: Transaction, draft: Draft) -> None:
-        await find(tx, input["ApiId"], input["StageName"])
+        name = (await find(tx, input["ApiId"], input["StageName"]))["StageName"]
+        if await leading_to(tx, ctx.region, input["ApiId"], name):
+            raise errors.bad_request(
+                f"Deleting stage {name} failed. Please remove all API mappings for the stage from your custom domain names."
+            )
         tx.delete(LIVE, input["ApiId"].encode(), f"stage/{input['StageName']}".encode())
 
     await in_api(ctx, input["ApiId"], run)
