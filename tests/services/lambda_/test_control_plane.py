@@ -122,6 +122,8 @@ def test_destinations_of_services_that_take_none(lambda_: Any, function: Make, n
     found = refused(lambda_.put_function_event_invoke_config, FunctionName=name, DestinationConfig=config)
     parts = f"onSuccess=OnSuccess(destination={role}), onFailure=null"
     assert found == (INVALID, f"The provided destination config DestinationConfig({parts}) is invalid.", 400)
+    topic = {"OnFailure": {"Destination": "kafka://topic"}}
+    assert refused(lambda_.put_function_event_invoke_config, FunctionName=name, DestinationConfig=topic)[0] == INVALID
     answer = lambda_.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
     assert answer["FunctionArn"].endswith(f":{name}:$LATEST")
 

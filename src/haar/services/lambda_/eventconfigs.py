@@ -86,7 +86,7 @@ async def _apply(context: Context, input: Input, *, replace: bool) -> Output:
     wanted = input.get("DestinationConfig", {})
     on_success, on_failure = (wanted.get(kind, {}).get("Destination", "") for kind in ("OnSuccess", "OnFailure"))
     await _check_there(context.store, name)
-    if any(arn and arn.split(":")[2] not in SERVICES for arn in (on_success, on_failure)):
+    if any(arn and service_of(arn) not in SERVICES for arn in (on_success, on_failure)):
         parts = (f"On{kind}(destination={arn})" if arn else "null" for kind, arn in (("Success", on_success), ("Failure", on_failure)))
         raise invalid("The provided destination config DestinationConfig(onSuccess={}, onFailure={}) is invalid.".format(*parts))
     for arn in (on_success, on_failure):
