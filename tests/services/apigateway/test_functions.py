@@ -69,7 +69,9 @@ def test_the_request_goes_in_and_the_answer_comes_out(api: Api, show: str, platf
     )
     assert answer.headers["X-Amzn-Trace-Id"].startswith(event["headers"]["X-Amzn-Trace-Id"] + ";Parent=")
     by_host = api.session.get(f"{platform.endpoint}/v1/books/1", headers={"Host": api.host}).json()
-    assert by_host["requestContext"]["domainName"] == f"{api.id}.execute-api.{REGION}.amazonaws.com" and by_host["headers"]["Host"] == api.host
+    assert (
+        by_host["requestContext"]["domainName"] == f"{api.id}.execute-api.{REGION}.amazonaws.com" and by_host["headers"]["Host"] == api.host
+    )
 
 
 def test_what_is_no_answer(api: Api, show: str):
@@ -232,7 +234,16 @@ def test_a_token_authorizer(guarded: Callable[..., Api]):
     tested = api.gateway.test_invoke_authorizer(**which, headers={"X-Token": "me"})
     assert tested["clientStatus"] == 200 and tested["principalId"] == "user-me" and tested["authorization"]["n"] == ["5"]
     assert json.loads(tested["policy"])["Statement"][0]["Effect"] == "Allow" and "Execution log for request" in tested["log"]
-    assert api.gateway.test_invoke_authorizer(**which, headers={"X-Token": "nobody"})["clientStatus"] == 401
+    for line in (
+        "Incoming identity: **",
+        'Endpoint request body after transformations: {"type":"TOKEN","methodArn":"arn:aws:execute-api:',
+        'Authorizer result body before parsing: {"principalId": "user-me"',
+        "Using valid authorizer policy for principal: *ser-me",
+        "Successfully completed authorizer execution",
+    ):
+        assert f" : {line}" in tested["log"], tested["log"]
+    nobody = api.gateway.test_invoke_authorizer(**which, headers={"X-Token": "nobody"})
+    assert nobody["clientStatus"] == 401 and " : Unauthorized request: " in nobody["log"]
     api.gateway.flush_stage_authorizers_cache(restApiId=api.id, stageName="v1")
     assert call("me").json()["requestContext"]["authorizer"]["at"] != said["at"], "the verdicts are forgotten"
 

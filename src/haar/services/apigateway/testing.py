@@ -5,7 +5,7 @@ from urllib.parse import quote
 from haar.services.apigateway import errors
 from haar.services.apigateway.authorizers import AUTHORIZER
 from haar.services.apigateway.dataplane.answers import Refused
-from haar.services.apigateway.dataplane.authorizers import consult
+from haar.services.apigateway.dataplane.authorizers import consult, tell_verdict
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Compiled, Endpoint, Live, compile_draft, extended_id, trace_id
 from haar.services.apigateway.dataplane.execute import narrated
@@ -109,8 +109,7 @@ async def test_invoke_authorizer(ctx: Context, input: Input) -> Output:
     except Refused as refused:
         call.say(refused.why or "Unauthorized request: " + call.request_id)
         return {"clientStatus": refused.status, "log": call.log.text(), "latency": int((ctx.now() - began) * 1000)}
-    call.say(f"Using valid authorizer policy for principal: {verdict.context['principalId']}")
-    call.say(f"Successfully completed authorizer execution. Policy: {verdict.document}")
+    tell_verdict(call, verdict)
     return {
         "clientStatus": 200,
         "log": call.log.text(),

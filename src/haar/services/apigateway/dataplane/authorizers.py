@@ -20,7 +20,8 @@ from haar.services.apigateway.dataplane.answers import Refused, access_denied, u
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint
 from haar.services.apigateway.dataplane.event import proxy_event
-from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, role_caller, stage_text
+from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, invocation_url, role_caller, stage_text, tell_request
+from haar.services.apigateway.dataplane.log import masked, shorten
 from haar.services.apigateway.dataplane.mapping import look_up, plain
 from haar.services.apigateway.patterns import compile_pattern
 from haar.services.apigateway.records import Doc
@@ -84,6 +85,7 @@ def misconfigured(why: str) -> Refused:
 async def run_authorizer(call: Call, endpoint: Endpoint, authorizer: Doc) -> str | None:
     """Raises Refused unless the authorizer lets the call through; puts what it said into the call. Answers its usage key."""
     method_arn = call.resource_arn
+    call.say(f"Starting authorizer: {authorizer['id']} for request: {call.request_id}")
     identity = _identity(call, authorizer)
     ttl = authorizer.get("authorizerResultTtlInSeconds", DEFAULT_TTL)
     key = (call.live.api_id, call.live.stage, authorizer["id"], *identity)
@@ -96,9 +98,15 @@ async def run_authorizer(call: Call, endpoint: Endpoint, authorizer: Doc) -> str
         latency = int((call.host.clock.now() - began) * 1000)
         if ttl and identity:
             verdicts.put(key, verdict)
+    tell_verdict(call, verdict)
     _decide(call, verdict, method_arn)
     call.authorizer = {**verdict.context, "integrationLatency": latency}
     return verdict.usage_key
+
+
+def tell_verdict(call: Call, verdict: Verdict) -> None:
+    call.say(f"Using valid authorizer policy for principal: {masked(verdict.context['principalId'])}")
+    call.say("Successfully completed authorizer execution")
 
 
 async def consult(call: Call, authorizer: Doc, method_arn: str) -> Verdict:
@@ -117,6 +125,8 @@ def _identity(call: Call, authorizer: Doc) -> tuple[str, ...]:
         if not value:
             raise unauthorized()
         found.append(value)
+    if authorizer["type"] == "TOKEN":
+        call.say(f"Incoming identity: {masked(found[0])}")
     expression = authorizer.get("identityValidationExpression")
     if expression and authorizer["type"] == "TOKEN" and not compile_pattern(expression).fullmatch(found[0]):
         raise unauthorized()
@@ -142,6 +152,7 @@ async def _ask(call: Call, authorizer: Doc, event: Doc, ttl: int) -> Verdict:
     if role := authorizer.get("authorizerCredentials"):
         caller = await role_caller(host, role)
     payload, request_id = orjson.dumps(event), host.ids.uuid()
+    tell_request(call, invocation_url(arn), payload, live.arn(f"authorizers/{authorizer['id']}"))
     try:
         async with asyncio.timeout(SECONDS):
             result = await lambda_.invoke(host, arn, payload, caller=caller, request_id=request_id, region=parts[3])
@@ -149,6 +160,7 @@ async def _ask(call: Call, authorizer: Doc, event: Doc, ttl: int) -> Verdict:
         raise misconfigured(f"Execution failed due to configuration error: Invalid permissions on Lambda function: {error}") from None
     except TimeoutError:
         raise failed("Execution failed due to a timeout error in the authorizer") from None
+    call.say(f"Authorizer result body before parsing: {shorten(result.payload)}")
     if result.error is not None:
         if _message(result.payload) == "Unauthorized":
             raise unauthorized()

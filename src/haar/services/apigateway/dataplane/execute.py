@@ -55,6 +55,10 @@ def refusal(call: Call, refused: Refused) -> Response:
     call.refused = refused
     if refused.why:
         call.say(refused.why)
+    elif refused.kind == "UNAUTHORIZED":
+        call.say(f"Unauthorized request: {call.request_id}")
+    elif refused.kind == "ACCESS_DENIED":
+        call.say("The client is not authorized to perform this operation.")
     accept = call.request.headers.get("accept", "").partition(",")[0].partition(";")[0].strip()
     responses = call.live.compiled.gateway_responses
     status, headers, body = render(refused, responses, accept, lambda name: look_up(call, name))

@@ -55,7 +55,7 @@ class Function:
         arn, region = self._name(call)
         caller = await self._caller(call)
         request_id = call.host.ids.uuid()
-        self._tell(call, f"https://lambda.{region}.amazonaws.com/2015-03-31/functions/{arn}/invocations", payload)
+        tell_request(call, invocation_url(arn), payload, self._source(call))
         began = call.host.clock.now()
         result = await within(
             self.seconds,
@@ -85,30 +85,13 @@ class Function:
         """The function's answer as it comes. Raises as `invoke`."""
         arn, region = self._name(call)
         caller = await self._caller(call)
-        self._tell(call, f"https://lambda.{region}.amazonaws.com/2021-11-15/functions/{arn}/response-streaming-invocations", payload)
+        url = f"https://lambda.{region}.amazonaws.com/2021-11-15/functions/{arn}/response-streaming-invocations"
+        tell_request(call, url, payload, self._source(call))
         began = call.host.clock.now()
         asked = lambda_.stream(call.host, arn, payload, caller=caller, request_id=call.host.ids.uuid(), region=region)
         running = await within(self.seconds, asked)
         call.received(200, began)
         return running
-
-    def _tell(self, call: Call, url: str, payload: bytes) -> None:
-        if call.log is None:
-            return
-        assert call.endpoint is not None
-        told = {
-            "x-amzn-lambda-integration-tag": call.request_id,
-            "X-Amz-Date": datetime.fromtimestamp(call.now, UTC).strftime("%Y%m%dT%H%M%SZ"),
-            "x-amzn-apigateway-api-id": call.live.api_id,
-            "Accept": "application/json",
-            "User-Agent": f"AmazonAPIGateway_{call.live.api_id}",
-            "X-Amzn-Trace-Id": call.trace_id,
-            "X-Amz-Source-Arn": self._source(call),
-        }
-        call.say(f"Endpoint request URI: {url}")
-        call.say(f"Endpoint request headers: {pairs(told.items())}")
-        call.say(f"Endpoint request body after transformations: {shorten(payload)}")
-        call.say(f"Sending request to {url}")
 
     @staticmethod
     def _source(call: Call) -> str:
@@ -133,6 +116,29 @@ class Function:
         if role == OF_CALLER and call.principal is not None:
             return call.principal
         return await role_caller(call.host, role)
+
+
+def invocation_url(arn: str) -> str:
+    return f"https://lambda.{arn.split(':')[3]}.amazonaws.com/2015-03-31/functions/{arn}/invocations"
+
+
+def tell_request(call: Call, url: str, payload: bytes, source_arn: str) -> None:
+    """The request to a function, in the log."""
+    if call.log is None:
+        return
+    told = {
+        "x-amzn-lambda-integration-tag": call.request_id,
+        "X-Amz-Date": datetime.fromtimestamp(call.now, UTC).strftime("%Y%m%dT%H%M%SZ"),
+        "x-amzn-apigateway-api-id": call.live.api_id,
+        "Accept": "application/json",
+        "User-Agent": f"AmazonAPIGateway_{call.live.api_id}",
+        "X-Amzn-Trace-Id": call.trace_id,
+        "X-Amz-Source-Arn": source_arn,
+    }
+    call.say(f"Endpoint request URI: {url}")
+    call.say(f"Endpoint request headers: {pairs(told.items())}")
+    call.say(f"Endpoint request body after transformations: {shorten(payload)}")
+    call.say(f"Sending request to {url}")
 
 
 async def role_caller(host: Host, role: str) -> Principal:

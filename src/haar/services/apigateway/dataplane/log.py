@@ -27,6 +27,12 @@ def pairs(values: Iterable[tuple[str, str]]) -> str:
     return "{" + ", ".join(f"{name}={value}" for name, value in values) + "}"
 
 
+def masked(secret: str) -> str:
+    """All but the end of what is not for a log."""
+    shown = 6 if len(secret) > 6 else 0
+    return "*" * (len(secret) - shown) + secret[len(secret) - shown :]
+
+
 def shorten(body: bytes) -> str:
     text = body[: MAX_LINE + 1].decode("utf-8", "replace")
     return text if len(text) <= MAX_LINE else text[:MAX_LINE] + " [TRUNCATED]"

@@ -29,9 +29,9 @@ MAX_BATCH = 1000
 """Events of one transaction."""
 SERVICE = "apigateway.amazonaws.com"
 
-_DATA = ("Method request ", "Endpoint request ", "Endpoint response ", "Method response ")
+_DATA = ("Method request ", "Endpoint request ", "Endpoint response ", "Method response ", "Authorizer result ")
 """How lines begin that are only for those who log requests and responses in full."""
-_ERROR = ("Execution failed", "Lambda execution failed", "Unauthorized", "Gateway response type")
+_ERROR = ("Execution failed", "Lambda execution failed", "Unauthorized", "The client is not authorized", "Gateway response type")
 
 log = logging.getLogger("haar.apigateway")
 

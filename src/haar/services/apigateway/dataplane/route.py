@@ -16,6 +16,7 @@ from haar.services.apigateway.dataplane.compile import Endpoint, Live, Plane, ex
 from haar.services.apigateway.dataplane.compress import pack, unpacked
 from haar.services.apigateway.dataplane.execute import execute, narrated, refusal
 from haar.services.apigateway.dataplane.keys import Keys
+from haar.services.apigateway.dataplane.log import masked
 from haar.services.apigateway.dataplane.logs import LogSink, StageLog, execution_group
 from haar.services.apigateway.dataplane.metrics import note
 from haar.services.service import Host
@@ -194,8 +195,7 @@ def _apply_settings(call: Call, endpoint: Endpoint) -> None:
 
 
 def _tell_plan(call: Call, endpoint: Endpoint) -> None:
-    place, value = f"{call.live.api_id}/{call.live.stage}", call.api_key["value"] if call.api_key is not None else ""
-    key = "*" * (len(value) - 6) + value[-6:]
+    place, key = f"{call.live.api_id}/{call.live.stage}", masked(call.api_key["value"]) if call.api_key is not None else ""
     call.say(f"Verifying Usage Plan for request: {call.request_id}. API Key: {key} API Stage: {place}")
     if not endpoint.api_key_required:
         call.say(
