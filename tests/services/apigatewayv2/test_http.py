@@ -61,8 +61,8 @@ def test_who_forwarded_a_request_before(api: HttpApi, backend: str) -> None:
     api.route("GET /", api.integration(backend + "/"))
     api.route("GET /mapped", api.integration(backend + "/", RequestParameters={"overwrite:header.x-a": "1"}))
     for path in ("/", "/mapped"):
-        headers = api.call(path, headers={"X-Forwarded-For": "192.0.2.1, 192.0.2.2"}).json()["headers"]
-        assert headers["forwarded"].startswith("for=192.0.2.1,for=192.0.2.2,by=127.0.0.1;for=127.0.0.1;host=")
+        headers = api.call(path, headers={"X-Forwarded-For": "192.0.2.1, 2001:db8::1"}).json()["headers"]
+        assert headers["forwarded"].startswith('for=192.0.2.1,for="[2001:db8::1]",by=127.0.0.1;for=127.0.0.1;host=')
         assert "x-forwarded-for" not in headers
 
 

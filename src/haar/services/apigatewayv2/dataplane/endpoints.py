@@ -64,8 +64,12 @@ def _forwarded(call: Call) -> str:
     """Who is calling, by RFC 7239: HTTP APIs tell an endpoint so, and not by X-Forwarded headers."""
     request = call.request
     before = request.headers.get("forwarded") or ",".join(
-        f"for={one.strip()}" for one in request.headers.get("x-forwarded-for", "").split(",") if one.strip()
+        f"for={_node(one.strip())}" for one in request.headers.get("x-forwarded-for", "").split(",") if one.strip()
     )
     proto = "https" if request.secure else "http"
-    own = f"by={call.host.config.host};for={request.client};host={call.domain};proto={proto}"
+    own = f"by={_node(call.host.config.host)};for={_node(request.client)};host={call.domain};proto={proto}"
     return f"{before},{own}" if before else own
+
+
+def _node(address: str) -> str:
+    return f'"[{address}]"' if ":" in address else address
