@@ -200,6 +200,12 @@ async def test_the_log_can_be_json(functions: Functions) -> None:
     assert lines[-1]["record"]["metrics"]["memorySizeMB"] == 256
 
 
+async def test_the_sdk_does_not_complain_of_the_hosts_node(functions: Functions) -> None:
+    text = "const { S3Client } = require('@aws-sdk/client-s3'); exports.handler = async () => { new S3Client({}); };"
+    result = await functions.run(functions.node(text, "index.js"))
+    assert result.error is None and b"Warning" not in result.log_tail
+
+
 async def test_a_layers_packages_are_found_both_ways(functions: Functions) -> None:
     where = "nodejs/node_modules/shared/"
     layer = functions.package({where + "index.js": "exports.value = 7;", where + "package.json": '{"main": "index.js"}'})

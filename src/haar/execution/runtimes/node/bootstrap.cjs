@@ -19,6 +19,7 @@ const NO_CALLBACKS =
 async function main() {
   await receiveVariables();
   trustInChildren();
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true"; // Node.js is the host's: the function's author cannot renew it
   chdir(process.env.LAMBDA_TASK_ROOT);
   installConsole(process.env.AWS_LAMBDA_LOG_FORMAT, process.env.AWS_LAMBDA_LOG_LEVEL);
   installStreaming();
