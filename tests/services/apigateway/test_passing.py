@@ -263,3 +263,24 @@ def test_settings_that_are_not_there_are_not_removed(api: Api) -> None:
     message = "Cannot remove method setting */* because there is no method setting for this method "
     asked = {"restApiId": api.id, "stageName": "v1", "patchOperations": patch}
     assert refused(api.gateway.update_stage, **asked) == ("BadRequestException", message, 400)
+
+
+def test_no_body_is_an_empty_object_as_json_and_nothing_as_a_path(api: Api, upstream: str) -> None:
+    where = api.method("/m", "POST")
+    template = "[$input.body][$input.path('$')][$input.json('$')][$input.json('$.a')]"
+    api.gateway.put_integration(
+        **where, type="HTTP", integrationHttpMethod="POST", uri=upstream, requestTemplates={"application/json": template}
+    )
+    assert 'Endpoint request body after transformations: [][][{}][""]\n' in api.gateway.test_invoke_method(**where)["log"]
+
+
+def test_of_several_patterns_the_one_for_the_status_itself_is_taken(api: Api) -> None:
+    where = api.method("/m", "POST")
+    request = "{\"statusCode\": $input.params('status')}"
+    api.gateway.put_integration(**where, type="MOCK", requestTemplates={"application/json": request})
+    for status, settings in (("200", {}), ("400", {"selectionPattern": r"4\d\d"}), ("404", {"selectionPattern": r"4\d\d"})):
+        api.gateway.put_method_response(**where, statusCode=status)
+        api.gateway.put_integration_response(**where, statusCode=status, **settings)
+    api.deploy()
+    for status, answered in ((200, 200), (404, 404), (400, 400), (499, 400), (500, 200)):
+        assert api.call(f"/m?status={status}", "POST").status_code == answered

@@ -196,19 +196,20 @@ class ResponsePart:
 
     def __init__(self, integration: Doc) -> None:
         self._answers = [Answer(one) for _, one in sorted(integration.get("integrationResponses", {}).items())]
-        self._default = next((one for one in self._answers if one.pattern is None), None)
+        self._defaults = [one for one in self._answers if one.pattern is None]
 
     def choose(self, subject: str | None, status: int) -> Answer:
-        """The response whose pattern matches the whole of `subject`, else the one without a pattern. Raises Refused when there is none."""
-        if subject is not None:
-            for answer in self._answers:
-                if answer.pattern is not None and answer.pattern.fullmatch(subject):
-                    return answer
-        if self._default is None:
+        """The response whose pattern matches the whole of `subject`, else one without a pattern. Raises Refused when there is none.
+
+        Of several that would do, the one for the very status of the integration is taken.
+        """
+        matching = [] if subject is None else [one for one in self._answers if one.pattern is not None and one.pattern.fullmatch(subject)]
+        matching = matching or self._defaults
+        if not matching:
             raise misconfigured(
                 f"No match for output mapping and no default endpoint response configured. Endpoint Response Status Code: {status}"
             )
-        return self._default
+        return next((one for one in matching if one.status == status), matching[0])
 
     async def make(self, call: Call, incoming: Incoming, subject: str | None) -> Response:
         if call.log is not None:

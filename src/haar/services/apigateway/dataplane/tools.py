@@ -48,7 +48,7 @@ class Input:
 
     def __init__(self, call: Asked, body: str) -> None:
         self._call = call
-        self._body = body = body or "{}"  # so it is at AWS where there is none
+        self._body = body
         self._document: Any = NOTHING
         self._printable = False
         self.tool = Tool({"json": self.json, "path": self.path, "params": self.params, "body": lambda: body}, {"body": body})
@@ -65,6 +65,8 @@ class Input:
         return orjson.dumps(self._find(path)).decode()
 
     def path(self, path: str = "$") -> Any:
+        if not self._body:
+            return NOTHING
         if not self._printable:
             self._document, self._printable = from_json(self._find("$")), True
         found = self._find(path)
