@@ -3,7 +3,9 @@
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/VectorSearchWorkingWith.html
 """
 
+import json
 import math
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -269,3 +271,45 @@ def test_a_search_looks_at_every_vector(make):
     assert [float(key) for key, _ in found(items, numbers=(-1, 0, 0), most=100)] == list(range(100))
     large = items.search_vectors(IndexName="near", SearchVector=vector(303, 0, 0), TopK=4)["SearchResults"]
     assert [len(each["Item"]["large"]["S"]) for each in large] == [390_000] * 4
+
+
+async def test_searches_find_what_comparing_all_items_finds(ask):
+    """After every kind of write, with items that are not in the index among them."""
+    random = Random(7)
+    key = {"KeySchema": schema("id"), "BillingMode": "PAY_PER_REQUEST"}
+    definitions = [{"AttributeName": each, "AttributeType": "S"} for each in ("id", "tenant", "brand")]
+    indexes = [index("one", "EUCLIDEAN", 2, SearchSchema=TENANT), index("all", "DOT_PRODUCT", 2, "KEYS_ONLY")]
+    await ask("CreateTable", TableName="random", AttributeDefinitions=definitions, VectorIndexes=indexes, **key)
+    made = lambda: L(random.randint(-3, 3), random.randint(-3, 3))
+    items = {}
+    for _ in range(300):
+        id = S(str(random.randrange(20)))
+        more = {"tenant": S(random.choice("ab")), "brand": S(random.choice("xy")), "embedding": made()}
+        item = {"id": id} | {name: value for name, value in more.items() if random.random() < 0.8}
+        if (kind := random.randrange(3)) == 0:
+            await ask("PutItem", TableName="random", Item=json.loads(json.dumps(item)))
+            items[id["S"]] = item
+        elif kind == 1:
+            gone = [name for name in more if name not in item]
+            given = {f":{name}": item[name] for name in more if name in item}
+            text = ", ".join(f"{name[1:]} = {name}" for name in given)
+            update = (f"SET {text} " if given else "") + (f"REMOVE {', '.join(gone)}" if gone else "")
+            await ask("UpdateItem", TableName="random", Key={"id": dict(id)}, UpdateExpression=update,
+                      **({"ExpressionAttributeValues": json.loads(json.dumps(given))} if given else {}))  # fmt: skip
+            items[id["S"]] = item
+        else:
+            await ask("DeleteItem", TableName="random", Key={"id": dict(id)})
+            items.pop(id["S"], None)
+    wanted = (1.0, -2.0)
+    numbers_of = lambda item: [float(each["N"]) for each in item["embedding"]["L"]]
+    ask_for = {"TableName": "random", "SearchVector": vector(1, -2), "TopK": 100}
+    near = await ask("SearchVectors", IndexName="one", SearchConditionExpression="tenant = :t AND brand = :b",
+                     ExpressionAttributeValues={":t": S("a"), ":b": S("x")}, **ask_for)  # fmt: skip
+    inside = [each for each in items.values() if "embedding" in each and each.get("tenant") == S("a") and each.get("brand") == S("x")]
+    assert inside and [each["Score"] for each in near["SearchResults"]] == sorted(math.dist(wanted, numbers_of(each)) for each in inside)
+    scored = {
+        each["id"]["S"]: sum(a * b for a, b in zip(wanted, numbers_of(each), strict=True)) for each in items.values() if "embedding" in each
+    }
+    far = await ask("SearchVectors", IndexName="all", **ask_for)
+    assert {each["Item"]["id"]["S"]: each["Score"] for each in far["SearchResults"]} == scored
+    assert [each["Score"] for each in far["SearchResults"]] == sorted(scored.values(), reverse=True)
