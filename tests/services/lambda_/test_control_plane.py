@@ -237,3 +237,12 @@ def test_what_versions_behind_one_alias_share(lambda_: Any, function: Make, name
     ready = {"FunctionName": name, "Qualifier": "live", "ProvisionedConcurrentExecutions": 1}
     weighted = "Alias with weights can not be used with Provisioned Concurrency"
     assert refused(lambda_.put_provisioned_concurrency_config, **ready) == (INVALID, weighted, 400)
+
+
+@pytest.mark.parametrize("marker", ["99999999999999999999", "x", "-1"])
+def test_markers_that_nobody_was_given(lambda_: Any, function: Make, name: str, marker: str) -> None:
+    function()
+    assert refused(lambda_.list_versions_by_function, FunctionName=name, Marker=marker) == (INVALID, "The marker is not valid.", 400)
+    assert refused(lambda_.list_layer_versions, LayerName=name, Marker=marker)[0] == INVALID
+    if not marker.isdecimal():
+        assert refused(lambda_.list_functions, Marker=f"{name}:{marker}")[0] == INVALID

@@ -204,6 +204,8 @@ async def list_functions(context: Context, input: Input) -> Output:
         raise invalid("FunctionVersion must be set to ALL when MasterRegion is specified.")
     region = context.region.encode()
     at_name, _, at_version = input.get("Marker", "").partition(":")
+    if at_version and not at_version.isdecimal():
+        raise invalid("The marker is not valid.")
     start = at_name.encode()
     found: list[dict[str, Any]] = []
     marker = ""

@@ -87,7 +87,7 @@ async def list_versions_by_function(context: Context, input: Input) -> Output:
         raise no_function(name.arn)
     limit = min(input.get("MaxItems", LIST_LIMIT), LIST_LIMIT)
     marker = input.get("Marker", "")
-    if marker and not marker.isdigit():
+    if marker and not (marker.isdecimal() and len(marker) < 18):
         raise invalid("The marker is not valid.")
     start = int(marker or "0").to_bytes(8, "big")
     versions = [] if marker else [function.latest]
