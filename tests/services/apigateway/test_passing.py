@@ -284,3 +284,13 @@ def test_of_several_patterns_the_one_for_the_status_itself_is_taken(api: Api) ->
     api.deploy()
     for status, answered in ((200, 200), (404, 404), (400, 400), (499, 400), (500, 200)):
         assert api.call(f"/m?status={status}", "POST").status_code == answered
+
+
+def test_who_calls_is_told_to_templates_without_nulls(api: Api, upstream: str) -> None:
+    where = api.method("/m", "POST")
+    template = "#foreach($name in $context.identity.keySet())$name=$util.escapeJavaScript($context.identity.get($name));#end"
+    api.gateway.put_integration(
+        **where, type="HTTP", integrationHttpMethod="POST", uri=upstream, requestTemplates={"application/json": template}
+    )
+    log = api.gateway.test_invoke_method(**where)["log"]
+    assert "cognitoIdentityId=;" in log and "sourceIp=test-invoke-source-ip;" in log and "=null;" not in log

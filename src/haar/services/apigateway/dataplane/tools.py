@@ -137,6 +137,7 @@ def variables(call: Call, body: str) -> dict[str, Any]:
     """The variables of one template. What it overrides is found in `$context` afterwards: see `override`."""
     if call.told is None:
         call.told = Variables(call.context)
+        call.told["identity"] = Variables({name: "" if value is None else value for name, value in call.context["identity"].items()})
         call.told["requestOverride"] = Variables(header={}, querystring={}, path={})
         call.told["responseOverride"] = Variables(header={})
     return {"input": Input(call, body).tool, "context": call.told, "stageVariables": Variables(call.live.variables), "util": UTIL}
