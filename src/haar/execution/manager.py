@@ -264,7 +264,11 @@ class Manager:
             raise NotInitialised("Runtime.Unknown", str(error)) from None
         if wanted.runtime.kind != "python" or names_in(wanted.opt):
             return taken.refuse("only a Python process without external extensions can be written down")
-        await self._reserve(spec)
+        self._initialising += 1
+        try:
+            await self._reserve(spec)
+        finally:
+            self._initialising -= 1
         try:
             limit = max(SNAPSHOT_SECONDS, spec.timeout)
             environment = await self._start(spec, self._snapped, wanted, keys, limit, snapshot=taken)
@@ -309,9 +313,11 @@ class Manager:
         if self._stopping:
             return "haar is not running functions now"
         pool = self._pools.setdefault(spec, Pool())
+        self._initialising += 1
         try:
             found = await self._launch(spec, pool)
         finally:
+            self._initialising -= 1
             self._forget(spec, pool)
         if isinstance(found, InvocationResult):
             return found.payload.decode("utf-8", "replace")
@@ -364,7 +370,7 @@ class Manager:
                 return None
             self._initialising += 1
         try:
-            return await self._launch(spec, pool, patiently=True)
+            return await self._launch(spec, pool)
         finally:
             self._initialising -= 1
 
@@ -391,7 +397,8 @@ class Manager:
             found.release()
         pool.give(None)  # somebody may have counted on it
 
-    async def _launch(self, spec: FunctionSpec, pool: Pool, *, patiently: bool = False) -> "Environment | InvocationResult":
+    async def _launch(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
+        """Starts one; the caller counts it among those that are being initialised."""
         try:
             wanted, keys = await asyncio.gather(self._wanted(spec), self._surroundings.credentials(spec))
         except runtimes.UnknownRuntime as error:
@@ -400,9 +407,9 @@ class Manager:
             return self._fault(spec, "Runtime.InvalidPackage", str(error))
         except BadImage as error:
             return self._fault(spec, "Runtime.InvalidImage", f"The image {spec.image} {error}")
-        if spec.snap_start and (environment := await self._restore(spec, pool, wanted, keys, patiently)) is not None:
+        if spec.snap_start and (environment := await self._restore(spec, pool, wanted, keys)) is not None:
             return environment
-        await self._reserve(spec, patiently)
+        await self._reserve(spec)
         pool.starting += 1
         try:
             environment = await self._start(spec, pool, wanted, keys, INIT_SECONDS)
@@ -418,7 +425,7 @@ class Manager:
             self._forget(spec, pool)
         return environment
 
-    async def _restore(self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys, patiently: bool) -> Environment | None:
+    async def _restore(self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys) -> Environment | None:
         """An environment of the function's snapshot; None where it cannot be had. Raises NotRestored."""
         assert self._boxes is not None
         if not self._boxes.isolated:
@@ -429,7 +436,7 @@ class Manager:
             return None  # what is wrong is said where it is initialised
         if snapshot is None:
             return None
-        await self._reserve(spec, patiently)
+        await self._reserve(spec)
         pool.starting += 1
         try:
             environment = await self._start(spec, pool, wanted, keys, RESTORE_SECONDS, snapshot=snapshot)
@@ -490,11 +497,8 @@ class Manager:
         await environment.initialise(restored(spec, told) if phase == "restore" else told, keys, limit, phase, snapshot)
         return environment
 
-    async def _reserve(self, spec: FunctionSpec, patiently: bool = False) -> None:
-        """Finds room for an environment; the longest idle ones of other functions make way. Raises Throttled.
-
-        Done patiently, as one of those that are being initialised, it may wait for others to end.
-        """
+    async def _reserve(self, spec: FunctionSpec) -> None:
+        """Finds room for an environment that is being initialised: the longest idle ones of other functions make way. Raises Throttled."""
         memory, mb = self._memory, spec.memory_mb
         if not memory.fits(spec.arn, mb):
             until = asyncio.get_running_loop().time() - (WARM_SECONDS if memory.has_share(spec.arn, mb) else 0.0)
@@ -506,15 +510,13 @@ class Manager:
         if memory.fits(spec.arn, mb):
             memory.take(spec.arn, mb)
             return
-        if patiently:
-            self._initialising -= 1
-            try:
-                found = await memory.wait(spec.arn, mb)
-            finally:
-                self._initialising += 1
-            if found:
-                return
-        raise Throttled("ConcurrentInvocationLimitExceeded")
+        self._initialising -= 1  # it keeps no processor busy while it waits
+        try:
+            found = await memory.wait(spec.arn, mb)
+        finally:
+            self._initialising += 1
+        if not found:
+            raise Throttled("ConcurrentInvocationLimitExceeded")
 
     def _makes_way(self, pool: Pool, environment: Environment) -> bool:
         """Whether an environment that has come free ends, so that another function can have its memory."""
