@@ -4,6 +4,6 @@ from haar.services.service import Service
 
 service = Service("cloudwatch", signing_name="monitoring")
 
-from haar.services.cloudwatch import listing, measures, metricdata, putting, statistics, sweep
+from haar.services.cloudwatch import alarms, listing, measures, metricdata, putting, states, statistics, sweep
 
-service.background += [measures.run, sweep.run]
+service.background += [measures.run, sweep.run, states.keep_evaluating, states.keep_acting]

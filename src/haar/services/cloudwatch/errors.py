@@ -21,3 +21,11 @@ def invalid(message: str) -> ServiceError:
 
 def bad_token() -> ServiceError:
     return ServiceError("InvalidNextToken", "Invalid nextToken")
+
+
+def no_alarm() -> ServiceError:
+    return ServiceError("ResourceNotFound", "Alarm does not exist", 404)
+
+
+def not_found(message: str) -> ServiceError:
+    return ServiceError("ResourceNotFoundException", message, 404)

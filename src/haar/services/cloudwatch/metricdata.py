@@ -3,7 +3,7 @@
 import asyncio
 import math
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from haar.services.cloudwatch.points import canonical
 from haar.services.cloudwatch.records import Name
 from haar.services.cloudwatch.statistics import check_period, rounded
 from haar.services.service import Context, Input, Output
+from haar.store.contract import Reader
 
 MOST_QUERIES = 500
 MOST_POINTS = 100_800
@@ -27,24 +28,34 @@ Values = dict[int, float]
 @service.operation("GetMetricData", on_all("GetMetricData"))
 async def get_metric_data(context: Context, input: Input) -> Output:
     queries: list[Mapping[str, Any]] = input["MetricDataQueries"]
-    _check(queries)
+    check_queries(queries)
     end = math.ceil(input["EndTime"].timestamp())
     if input["StartTime"].timestamp() >= end:
         raise invalid("The parameter EndTime must be greater than StartTime.")
-    results: dict[str, Values] = {}
-    for query in queries:
-        if (stat := query.get("MetricStat")) is not None:
-            await asyncio.sleep(0)  # lets others in: there may be many
-            results[query["Id"]] = await _read(context, stat, rounded(context.now(), input["StartTime"], stat["Period"]), end)
-    for query in arithmetic.ordered([each for each in queries if each.get("Expression") is not None], set(results)):
-        await asyncio.sleep(0)
-        results[query["Id"]] = arithmetic.evaluate(query["Id"], query["Expression"], results)
+    results = await worked_out(
+        context.store, context.region, queries, lambda period: rounded(context.now(), input["StartTime"], period), end
+    )
     down = input.get("ScanBy", "TimestampDescending") == "TimestampDescending"
     shown = [(query, sorted(results[query["Id"]].items(), reverse=down)) for query in queries if query.get("ReturnData", True)]
     return _page(shown, min(input.get("MaxDatapoints") or MOST_POINTS, MOST_POINTS), input.get("NextToken"))
 
 
-def _check(queries: list[Mapping[str, Any]]) -> None:
+async def worked_out(
+    reader: Reader, region: str, queries: Sequence[Mapping[str, Any]], start: int | Callable[[int], int], end: int
+) -> dict[str, Values]:
+    """The values of all queries by their ids; where they begin may depend on a metric's period. Raises ValidationError."""
+    results: dict[str, Values] = {}
+    for query in queries:
+        if (stat := query.get("MetricStat")) is not None:
+            await asyncio.sleep(0)  # lets others in: there may be many
+            results[query["Id"]] = await _read(reader, region, stat, start if isinstance(start, int) else start(stat["Period"]), end)
+    for query in arithmetic.ordered([each for each in queries if each.get("Expression") is not None], set(results)):
+        await asyncio.sleep(0)
+        results[query["Id"]] = arithmetic.evaluate(query["Id"], query["Expression"], results)
+    return results
+
+
+def check_queries(queries: Sequence[Mapping[str, Any]]) -> None:
     if len(queries) > MOST_QUERIES:
         raise invalid(f"The collection MetricDataQueries must not have a size greater than {MOST_QUERIES}.")
     seen: set[str] = set()
@@ -64,13 +75,13 @@ def _check(queries: list[Mapping[str, Any]]) -> None:
             check_period(f"{member}.MetricStat.Period", stat["Period"])
 
 
-async def _read(context: Context, stat: Mapping[str, Any], start: int, end: int) -> Values:
+async def _read(reader: Reader, region: str, stat: Mapping[str, Any], start: int, end: int) -> Values:
     metric = stat["Metric"]
     name = Name(metric.get("Namespace", ""), metric.get("MetricName", ""), records.dimensions_of(metric.get("Dimensions")))
-    series = await records.find(context.store, context.region, name)
+    series = await records.find(reader, region, name)
     if series is None:
         return {}
-    found = await records.grouped(context.store, series, start, end, stat["Period"])
+    found = await records.grouped(reader, series, start, end, stat["Period"])
     # Without a unit, the points of one are answered: a metric that is put with several is asked for one by one.
     unit = stat.get("Unit") or min(found, default="")
     statistic = canonical(stat["Stat"])
