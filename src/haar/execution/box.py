@@ -129,6 +129,8 @@ class Wanted:
     """A container image, as the function overrides it: instead of code and layers."""
     sdk: bool = False
     """Whether boto3 is imported while the runtime waits."""
+    own_bundle: bool = False
+    """Whether the function says itself which certificates OpenSSL trusts, which Node.js does not mind on AWS."""
 
     @property
     def opt(self) -> Path | None:
@@ -248,7 +250,8 @@ class Boxes:
                 entry = [image.working_directory, *image.entry_point, *image.command]
                 program = python_command("image", self.port, entry, f"/{HOST}/rapid/start.py")
             else:
-                command = runtime_command(runtime, "/var/runtime", wanted.memory_mb, self._bubblewrap.trust.node_options())
+                trusting = [] if wanted.own_bundle else self._bubblewrap.trust.node_options()
+                command = runtime_command(runtime, "/var/runtime", wanted.memory_mb, trusting)
                 program = python_command(kind, self.port, command)
             argv = self._bubblewrap.command(program, slot, OPTIONS, image=image is not None)
             options = self._bubblewrap.options(mounts, ephemeral_mb=wanted.ephemeral_mb, slot=slot, filter_fd=FILTER)
@@ -258,7 +261,8 @@ class Boxes:
                 "LAMBDA_TASK_ROOT": "/var/task",
                 "LAMBDA_RUNTIME_DIR": "/var/runtime",
             }
-            trusted = self._bubblewrap.trust.variables(image.root if image is not None else None, node=runtime.kind == "node")
+            node = runtime.kind == "node" and not wanted.own_bundle
+            trusted = self._bubblewrap.trust.variables(image.root if image is not None else None, node=node)
             return Inner(argv, {}, variables, trusted, files=[options, self._bubblewrap.filter])
         if wanted.image is not None:
             raise Unavailable("container images need the sandbox: start haar without --sandbox none")

@@ -464,7 +464,8 @@ class Manager:
             return Wanted(runtimes.IMAGE, spec.memory_mb, spec.ephemeral_mb, image=image.overridden(spec))
         runtime = await asyncio.to_thread(runtimes.resolve, spec.runtime)
         code, layers = await asyncio.gather(self._packages.code(spec.code_sha256), self._packages.layers(spec.layers))
-        return Wanted(runtime, spec.memory_mb, spec.ephemeral_mb, code, layers)
+        own = any(name == "SSL_CERT_FILE" for name, _ in spec.environment)
+        return Wanted(runtime, spec.memory_mb, spec.ephemeral_mb, code, layers, own_bundle=own)
 
     async def _start(
         self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys, limit: float, writer: LogWriter | None = None,
@@ -510,7 +511,7 @@ class Manager:
         if memory.fits(spec.arn, mb):
             memory.take(spec.arn, mb)
             return
-        self._initialising -= 1  # it keeps no processor busy while it waits
+        self._initialising -= 1  # while it waits
         try:
             found = await memory.wait(spec.arn, mb)
         finally:

@@ -119,6 +119,9 @@ def test_a_function_of_node_trusts_it_too(client: Any, make_function: Any, platf
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("app.mjs", NODE)
     functions.update_function_code(FunctionName=name, ZipFile=package.getvalue())
-    functions.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
-    answer = functions.invoke(FunctionName=name)
-    assert answer["Payload"].read().decode() == f'["{name}",200]'
+    for variables in ({}, {"SSL_CERT_FILE": "/var/task/none.pem"}):  # which Node.js does not read
+        functions.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+        functions.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+        answer = functions.invoke(FunctionName=name)
+        assert answer["Payload"].read().decode() == f'["{name}",200]'
