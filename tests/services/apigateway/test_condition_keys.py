@@ -88,6 +88,8 @@ def test_http_apis_have_the_same_keys(platform: RunningPlatform, limited: Callab
     mine = limited("apigatewayv2", {"ForAnyValue:StringEquals": {"apigateway:Request/RouteAuthorizationType": "NONE"}})
     api_id = mine.create_api(Name="x", ProtocolType="HTTP")["ApiId"]
     assert denied(mine.create_route, ApiId=api_id, RouteKey="GET /a", AuthorizationType="NONE")
+    assert denied(mine.create_route, ApiId=api_id, RouteKey="GET /a"), "it would be open"
+    assert denied(mine.create_api, Name="y", ProtocolType="HTTP", Target="https://example.com"), "its route would be open"
     route_id = mine.create_route(ApiId=api_id, RouteKey="GET /a", AuthorizationType="AWS_IAM")["RouteId"]
     assert denied(mine.update_route, ApiId=api_id, RouteId=route_id, AuthorizationType="NONE")
     assert denied(mine.import_api, Body=json.dumps(OPEN))

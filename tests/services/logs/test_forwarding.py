@@ -144,6 +144,7 @@ def test_events_in_the_embedded_metric_format(platform: RunningPlatform, logs: A
     "wrong",
     [
         {"metricValue": "many"},
+        {"metricValue": "1", "metricNamespace": "AWS/Lambda"},
         {"metricValue": "1", "dimensions": {str(n): "$.a" for n in range(4)}},
         {"metricValue": "1", "dimensions": {"a": "$.a"}, "defaultValue": 0.0},
     ],

@@ -192,3 +192,23 @@ def test_pointers() -> None:
     bad: Any
     for bad in ("", "AAAA", "!!", "W10="):
         assert read_pointer(bad) is None
+
+
+def test_what_is_kept_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    from haar.services.logs.insights import commands
+
+    monkeypatch.setattr(commands, "MAX_ROWS", 10)
+    monkeypatch.setattr(commands, "MAX_BYTES", 100)
+
+    def rows(query: str, size: int) -> list[str]:
+        read = Query(query, 1000)
+        for n in range(200):
+            if read.first.full():
+                break
+            read.first.push(Row({"n": n}, size))
+        read.first.end()
+        return [dict(row)["n"] for row in read.shown()]
+
+    assert rows("fields n", 20) == ["0", "1", "2", "3", "4"], "as many as fit"
+    assert rows("fields n | sort n desc", 0) == [str(n) for n in range(199, 189, -1)], "the first of all"
+    assert rows("fields n | sort n desc", 20) == ["199", "198", "197", "196", "195"]

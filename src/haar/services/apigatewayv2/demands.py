@@ -22,6 +22,8 @@ def on(verb: str, template: str, *more: Further) -> Demands:
         path = template.format_map({name: _segment(value) for name, value in input.items() if isinstance(value, str)})
         there, tags = await _there(ctx, kind, input)
         conditions = _tagging(input) | rest.requested(kind, input) | rest.existing(kind, there)
+        if verb == "POST" and await _makes_open_route(ctx, kind, input):
+            conditions["apigateway:Request/RouteAuthorizationType"] = ("NONE",)
         found = [Demand(f"apigateway:{verb}", rest.arn(ctx.region, path), conditions, tags=tags)]
         for further in more:
             found.extend(further(ctx, input))
@@ -48,6 +50,16 @@ def _tagging(input: Input) -> dict[str, Sequence[str]]:
     if "TagKeys" in input:
         conditions["aws:TagKeys"] = tuple(input["TagKeys"])
     return conditions
+
+
+async def _makes_open_route(ctx: Context, kind: str, input: Input) -> bool:
+    """Whether an HTTP API gets a route that nothing is said of who may call it: then everybody may."""
+    if kind == "apis":
+        return bool(input.get("Target"))
+    if kind != "routes" or input.get("AuthorizationType"):
+        return False
+    api = await find_api(ctx.store, input["ApiId"], ctx.region)
+    return api is not None and api["ProtocolType"] == "HTTP"
 
 
 async def _there(ctx: Context, kind: str, input: Input) -> tuple[Doc | None, Doc]:

@@ -26,6 +26,8 @@ MAX_DIMENSIONS = 3
 MAX_EMBEDDED_DIMENSIONS = 30
 MAX_EMBEDDED_METRICS = 100
 SEARCH_SLICE = 500
+RESERVED = "AWS/"
+"""How the namespaces of AWS's own metrics begin."""
 MARK = '"_aws"'
 """What every event in the embedded metric format has."""
 
@@ -105,7 +107,8 @@ def _embedded(region: str, message: str) -> Iterator[tuple[Subject, tuple[tuple[
     head = document.get("_aws") if isinstance(document, dict) else None
     directives = head.get("CloudWatchMetrics") if isinstance(head, dict) else None
     for directive in directives if isinstance(directives, list) else ():
-        if not isinstance(directive, dict) or not isinstance(namespace := directive.get("Namespace"), str):
+        namespace = directive.get("Namespace") if isinstance(directive, dict) else None
+        if not isinstance(namespace, str) or namespace.startswith(RESERVED):
             continue
         samples = tuple(_samples(document, directive.get("Metrics")))
         sets = tuple(_dimensions(document, directive.get("Dimensions")))
@@ -139,6 +142,8 @@ async def put_metric_filter(context: Context, input: Input) -> Output:
             raise invalid(f"haar does not have the parameter {name}.")
     compile_pattern(input["filterPattern"])
     wanted = input["metricTransformations"][0]
+    if wanted["metricNamespace"].startswith(RESERVED):
+        raise invalid(f"Invalid metric transformation: namespaces that begin with {RESERVED} are reserved.")
     dimensions = wanted.get("dimensions") or {}
     if len(dimensions) > MAX_DIMENSIONS:
         raise invalid(f"The maximum number of dimensions for a metric filter is {MAX_DIMENSIONS}.")

@@ -16,6 +16,8 @@ from haar.services.logs.insights.values import Row, Value, order, text, truth
 
 MAX_ROWS = 10_000
 """That a query answers, sorts or groups by: of more, the first ones are kept."""
+MAX_BYTES = 16 * 1024 * 1024
+"""Of the messages of the rows that a query answers or sorts: of more, the first ones are kept."""
 MAX_COMMANDS = 30
 DEFAULT_FIELDS = ("@timestamp", "@message")
 POINTER = "@ptr"
@@ -43,17 +45,18 @@ class Result(Stage):
 
     def __init__(self, limit: int) -> None:
         self.rows: list[Row] = []
-        self._limit = limit
+        self._limit, self._size = limit, 0
 
     def push(self, row: Row) -> None:
-        if len(self.rows) < self._limit:
+        if not self.full():
             self.rows.append(row)
+            self._size += row.size
 
     def end(self) -> None:
         return
 
     def full(self) -> bool:
-        return len(self.rows) >= self._limit
+        return len(self.rows) >= self._limit or self._size >= MAX_BYTES
 
 
 class Counted(Stage):
@@ -122,12 +125,17 @@ class Sort(Stage):
     def __init__(self, keys: Sequence[tuple[Expression, bool]]) -> None:
         self._keys = keys
         self._rows: list[Row] = []
+        self._size = 0
 
     def push(self, row: Row) -> None:
         self._rows.append(row)
-        if len(self._rows) >= 2 * MAX_ROWS:
+        self._size += row.size
+        if len(self._rows) >= 2 * MAX_ROWS or self._size >= 2 * MAX_BYTES:
             self._sort()
             del self._rows[MAX_ROWS:]
+            self._size = sum(kept.size for kept in self._rows)
+            while self._size > MAX_BYTES:
+                self._size -= self._rows.pop().size
 
     def _sort(self) -> None:
         for expression, down in reversed(self._keys):

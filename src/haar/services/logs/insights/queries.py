@@ -39,7 +39,8 @@ log = logging.getLogger("haar.logs")
 MAX_GROUPS = 50
 MAX_RUNNING = 30
 MAX_KEPT = 300
-"""Queries whose results are kept; the oldest go."""
+KEPT_BYTES = 64 * 1024 * 1024
+"""Queries whose results are kept, and what all of them may take; the oldest go."""
 QUERY_SECONDS = 3600.0
 BATCH = 200
 """Events that go through a query at once, in a helper thread."""
@@ -61,6 +62,8 @@ class Running:
     user: str
     status: str = "Scheduled"
     rows: list[list[tuple[str, str]]] = field(default_factory=list)
+    size: int = 0
+    """Characters of them."""
     scanned: int = 0
     bytes: int = 0
     matched: int = 0
@@ -85,13 +88,24 @@ class Queries:
         self.known[running.id] = running
         running.task = asyncio.create_task(self._run(running, query, groups, low, high))
 
+    def _forget(self, latest: Running) -> None:
+        """The oldest results, when there are too many together."""
+        left = sum(one.size for one in self.known.values())
+        for id, one in list(self.known.items()):
+            if left <= KEPT_BYTES:
+                return
+            if one.task is None and one is not latest:
+                left -= one.size
+                del self.known[id]
+
     async def _run(self, running: Running, query: Query, groups: Sequence[Group], low: int, high: int) -> None:
         running.status = "Running"
         try:
             async with asyncio.timeout(QUERY_SECONDS):
                 await self._scan(running, query, groups, low, high)
-                running.rows = await asyncio.to_thread(_finished, query)
+                running.rows, running.size = await asyncio.to_thread(_finished, query)
             running.status = "Complete"
+            self._forget(running)
         except TimeoutError:
             running.status = "Timeout"
         except asyncio.CancelledError:
@@ -136,7 +150,8 @@ def _row(account: str, group: Group, stream: Stream, event: Event, moment: Time)
             "@log": f"{account}:{group.name}",
             POINTER: pointer(group.name, stream.name, event.time, event.sequence),
             "@now": moment,
-        }
+        },
+        len(event.message),
     )
 
 
@@ -145,9 +160,11 @@ def _push(query: Query, batch: Sequence[Row]) -> None:
         query.first.push(row)
 
 
-def _finished(query: Query) -> list[list[tuple[str, str]]]:
+def _finished(query: Query) -> tuple[list[list[tuple[str, str]]], int]:
+    """The rows, and how many characters they have."""
     query.first.end()
-    return query.shown()
+    rows = query.shown()
+    return rows, sum(len(value) for row in rows for _, value in row)
 
 
 def _named(input: Input) -> list[str]:

@@ -40,10 +40,12 @@ class Time(int):
 class Row:
     """One event, or one group of a `stats`: fields by name, found when they are asked for."""
 
-    __slots__ = ("_found", "_looked", "results", "values")
+    __slots__ = ("_found", "_looked", "results", "size", "values")
 
-    def __init__(self, values: dict[str, Value]) -> None:
+    def __init__(self, values: dict[str, Value], size: int = 0) -> None:
         self.values = values
+        self.size = size
+        """Bytes of its message."""
         self.results: list[Value] = []
         """Of a group: what its functions came to."""
         self._found: Mapping[str, Value] = {}
