@@ -169,3 +169,19 @@ def test_tables_of_other_accounts_are_out_of_reach(dynamodb, platform):
             f"User: arn:aws:iam::{platform.account}:root is not authorized to perform: dynamodb:{operation} on resource: {arn} "
             f"because no resource-based policy allows the dynamodb:{operation} action",
         )
+
+
+def test_what_is_far_too_much_is_refused_and_not_told_whole(dynamodb, name):
+    keys = [{"AttributeName": "id", "KeyType": "HASH"}]
+    make = {"TableName": name, "BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}]}
+    many = [index(f"index-{at}") | {"KeySchema": keys} for at in range(2000)]
+    refused = refusal(dynamodb.create_table, KeySchema=keys, GlobalSecondaryIndexes=many, **make)
+    assert refused == ("ValidationException", INVALID + "GlobalSecondaryIndex count exceeds the per-table limit of 20")
+    long = [
+        refusal(dynamodb.create_table, KeySchema=keys * 5000, **make),
+        refusal(dynamodb.batch_execute_statement, Statements=[{"Statement": "x"}] * 5000),
+        refusal(dynamodb.execute_transaction, TransactStatements=[{"Statement": "x"}] * 5000),
+    ]
+    for code, message in long:
+        assert code == "ValidationException" and "failed to satisfy constraint: Member must have length less" in message
+        assert len(message) < 50_000

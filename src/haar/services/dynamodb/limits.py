@@ -17,6 +17,8 @@ TRANSACTION_BYTES = 4 * MB
 TOKEN_SECONDS = 600.0
 """How long a ClientRequestToken of TransactWriteItems is remembered."""
 
+MOST_TOLD = 256
+"""Elements of a list that are checked and told where fewer may be."""
 SLICE_REQUESTS = 25
 """Parts of a batch or transaction that are checked at once; then others are let in."""
 SLICE_BYTES = 256 * KB

@@ -22,7 +22,9 @@ from haar.services.dynamodb.limits import (
     BATCH_GET_KEYS,
     BATCH_WRITE_REQUESTS,
     CHECKED_AT_ONCE,
+    DIMENSIONS,
     ITEM_BYTES,
+    MOST_TOLD,
     SLICE_REQUESTS,
 )
 from haar.services.dynamodb.plain import is_plain
@@ -50,8 +52,6 @@ BARE = (
     values.TOO_DEEP,
 )
 """How messages begin that are told as they are everywhere."""
-MOST_TOLD = 256
-"""Elements of a list that are checked and told where fewer may be."""
 CONTROL_PLANE = frozenset(("CreateTable", "UpdateTable", "DeleteTable", "DescribeTable"))
 
 Input = dict[str, Any]
@@ -148,11 +148,16 @@ def _has_long_names(problem: str) -> bool:
     return problem.endswith(LONG_NAMES) and not any(f" at {member} failed" in problem for member in NAMED_OTHERWISE)
 
 
+_LONGEST = {"TransactItems": MOST_TOLD, "Statements": MOST_TOLD, "TransactStatements": MOST_TOLD, "SearchVector": DIMENSIONS + 1}
+"""Lists of which no more is looked at: fewer may be given."""
+
+
 def _shortened(input: Input) -> Input:
     """The request with as much of far too long lists as is enough to refuse them: what is refused is also told."""
-    actions, requests = input.get("TransactItems"), input.get("RequestItems")
-    if actions is not None and len(actions) > MOST_TOLD:
-        return {**input, "TransactItems": actions[:MOST_TOLD]}
+    requests = input.get("RequestItems")
+    for name, most in _LONGEST.items():
+        if len(input.get(name) or ()) > most:
+            return {**input, name: input[name][:most]}
     if requests is None or (len(requests) <= MOST_TOLD and all(_listed(each) <= MOST_TOLD for each in requests.values())):
         return input
     few = {

@@ -10,6 +10,7 @@ from haar.services.dynamodb.limits import (
     INDEX_KEY_ATTRIBUTES,
     KEY_ATTRIBUTE_NAME_BYTES,
     LOCAL_INDEXES,
+    MOST_TOLD,
     PROJECTED_ATTRIBUTES,
     TAGS,
 )
@@ -103,7 +104,7 @@ def check_table_keys(schema: Schema, defined: dict[str, str]) -> None:
 def _check_two(schema: Schema, where: str) -> None:
     """Only global indexes have keys of more attributes than two."""
     if len(schema) > 2:
-        shown = ", ".join(f"KeySchemaElement(attributeName={name}, keyType={kind})" for name, kind in schema)
+        shown = ", ".join(f"KeySchemaElement(attributeName={name}, keyType={kind})" for name, kind in schema[:MOST_TOLD])
         raise errors.validation(
             f"1 validation error detected: Value '[{shown}]' at '{where}' failed to satisfy constraint: "
             "Member must have length less than or equal to 2"
@@ -188,7 +189,7 @@ def local_indexes(given: Sequence[dict[str, Any]], schema: Schema, defined: dict
     if len(schema) != 2:
         raise errors.invalid("Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex")
     made = []
-    for at, index in enumerate(given, 1):
+    for at, index in enumerate(given[: LOCAL_INDEXES + 1], 1):
         name, keys = index["IndexName"], key_schema(index["KeySchema"])
         _check_two(keys, f"localSecondaryIndexes.{at}.member.keySchema")
         _check_defined(keys, defined)
@@ -211,7 +212,7 @@ def local_indexes(given: Sequence[dict[str, Any]], schema: Schema, defined: dict
 def global_indexes(given: Sequence[dict[str, Any]], defined: dict[str, str], billing: str, taken: set[str], ids: Ids) -> list[IndexRecord]:
     if not given:
         raise errors.invalid("List of GlobalSecondaryIndexes is empty")
-    made = [global_index(index, defined, billing, taken, ids) for index in given]
+    made = [global_index(index, defined, billing, taken, ids) for index in given[: GLOBAL_INDEXES + 1]]
     if len(given) > GLOBAL_INDEXES:
         raise errors.invalid(f"GlobalSecondaryIndex count exceeds the per-table limit of {GLOBAL_INDEXES}")
     return made
