@@ -165,6 +165,7 @@ def test_limits_of_size_and_operators():
         ("SET a = b, b = a", {"a": S("hello"), "b": N(5)}),
         ("REMOVE a, nothing, m.n.o", {"a": None, "m": {"M": {"n": {"M": {}}, "p": N(2)}}}),
         ("REMOVE c[0], c[2], c[9]", {"c": {"L": [S("x")]}}),
+        ("SET c[7] = :one REMOVE c[0], c[1], c[3]", {"c": {"L": [ITEM["c"]["L"][2], N(1)]}}),
         ("ADD c[9] :one, c[0] :five", {"c": {"L": [N(6), S("x"), {"M": {"d": N(7)}}, N(1)]}}),
         ("ADD a :one, newer :five, ss :ss, fresh :ns", {"a": N(6), "newer": N(5), "ss": {"SS": ["q", "r", "s"]}, "fresh": {"NS": ["2", "3"]}}),
         ("DELETE ss :ss, ns :ns, nothing :ss", {"ss": {"SS": ["q"]}, "ns": {"NS": ["1"]}}),
@@ -182,6 +183,8 @@ def test_what_updates_do(text, changed):
 
 def test_a_set_that_becomes_empty_goes():
     assert "ss" not in update("DELETE ss :ss", {"ss": {"SS": ["r"]}})
+    sets = {"l": {"L": [{"SS": ["r"]}, {"SS": ["q", "r"]}, {"SS": ["s"]}]}}
+    assert update("DELETE l[0] :ss, l[1] :ss REMOVE l[2]", sets) == {"l": {"L": [{"SS": ["q"]}]}}
 
 
 @pytest.mark.parametrize(

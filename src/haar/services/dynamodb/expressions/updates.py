@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -134,33 +135,32 @@ class Compiled:
         """A new item. Raises ValidationException where the item's shape does not allow an action."""
         results = [(path, operand(item, values)) for path, operand in self.sets]
         changed = Editor(item)
-        appended = []
         for path, value in results:
-            if not changed.put(path, value):
-                appended.append((path, value))
+            changed.put(path, value)
         for action in self.others:
             if action.section == "ADD":
-                value = _added(changed.get(action.path), values[action.operand])
-                if not changed.put(action.path, value):
-                    appended.append((action.path, value))
+                changed.put(action.path, _added(changed.get(action.path), values[action.operand]))
             elif action.section == "DELETE":
                 _take_away(changed, action.path, values[action.operand])
-        if appended:
-            for path, value in sorted(appended, key=lambda each: each[0][-1]):
-                changed.append(path, value)
-        if self.removed:
-            changed.remove(self.removed)
+        for path in self.removed:
+            changed.remove(path)
+        changed.finish()
         if self.sets:
             changed.check_nesting()
         return changed.item
 
 
 class Editor:
-    """A copy of an item that is changed path by path; what is not touched is shared with the original."""
+    """A copy of an item that is changed path by path; what is not touched is shared with the original.
+
+    Positions in lists are those of before, until all is done.
+    """
 
     def __init__(self, item: Item) -> None:
         self.item = dict(item)
         self._copied: set[str] = set()
+        self._appended: list[tuple[int, list[Value], Value]] = []
+        self._removed: list[tuple[int, list[Value]]] = []
 
     def get(self, path: Path) -> Value | None:
         """Raises ValidationException when the way to the path does not exist."""
@@ -183,41 +183,41 @@ class Editor:
             raise errors.validation(WRONG_PATH)
         return value
 
-    def put(self, path: Path, value: Value) -> bool:
-        """Sets the path; False, and nothing done, when it lies behind the end of a list."""
+    def put(self, path: Path, value: Value) -> None:
+        """Sets the path; what lies behind the end of a list is to be its new end."""
         if len(path) == 1:
             self.item[str(path[0])] = value
-            return True
+            return
         parent, last = self._parent(path), path[-1]
         if isinstance(last, str):
             parent["M"][last] = value
-            return True
-        if last >= len(parent["L"]):
-            return False
-        parent["L"][last] = value
-        return True
+        elif last < len(parent["L"]):
+            parent["L"][last] = value
+        else:
+            self._appended.append((last, parent["L"], value))
+
+    def remove(self, path: Path) -> None:
+        if len(path) == 1:
+            self.item.pop(str(path[0]), None)
+            return
+        parent, last = self._parent(path), path[-1]
+        if isinstance(last, str):
+            parent["M"].pop(last, None)
+        elif last < len(parent["L"]):
+            self._removed.append((last, parent["L"]))
+
+    def finish(self) -> None:
+        """Does what changes positions."""
+        for position, elements in sorted(self._removed, key=itemgetter(0), reverse=True):
+            del elements[position]
+        for _, elements, value in sorted(self._appended, key=itemgetter(0)):
+            elements.append(value)
 
     def check_nesting(self) -> None:
         """Raises ValidationException when something that was put inside is now too deep."""
         for head in self._copied:
             if head in self.item:
                 check_nesting(self.item[head])
-
-    def append(self, path: Path, value: Value) -> None:
-        self._parent(path)["L"].append(value)
-
-    def remove(self, removed: Iterable[Path]) -> None:
-        """Removes all of these; positions are those of before."""
-        by_position = sorted((path for path in removed), key=lambda path: path[-1] if type(path[-1]) is int else -1, reverse=True)
-        parents = [(path, None if len(path) == 1 else self._parent(path)) for path in by_position]
-        for path, parent in parents:
-            last = path[-1]
-            if parent is None:
-                self.item.pop(str(last), None)
-            elif isinstance(last, str):
-                parent["M"].pop(last, None)
-            elif last < len(parent["L"]):
-                del parent["L"][last]
 
 
 def _added(value: Value | None, more: Value) -> Value:
@@ -242,7 +242,7 @@ def _take_away(changed: Editor, path: Path, less: Value) -> None:
     if left:
         changed.put(path, {kind: left})
     else:
-        changed.remove([path])
+        changed.remove(path)
 
 
 class _Parser:
