@@ -94,6 +94,11 @@ def test_env_writes_a_profile_and_keeps_the_others(platform: RunningPlatform, tm
     assert shown.stdout.strip() == platform.account
 
 
+def test_files_that_cannot_be_had_are_named(platform: RunningPlatform) -> None:
+    done = haar("env", "--data", str(platform.data), "--profile", "mine", environment={"AWS_CONFIG_FILE": "/proc/nowhere/config"})
+    assert done.returncode == 1 and re.fullmatch(r"haar: /proc/nowhere: .+\n", done.stderr)
+
+
 def test_a_profile_leaves_the_rest_of_the_files_as_it_is(platform: RunningPlatform, tmp_path: Path) -> None:
     real, config, credentials = tmp_path / "real", tmp_path / "config", tmp_path / "credentials"
     real.write_text("# mine\n[profile mine]\nregion = old\n# keep me\ns3 =\n  region = nested\n\n[profile other]\nregion = eu-west-1\n")

@@ -43,7 +43,12 @@ def common(version: Annotated[bool, typer.Option("--version", help="Show the ver
 
 
 def main() -> None:
+    """What every command may meet is said here: settings that cannot be, and files that cannot be had."""
     try:
         app()
-    except ConfigError as error:  # every command reads the settings
+    except ConfigError as error:
         sys.exit(complain(str(error)).exit_code)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        sys.exit(complain(f"{error.filename}: {error.strerror}").exit_code)

@@ -44,18 +44,15 @@ def cert(
     from haar.gateway.secure import host_name  # all of the gateway and its cryptography: only here
     from haar.tls import Authority
 
-    try:
-        authority = Authority.ensure(load({"data": data}).data)
-        path = authority.path.resolve()
-        for name in names or ():
-            if not host_name(name):
-                raise complain(f"{name!r} is no host name or address")
-        if names:
-            _write(authority, names, out)
-        say(f"The local authority's certificate: {path}")
-        say(TRUST.format(path=path))
-    except (OSError, ValueError) as error:
-        raise complain(str(error)) from None
+    authority = Authority.ensure(load({"data": data}).data)
+    path = authority.path.resolve()
+    for name in names or ():
+        if not host_name(name):
+            raise complain(f"{name!r} is no host name or address")
+    if names:
+        _write(authority, names, out)
+    say(f"The local authority's certificate: {path}")
+    say(TRUST.format(path=path))
 
 
 def _write(authority: "Authority", names: list[str], out: Path) -> None:
