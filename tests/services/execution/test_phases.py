@@ -173,11 +173,36 @@ async def test_a_wrapper_of_a_layer_starts_the_runtime(functions: Functions, com
     assert await functions.answer(node) > 0
 
 
-async def test_a_wrapper_that_is_not_there_is_an_invalid_entry_point(functions: Functions) -> None:
-    spec = functions.make("def handler(event, context): return 1", environment=(("AWS_LAMBDA_EXEC_WRAPPER", "/opt/none"),))
-    failed = await functions.failure(spec)
-    assert failed["errorType"] == "Runtime.InvalidEntrypoint"
-    assert failed["errorMessage"].endswith("Error: fork/exec /opt/none: no such file or directory")
+async def test_a_wrapper_adds_options_to_the_interpreter_as_in_awss_tutorial(functions: Functions) -> None:
+    script = """\
+    #!/bin/bash
+    args=("$@")
+    extra_args=("-X" "importtime")
+    args=("${args[@]:0:$#-1}" "${extra_args[@]}" "${args[@]: -1}")
+    exec "${args[@]}"
+    """
+    layers = (functions.package({"wrapper": script}, {"wrapper": 0o755}),)
+    text = "import sys\ndef handler(event, context): return sys._xoptions"
+    spec = functions.make(text, layers=layers, environment=(("AWS_LAMBDA_EXEC_WRAPPER", "/opt/wrapper"),))
+    assert await functions.answer(spec) == {"importtime": True}
+
+
+@pytest.mark.parametrize(("wrapper", "status", "said"), [("none", 127, "does not exist"), ("plain", 126, "is not an executable")])
+async def test_a_wrapper_that_cannot_be_run_says_so(functions: Functions, wrapper: str, status: int, said: str) -> None:
+    layers = (functions.package({"plain": "#!/bin/sh\n"}, {"plain": 0o644}),)
+    environment = (("AWS_LAMBDA_EXEC_WRAPPER", f"/opt/{wrapper}"),)
+    result = await functions.run(functions.make("def handler(event, context): return 1", layers=layers, environment=environment))
+    failed = json.loads(result.payload)
+    assert failed["errorType"] == "Runtime.ExitError"
+    assert failed["errorMessage"].endswith(f"Error: Runtime exited with error: exit status {status}")
+    assert f"/opt/{wrapper}: {said}\n".encode() in result.log_tail
+
+
+async def test_a_package_with_a_bootstrap_has_no_wrapper(functions: Functions) -> None:
+    files = {"bootstrap": "#!/bin/sh\nexit 3\n"}
+    environment = (("AWS_LAMBDA_EXEC_WRAPPER", "/opt/none"),)
+    spec = functions.make(files, "any", "provided.al2023", modes={"bootstrap": 0o755}, environment=environment)
+    assert (await functions.failure(spec))["errorMessage"].endswith("exit status 3")
 
 
 async def test_the_first_line_after_a_pause_is_kept_at_once(functions: Functions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,12 +221,12 @@ def become_restored(hand: "_socket.socket") -> None:
 
 
 def main() -> None:
+    if len(sys.argv) == 1:  # a second interpreter, started below with the variables as its environment
+        become_python({name.decode(): value.decode("utf-8", "surrogateescape") for name, value in posix.environ.items()}, set())
+        return
     kind, port, command = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
     if port:
         limit()
-    if kind == "told":  # a second interpreter, started below with the variables as its environment
-        become_python({name.decode(): value.decode("utf-8", "surrogateescape") for name, value in posix.environ.items()}, set())
-        return
     hand = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, HAAR)
     if port:
         hand_over(hand, port)
@@ -260,19 +260,33 @@ def main() -> None:
         become_python(variables, early, hand if snapshot == "take" else None)
         return
     if kind == "python":
-        command = [sys.executable, "-S", "-P", sys.argv[0], "told", "0"] if sys.version_info >= (3, 11) else command
+        # AWS's tutorial on wrappers adds options before the last word, which has to be the program.
+        command = [sys.executable, "-S", "-P", sys.argv[0]] if sys.version_info >= (3, 11) else command
     posix.chdir(variables["LAMBDA_TASK_ROOT"])
+    if command and wrapper:  # a package's own `bootstrap` has none
+        check_wrapper(wrapper)
+        command = [wrapper, *command]
     if not command:
         places = [variables["LAMBDA_TASK_ROOT"] + "/bootstrap", variables.get("_HAAR_OPT", "/opt") + "/bootstrap"]
         command = [place for place in places if exists(place)][:1]
         if not command:
             give_up(variables, "Couldn't find valid bootstrap(s): [" + " ".join(places) + "]")
     command = [variables["_HANDLER"] if part == "$_HANDLER" else part for part in command]
-    command = [wrapper, *command] if wrapper else command
     try:
         posix.execve(command[0], command, variables)
     except OSError as error:
         give_up(variables, "fork/exec " + command[0] + ": " + str(error.strerror).lower())
+
+
+def check_wrapper(wrapper: str) -> None:
+    """Ends as the shell script does that starts AWS's runtimes."""
+    for fine, status, wrong in (
+        (exists(wrapper), 127, ": does not exist\n"),
+        (posix.access(wrapper, posix.X_OK), 126, ": is not an executable\n"),
+    ):
+        if not fine:
+            posix.write(1, wrapper.encode("utf-8", "surrogateescape") + wrong.encode())
+            posix._exit(status)
 
 
 def become_image(variables: "dict[str, str]", directory: str, command: "list[str]") -> None:
