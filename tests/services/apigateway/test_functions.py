@@ -142,7 +142,8 @@ def test_the_test_button(api: Api, show: str):
     event = json.loads(tested["body"])
     assert tested["status"] == 201 and event["requestContext"]["stage"] == "test-invoke-stage"
     assert event["headers"] == {"X-A": "b"} and event["queryStringParameters"] == {"q": "1"}
-    assert event["requestContext"]["identity"]["sourceIp"] == "test-invoke-source-ip"
+    assert event["requestContext"]["identity"]["sourceIp"] == "test-invoke-source-ip" and "deploymentId" not in event["requestContext"]
+    assert event["requestContext"]["identity"]["userAgent"].startswith("Boto3/")
     for part in (
         "Endpoint request URI: https://lambda.us-east-1.amazonaws.com/2015-03-31/functions/arn:aws:lambda:",
         "Endpoint request headers: {x-amzn-lambda-integration-tag=",

@@ -35,6 +35,7 @@ def _request(input: Input, resource_path: str, ctx: Context) -> Request:
     headers: dict[str, str] = {}
     for name, value in found:
         headers[name.lower()] = f"{headers[name.lower()]},{value}" if name.lower() in headers else value
+    headers.setdefault("user-agent", ctx.user_agent)  # who tests is told to templates, not sent on
     body = input.get("body", "").encode()
     return Request(input["httpMethod"], path or resource_path, query, found, headers, body, SOURCE_IP, ctx.secure)
 
