@@ -169,6 +169,9 @@ def test_indexes_of_tables_that_are_there(make):
     assert refusal(lambda: update({"Create": index("first")}))[1] == "Attempting to create an index which already exists"
     assert refusal(lambda: update({"Delete": {"IndexName": "nowhere"}}))[0] == "ResourceNotFoundException"
     assert refusal(lambda: update({}))[0] == "ValidationException"
+    stream = {"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}}
+    both = refusal(items.update_table, VectorIndexUpdates=[{"Delete": {"IndexName": "first"}}], **stream)
+    assert both == ("ValidationException", INVALID + "You cannot create or delete index while changing stream status")
     answer = update({"Create": index("later", dimensions=2, attribute="other")})
     (shown,) = [each for each in answer["VectorIndexes"] if each["IndexName"] == "later"]
     assert answer["TableStatus"] == "UPDATING" and shown["IndexStatus"] == "CREATING" and not shown.get("Backfilling")

@@ -113,7 +113,8 @@ def _check_stream(input: Input) -> None:
     streams.check_updated(stream)
     if input.get("ProvisionedThroughput") is not None:
         raise errors.invalid("You cannot modify stream status while updating table IOPS")
-    if any(each.get("Create") or each.get("Delete") for each in input.get("GlobalSecondaryIndexUpdates") or ()):
+    changes = [*(input.get("GlobalSecondaryIndexUpdates") or ()), *(input.get("VectorIndexUpdates") or ())]
+    if any(each.get("Create") or each.get("Delete") for each in changes):
         raise errors.invalid("You cannot create or delete index while changing stream status")
 
 
