@@ -135,6 +135,12 @@ def test_a_canary_is_promoted_by_copying():
     assert copied == {"deploymentId": "b", "variables": {"x": "2"}, "methodSettings": {}}
 
 
+def test_the_variables_of_a_canary_are_replaced_as_a_whole():
+    stage = {"deploymentId": "a", "methodSettings": {}, "canarySettings": {"stageVariableOverrides": {"x": "1"}}}
+    changed = patch_stage(stage, [operation("replace", "/canarySettings/stageVariableOverrides", '{"y": "2"}')])
+    assert changed["canarySettings"]["stageVariableOverrides"] == {"y": "2"}
+
+
 def test_a_usage_plan_s_stages():
     plan: dict[str, Any] = {"name": "p", "apiStages": []}
     plan = patch_plan(plan, [operation("add", "/apiStages", "abc:v1"), operation("add", "/apiStages", "abc:v2")])
@@ -144,5 +150,10 @@ def test_a_usage_plan_s_stages():
     plan = patch_plan(plan, [operation("add", "/apiStages/abc:v1/throttle//a/b/PUT/burstLimit", "3")])
     plan = patch_plan(plan, [operation("remove", "/apiStages/abc:v1/throttle/~1pets/GET")])
     assert plan["apiStages"][0]["throttle"] == {"/a/b/PUT": {"burstLimit": 3}}
+    whole = '{"/x/GET": {"rateLimit": 2, "burstLimit": 4}}'
+    plan = patch_plan(plan, [operation("replace", "/apiStages/abc:v1/throttle", whole)])
+    assert plan["apiStages"][0]["throttle"] == {"/x/GET": {"rateLimit": 2.0, "burstLimit": 4}}
+    with pytest.raises(ServiceError):
+        patch_plan(plan, [operation("replace", "/apiStages/abc:v1/throttle", "nonsense")])
     plan = patch_plan(plan, [operation("remove", "/apiStages", "abc:v1"), operation("replace", "/throttle/burstLimit", "7")])
     assert plan["apiStages"] == [{"apiId": "abc", "stage": "v2"}] and plan["throttle"] == {"burstLimit": 7}

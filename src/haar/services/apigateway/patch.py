@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+import orjson
+
 from haar.services.apigateway import errors
 from haar.services.apigateway.records import Doc
 
@@ -59,6 +61,17 @@ def number(message: str = "Invalid number specified") -> Convert:
             raise errors.bad_request(message) from None
 
     return convert
+
+
+def json_map(value: str | None) -> Doc:
+    """A whole map, written as JSON."""
+    try:
+        found = orjson.loads(value or "")
+    except orjson.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise errors.bad_request("Invalid value specified. Must be a JSON object")
+    return found
 
 
 def one_of(message: str, *allowed: str) -> Convert:

@@ -7,7 +7,7 @@ from haar.services.apigateway.dataplane.authorizers import Verdicts
 from haar.services.apigateway.dataplane.logs import group_of
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
-from haar.services.apigateway.patch import Entries, Rules, Value, apply, boolean, integer, number, one_of, text_or_none
+from haar.services.apigateway.patch import Entries, Rules, Value, apply, boolean, integer, json_map, number, one_of, text_or_none
 from haar.services.apigateway.records import ACCOUNT, LIVE, Doc, Draft, docs, get_doc, in_api, put_doc, read_draft
 from haar.services.service import Context, Input, Output
 from haar.store.contract import Transaction
@@ -184,7 +184,10 @@ def patch_stage(stage: Doc, operations: list[Doc]) -> Doc:
             raise no_setting(path[1:])
         if op == "add" and path in CANARY_ONLY_REPLACED:
             raise errors.bad_request(f"Invalid add operation with path: {path}")
-        if path in RULES or path.rpartition("/")[0] in ("/variables", OVERRIDES):
+        if path == OVERRIDES and op == "replace":
+            given = {name: str(value) for name, value in json_map(operation.get("value")).items()}
+            stage = stage | {"canarySettings": stage.get("canarySettings", {}) | {"stageVariableOverrides": given}}
+        elif path in RULES or path.rpartition("/")[0] in ("/variables", OVERRIDES):
             stage = apply(stage, [operation], RULES)
         elif len(parts) == 5 and (rest := f"/{parts[3]}/{parts[4]}") in SETTING_RULES:
             settings = dict(stage["methodSettings"])

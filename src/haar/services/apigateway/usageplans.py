@@ -7,7 +7,7 @@ from haar.services.apigateway import errors
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
 from haar.services.apigateway.pages import page
-from haar.services.apigateway.patch import Rules, Value, apply, integer, number, one_of, text_or_none, unescape
+from haar.services.apigateway.patch import Rules, Value, apply, integer, json_map, number, one_of, text_or_none, unescape
 from haar.services.apigateway.records import ACCOUNT, LIVE, OTHER_LIVE, Doc, docs, get_doc, load_draft, put_doc
 from haar.services.apigateway.tags import check_tags
 from haar.services.service import Context, Input, Output
@@ -159,6 +159,12 @@ def _patch_throttle(stage: Doc, operation: Doc, path: str, parts: list[str]) -> 
             limits = {}
         elif limits.pop(removed, None) is None:
             raise errors.not_found(f"Invalid patch path {path}")
+    elif not parts:
+        limits = {}
+        for method, given in json_map(operation.get("value")).items():
+            pairs = given.items() if isinstance(given, dict) else ()
+            changes = [{"op": "replace", "path": f"/throttle/{kind}", "value": str(value)} for kind, value in pairs]
+            limits[method] = apply({}, changes, RULES).get("throttle", {})
     elif len(parts) >= 3 and parts[-1] in ("rateLimit", "burstLimit"):
         method = "/".join(unescape(part) for part in parts[:-1])
         kind = apply({}, [{"op": "replace", "path": f"/throttle/{parts[-1]}", "value": operation.get("value")}], RULES)
