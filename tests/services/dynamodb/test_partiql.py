@@ -233,7 +233,7 @@ def test_insert(music):
 
 def test_update(music):
     key = " WHERE artist = 'acme' AND title = 'beta'"
-    music.run("UPDATE {t} SET rating = rating + 10, note = ? SET \"list\" = [1]" + key, S("first"))
+    music.run('UPDATE {t} SET rating = rating + 10, note = ? SET "list" = [1]' + key, S("first"))
     music.run("UPDATE {t} SET \"list\" = list_append(\"list\", [2, ?]) SET tags = <<'a', 'b'>> SET info = {'n': 1}" + key, N(3))
     music.run("UPDATE {t} SET tags = set_add(tags, <<'c'>>) SET info.m = rating - 2 REMOVE note" + key)
     music.run("UPDATE {t} SET tags = set_delete(tags, <<'a'>>) REMOVE \"list\"[0]" + key)
