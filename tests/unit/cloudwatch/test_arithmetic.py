@@ -34,3 +34,39 @@ def test_what_is_not_there_is_named(expressions: dict[str, str], told: str) -> N
     with pytest.raises(ServiceError) as refused:
         arithmetic.ordered(queries, {"m1"})
     assert refused.value.message == f"Error in expression {told}"
+
+
+M2 = {60: 2.0, 120: 2.0, 180: 8.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("m1 ^ 2 + 1", {60: 2.0, 120: 10.0}),
+        ("m1 > m2", {60: 0.0, 120: 1.0}),
+        ("m1 >= 1 AND m2 < 3", {60: 1.0, 120: 1.0}),
+        ("m1 == 3 || m2 == 2", {60: 1.0, 120: 1.0}),
+        ("IF(m1 > 2, m1, 0)", {60: 0.0, 120: 3.0}),
+        ("IF(m2 > 2, m2)", {180: 8.0}),
+        ("ABS(m1 - m2)", {60: 1.0, 120: 1.0}),
+        ("CEIL(m1 / 2)", {60: 1.0, 120: 2.0}),
+        ("FLOOR(m1 / 2)", {60: 0.0, 120: 1.0}),
+        ("LOG10(m1 * 0)", {}),
+        ("DIFF(m2)", {120: 0.0, 180: 6.0}),
+        ("DIFF_TIME(m2)", {120: 60.0, 180: 60.0}),
+        ("RATE(m2)", {120: 0.0, 180: 0.1}),
+        ("RUNNING_SUM(m2)", {60: 2.0, 120: 4.0, 180: 12.0}),
+        ("m1 / PERIOD(m1) * 60", {60: 1.0, 120: 3.0}),
+        ("SUM(METRICS())", {60: 3.0, 120: 5.0, 180: 8.0}),
+        ("MAX([m1, m2])", {60: 2.0, 120: 3.0, 180: 8.0}),
+        ("m1 * METRIC_COUNT(METRICS())", {60: 2.0, 120: 6.0}),
+        ("m1 + AVG(m2)", {60: 5.0, 120: 7.0}),
+        ("m1 * 0 + STDDEV(m1)", {60: 1.0, 120: 1.0}),
+        ("m1 * 0 + DATAPOINT_COUNT(m2)", {60: 3.0, 120: 3.0}),
+        ("FILL(m1, 0)", {60: 1.0, 120: 3.0, 180: 0.0}),
+        ("FIRST(METRICS())", M1),
+        ("m1 ^ 4000", {60: 1.0}),
+    ],
+)
+def test_values(text: str, wanted: dict[int, float]) -> None:
+    assert arithmetic.evaluate("e", text, {"m1": M1, "m2": M2}, {"m1": 60, "m2": 60}) == pytest.approx(wanted)

@@ -1,11 +1,13 @@
-"""Metric math: + - * / over metrics and numbers, and SUM, AVG, MIN, MAX, FILL of them; what else AWS has is refused by name.
+"""Metric math: arithmetic and comparisons over metrics and numbers, and the common functions; what else AWS has is refused by name.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html
 """
 
 import ast
+import math
 import operator
 import re
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,12 +25,35 @@ OPERATORS: dict[type[ast.operator], Callable[[float, float], float]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
+    ast.Pow: lambda base, exponent: _power(base, exponent),
 }
+COMPARISONS: dict[type[ast.cmpop], Callable[[float, float], float]] = {
+    ast.Gt: lambda left, right: float(left > right),
+    ast.GtE: lambda left, right: float(left >= right),
+    ast.Lt: lambda left, right: float(left < right),
+    ast.LtE: lambda left, right: float(left <= right),
+    ast.Eq: lambda left, right: float(left == right),
+    ast.NotEq: lambda left, right: float(left != right),
+}
+LOGIC: dict[type[ast.boolop], Callable[[float, float], float]] = {
+    ast.And: lambda left, right: float(bool(left) and bool(right)),
+    ast.Or: lambda left, right: float(bool(left) or bool(right)),
+}
+PER_VALUE: dict[str, Callable[[float], float]] = {
+    "ABS": abs,
+    "CEIL": math.ceil,
+    "FLOOR": math.floor,
+    "LOG": math.log,
+    "LOG10": math.log10,
+}
+SPELLED = ((re.compile(r"\^"), "**"), (re.compile(r"&&|\bAND\b"), " and "), (re.compile(r"\|\||\bOR\b"), " or "))
+"""What is written otherwise in Python."""
 OVER_ALL: dict[str, Callable[[Sequence[float]], float]] = {
     "SUM": sum,
     "AVG": lambda values: sum(values) / len(values),
     "MIN": min,
     "MAX": max,
+    "STDDEV": statistics.pstdev,
 }
 
 
@@ -52,9 +77,17 @@ def ordered(queries: list[Mapping[str, Any]], known: set[str]) -> list[Mapping[s
     return [by_name[name] for name in ready]
 
 
-def evaluate(name: str, text: str, known: Mapping[str, Values]) -> Values:
-    """The expression's values. Raises ValidationError for what it cannot mean."""
-    found = _value(name, _parse(name, text), known, 0)
+class Known(dict[str, Values]):
+    """The values of metrics and expressions by their ids."""
+
+    def __init__(self, values: Mapping[str, Values], periods: Mapping[str, int]) -> None:
+        super().__init__(values)
+        self.periods = periods
+
+
+def evaluate(name: str, text: str, known: Mapping[str, Values], periods: Mapping[str, int] | None = None) -> Values:
+    """The expression's values; `periods` are those of metrics by their ids. Raises ValidationError for what it cannot mean."""
+    found = _value(name, _parse(name, text), Known(known, periods or {}), 0)
     if not isinstance(found, dict):
         raise _wrong(name, "The expression must return a time series")
     return found
@@ -65,6 +98,10 @@ def _wrong(name: str, why: str) -> ServiceError:
 
 
 def _parse(name: str, text: str) -> ast.expr:
+    if "**" in text:
+        raise _wrong(name, "Syntax error")
+    for written, python in SPELLED:
+        text = written.sub(python, text)
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -75,7 +112,7 @@ def _names(query: Mapping[str, Any]) -> set[str]:
     return {node.id for node in ast.walk(_parse(query["Id"], query["Expression"])) if isinstance(node, ast.Name) and ID.fullmatch(node.id)}
 
 
-def _value(name: str, node: ast.expr, known: Mapping[str, Values], depth: int) -> Operand:
+def _value(name: str, node: ast.expr, known: Known, depth: int) -> Operand:
     if depth > MOST_DEPTH:
         raise _wrong(name, "The expression is nested too deeply")
     match node:
@@ -90,6 +127,13 @@ def _value(name: str, node: ast.expr, known: Mapping[str, Values], depth: int) -
             return _combine(name, operator.mul, -1.0, _value(name, inner, known, depth + 1))
         case ast.BinOp(left=left, op=sign, right=right) if type(sign) in OPERATORS:
             return _combine(name, OPERATORS[type(sign)], _value(name, left, known, depth + 1), _value(name, right, known, depth + 1))
+        case ast.Compare(left=left, ops=[sign], comparators=[right]) if type(sign) in COMPARISONS:
+            return _combine(name, COMPARISONS[type(sign)], _value(name, left, known, depth + 1), _value(name, right, known, depth + 1))
+        case ast.BoolOp(op=sign, values=[first, *rest]):
+            found = _value(name, first, known, depth + 1)
+            for each in rest:
+                found = _combine(name, LOGIC[type(sign)], found, _value(name, each, known, depth + 1))
+            return found
         case ast.List(elts=parts):
             values = [_value(name, part, known, depth + 1) for part in parts]
             return [each for each in values if isinstance(each, dict)]
@@ -102,17 +146,81 @@ def _value(name: str, node: ast.expr, known: Mapping[str, Values], depth: int) -
     raise _wrong(name, f"Unsupported: {shown}")
 
 
-def _call(name: str, function: str, arguments: list[ast.expr], known: Mapping[str, Values], depth: int) -> Operand:
-    values: list[Operand]
+def _call(name: str, function: str, arguments: list[ast.expr], known: Known, depth: int) -> Operand:
     if function == "METRICS" and not arguments:
         return list(known.values())
-    values = [_value(name, each, known, depth + 1) for each in arguments]
-    if function in OVER_ALL and len(values) == 1:
-        return _over_all(OVER_ALL[function], values[0])
-    if function == "FILL" and len(values) == 2 and isinstance(values[0], dict) and isinstance(values[1], float):
-        times = sorted({time for each in known.values() for time in each})
-        return {time: values[0].get(time, values[1]) for time in times}
+    if function == "PERIOD" and len(arguments) == 1 and isinstance(metric := arguments[0], ast.Name) and metric.id in known.periods:
+        return float(known.periods[metric.id])
+    values: list[Operand] = [_value(name, each, known, depth + 1) for each in arguments]
+    match function, values:
+        case (("SUM" | "AVG" | "MIN" | "MAX" | "STDDEV"), [of]):
+            return _over_all(OVER_ALL[function], of)
+        case (("ABS" | "CEIL" | "FLOOR" | "LOG" | "LOG10"), [of]):
+            return _each(PER_VALUE[function], of)
+        case (("DIFF" | "DIFF_TIME" | "RATE" | "RUNNING_SUM"), [dict() as of]):
+            return _along(function, of)
+        case "FILL", [dict() as of, float() as filling]:
+            times = sorted({time for each in known.values() for time in each})
+            return {time: of.get(time, filling) for time in times}
+        case "IF", [dict() as test, then, *other] if len(other) <= 1 and not isinstance(then, list):
+            return _chosen(test, then, other[0] if other else {})
+        case "METRIC_COUNT", [list() as of]:
+            return float(len(of))
+        case "DATAPOINT_COUNT", [dict() as of]:
+            return float(len(of))
+        case (("FIRST" | "LAST"), [list() as of]) if of:
+            return of[0 if function == "FIRST" else -1]
     raise _wrong(name, f"haar does not have the function {function} of these arguments")
+
+
+def _power(base: float, exponent: float) -> float:
+    try:
+        found = base**exponent
+    except (OverflowError, ZeroDivisionError):
+        return math.nan
+    return math.nan if isinstance(found, complex) else float(found)
+
+
+def _each(function: Callable[[float], float], of: Operand) -> Operand:
+    """Value by value; one without an answer is left out."""
+    if isinstance(of, list):
+        return [each for part in of if isinstance(each := _each(function, part), dict)]
+    if isinstance(of, float):
+        return float(function(of))
+    found: Values = {}
+    for time, value in of.items():
+        try:
+            found[time] = float(function(value))
+        except ValueError:
+            continue  # of no logarithm
+    return found
+
+
+def _along(function: str, of: Values) -> Values:
+    """Between each value and the one before it; RUNNING_SUM: of all up to it."""
+    found: Values = {}
+    total, before = 0.0, None
+    for time in sorted(of):
+        total += of[time]
+        if function == "RUNNING_SUM":
+            found[time] = total
+        elif before is not None:
+            change, seconds = of[time] - of[before], float(time - before)
+            found[time] = {"DIFF": change, "DIFF_TIME": seconds, "RATE": change / seconds}[function]
+        before = time
+    return found
+
+
+def _chosen(test: Values, then: Operand, other: Operand) -> Values:
+    """At each time of the test, the one or the other, where that has a value."""
+    found: Values = {}
+    for time, value in test.items():
+        chosen = then if value else other
+        if isinstance(chosen, float):
+            found[time] = chosen
+        elif isinstance(chosen, dict) and time in chosen:
+            found[time] = chosen[time]
+    return found
 
 
 def _over_all(function: Callable[[Sequence[float]], float], of: Operand) -> Operand:
@@ -140,6 +248,6 @@ def _combine(name: str, function: Callable[[float, float], float], left: Operand
     for time in times:
         first = left[time] if isinstance(left, dict) else left
         second = right[time] if isinstance(right, dict) else right
-        if function is not operator.truediv or second != 0:
-            values[time] = function(first, second)
+        if (function is not operator.truediv or second != 0) and math.isfinite(value := function(first, second)):
+            values[time] = value
     return values

@@ -18,6 +18,8 @@ from haar.store.contract import Reader
 
 MOST_QUERIES = 500
 MOST_POINTS = 100_800
+AT_ONCE = 2_000
+"""Values that are calculated with in the loop; a helper thread does more."""
 SLICE = 200
 """Statistics that are worked out in one piece."""
 
@@ -45,13 +47,18 @@ async def worked_out(
 ) -> dict[str, Values]:
     """The values of all queries by their ids; where they begin may depend on a metric's period. Raises ValidationError."""
     results: dict[str, Values] = {}
+    periods = {query["Id"]: query["MetricStat"]["Period"] for query in queries if query.get("MetricStat") is not None}
     for query in queries:
         if (stat := query.get("MetricStat")) is not None:
             await asyncio.sleep(0)  # lets others in: there may be many
             results[query["Id"]] = await _read(reader, region, stat, start if isinstance(start, int) else start(stat["Period"]), end)
     for query in arithmetic.ordered([each for each in queries if each.get("Expression") is not None], set(results)):
         await asyncio.sleep(0)
-        results[query["Id"]] = arithmetic.evaluate(query["Id"], query["Expression"], results)
+        asked = query["Id"], query["Expression"], results, periods
+        if sum(map(len, results.values())) > AT_ONCE:
+            results[query["Id"]] = await asyncio.to_thread(arithmetic.evaluate, *asked)
+        else:
+            results[query["Id"]] = arithmetic.evaluate(*asked)
     return results
 
 
