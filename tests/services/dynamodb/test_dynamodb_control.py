@@ -51,6 +51,8 @@ def test_a_table_that_becomes_provisioned_says_what_its_indexes_have(table):
     assert refusal(provision) == ("ValidationException", INVALID + "ProvisionedThroughput is not specified for index: one")
     provision(GlobalSecondaryIndexUpdates=[{"Update": {"IndexName": "one", "ProvisionedThroughput": UNITS}}])
     assert items.index("one")["ProvisionedThroughput"]["ReadCapacityUnits"] == 2
+    alone = refusal(items.update_table, BillingMode="PROVISIONED")
+    assert alone == ("ValidationException", INVALID + "ProvisionedThroughput must be specified when BillingMode is PROVISIONED")
     message = refusal(provision)[1]
     assert message.startswith("The provisioned throughput for the table will not change. The requested value equals the current value.")
 

@@ -82,6 +82,8 @@ def _check(input: Input) -> None:
     if all(input.get(name) in (None, []) for name in SETTINGS):
         raise errors.validation(NOTHING)
     throughput = input.get("ProvisionedThroughput")
+    if throughput is None and input.get("BillingMode") == "PROVISIONED":
+        raise errors.invalid("ProvisionedThroughput must be specified when BillingMode is PROVISIONED")
     if throughput is not None:
         if input.get("BillingMode") == "PAY_PER_REQUEST":
             raise errors.invalid("Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST")
@@ -179,8 +181,6 @@ def _change_billing(ctx: Context, input: Input, record: TableRecord) -> None:
         for index in record.indexes:
             index.throughput = _given_up(ctx, index.throughput)
         return
-    if billing == "PROVISIONED" and record.billing != billing and throughput is None:
-        raise errors.invalid("ProvisionedThroughput must be specified when BillingMode is PROVISIONED")
     if throughput is None:
         return
     if record.billing == "PAY_PER_REQUEST" and billing != "PROVISIONED":
