@@ -39,6 +39,8 @@ def test_a_table_is_updating_while_an_index_is_made_and_taken_away(table):
 
 def test_one_index_is_made_or_taken_away_at_a_time(table):
     items = table("id:S", indexes={"one": ("x:S",), "two": ("x:S",)})
+    undefined = "Some index key attributes are not defined in AttributeDefinitions. Keys: [x], AttributeDefinitions: []"
+    assert refusal(items.update_table, GlobalSecondaryIndexUpdates=[create("three")]) == ("ValidationException", INVALID + undefined)
     limit = "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"
     for two in ([create("three"), create("four")], [delete("one"), delete("two")], [delete("one"), create("three")]):
         refused = refusal(items.update_table, AttributeDefinitions=X, GlobalSecondaryIndexUpdates=two)

@@ -95,6 +95,8 @@ def warm_units(warm: dict[str, int] | None, billing: str, throughput: Throughput
 
 def check_table_keys(schema: Schema, defined: dict[str, str]) -> None:
     _check_two(schema, "keySchema")
+    if len(schema) > len(defined):
+        raise errors.validation("Invalid KeySchema: Some index key attribute have no definition")
     _check_defined(schema, defined)
     _check_order(schema)
     for name, _ in schema:
@@ -113,8 +115,6 @@ def _check_two(schema: Schema, where: str) -> None:
 
 def _check_defined(schema: Schema, defined: dict[str, str]) -> None:
     names = [name for name, _ in schema]
-    if len(names) > len(defined):
-        raise errors.validation("Invalid KeySchema: Some index key attribute have no definition")
     if any(name not in defined for name in names):
         raise errors.invalid(f"Some index key attributes are not defined in AttributeDefinitions. {_shown(names, defined)}")
 
