@@ -189,3 +189,29 @@ def test_what_is_far_too_much_is_refused_and_not_told_whole(dynamodb, name):
     for code, message in long:
         assert code == "ValidationException" and "failed to satisfy constraint: Member must have length less" in message
         assert len(message) < 50_000
+
+
+def test_constraints_are_told_in_the_order_of_aws(dynamodb):
+    wrong = {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0}
+    _, message = refusal(
+        dynamodb.create_table,
+        TableName="a;b",
+        AttributeDefinitions=[{"AttributeName": "a", "AttributeType": "X"}],
+        KeySchema=[{"AttributeName": "a", "KeyType": "Y"}],
+        BillingMode="Z",
+        ProvisionedThroughput=wrong,
+        GlobalSecondaryIndexes=[{"IndexName": "a", "ProvisionedThroughput": wrong}],
+    )
+    assert re.findall(r" at '([a-zA-Z0-9.]+)' failed", message) == [
+        "attributeDefinitions.1.member.attributeType",
+        "tableName",
+        "billingMode",
+        "provisionedThroughput.writeCapacityUnits",
+        "provisionedThroughput.readCapacityUnits",
+        "keySchema.1.member.keyType",
+        "globalSecondaryIndexes.1.member.keySchema",
+        "globalSecondaryIndexes.1.member.projection",
+        "globalSecondaryIndexes.1.member.indexName",
+        "globalSecondaryIndexes.1.member.provisionedThroughput.writeCapacityUnits",
+        "globalSecondaryIndexes.1.member.provisionedThroughput.readCapacityUnits",
+    ]
