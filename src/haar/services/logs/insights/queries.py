@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from haar.services.logs import service
-from haar.services.logs.access import demand_on, name_of_arn, on_anything
-from haar.services.logs.errors import bad_token, invalid
+from haar.services.logs.access import demand_on, group_name, name_of_arn, on_anything, on_group
+from haar.services.logs.errors import bad_token, invalid, no_group
 from haar.services.logs.filters import Cursor, Merge
 from haar.services.logs.insights.commands import MAX_ROWS, POINTER, Query
 from haar.services.logs.insights.syntax import Malformed
 from haar.services.logs.insights.values import Row, Time, pointer, read_pointer, text
 from haar.services.logs.records import (
     EVENTS,
-    LATEST,
     Event,
     Group,
     Stream,
@@ -46,6 +45,10 @@ BATCH = 200
 """Events that go through a query at once, in a helper thread."""
 READ_SLICE = 100
 DESCRIBE_LIMIT = 100
+FIELDS_SAMPLE = 1000
+"""Events whose fields GetLogGroupFields counts, ..."""
+FIELDS_MS = 15 * 60_000
+"""... of so long."""
 MILLISECONDS_SINCE = 100_000_000_000
 """Times above are in milliseconds, below in seconds."""
 
@@ -321,43 +324,22 @@ async def get_log_record(context: Context, input: Input) -> Output:
     return {"logRecord": {name: text(value) for name, value in record.items()}}
 
 
-FIELDS_SAMPLE = 1000
-FIELDS_MS = 15 * 60_000
-
-
-async def _on_fields(context: Context, input: Input) -> list[Demand]:
-    return [await demand_on(context, "logs:GetLogGroupFields", _one(input))]
-
-
-def _one(input: Input) -> str:
-    return name_of_arn(input.get("logGroupIdentifier") or input.get("logGroupName") or "")
-
-
-@service.operation("GetLogGroupFields", _on_fields)
+@service.operation("GetLogGroupFields", on_group("logs:GetLogGroupFields"))
 async def get_log_group_fields(context: Context, input: Input) -> Output:
     """The fields of the latest events of a quarter of an hour, with the share of the events that have each."""
-    group = await find_group(context.store, context.region, _one(input))
+    group = await find_group(context.store, context.region, group_name(input))
     if group is None:
-        raise ServiceError("ResourceNotFoundException", "The specified log group does not exist.")
-    now = int(context.now() * 1000)
-    low, high = (
-        (_milliseconds(input["time"]) - FIELDS_MS // 2, _milliseconds(input["time"]) + FIELDS_MS // 2)
-        if "time" in input
-        else (
-            now - FIELDS_MS,
-            now,
-        )
-    )
-    streams = [stream for stream in await streams_of(context.store, group) if (stream.last or 0) >= low]
-    cursors = [Cursor(context.store, group, each, position(max(0, low), 0), LATEST, READ_SLICE, forward=False) for each in streams]
+        raise no_group()
+    high = _milliseconds(input["time"]) + FIELDS_MS // 2 if "time" in input else int(context.now() * 1000)
+    low = position(max(0, high - FIELDS_MS), 0)
+    streams = await streams_of(context.store, group)
+    cursors = [Cursor(context.store, group, each, low, position(high + 1, 0), READ_SLICE, forward=False) for each in streams]
     merge = Merge(cursors, forward=False)
     await merge.start()
     counted: dict[str, int] = {}
     total = 0
     while merge and total < FIELDS_SAMPLE:
         event, stream = await merge.pop()
-        if event.time > high:
-            continue
         total += 1
         for name in _row(context.account, group, stream, event, Time(0)).all():
             if name not in (POINTER, "@now"):
