@@ -221,6 +221,12 @@ def test_restore_of_what_is_no_backup(tmp_path: Path) -> None:
         assert done.returncode == 1 and str(tmp_path / file) in done.stderr and "Traceback" not in done.stderr
 
 
+def test_backups_of_postgresql_are_its_own(tmp_path: Path) -> None:
+    for command, tool in (("backup", "pg_dump"), ("restore", "pg_restore")):
+        done = haar(command, str(tmp_path / "file"), environment={"HAAR_STORE": "postgresql://somewhere"})
+        assert done.returncode == 1 and tool in done.stderr
+
+
 def test_doctor_says_what_is_missing(tmp_path: Path) -> None:
     bare = tmp_path / "bin"
     bare.mkdir()

@@ -48,23 +48,19 @@ def restore(
 ) -> None:
     """Puts a backup back. A running platform starts again on it; what was there before is kept as haar.db.before-restore."""
     from haar.store.errors import InUse, StoreError
-    from haar.store.sqlite_backup import stage, take_over
-    from haar.store.sqlite_file import Lock
+    from haar.store.sqlite_backup import restore as put_back
+    from haar.store.sqlite_backup import stage
 
     config = _on_sqlite(data, "pg_restore")
     try:
-        stage(file, config.data)
+        try:
+            put_back(file, config.data)
+        except InUse:
+            stage(file, config.data)
+            _start_again(config.data)
+            return
     except StoreError as error:
         raise complain(str(error)) from None
-    try:
-        lock = Lock(config.data)
-    except InUse:
-        _start_again(config.data)
-        return
-    except StoreError as error:
-        raise complain(str(error)) from None
-    take_over(config.data, lock)
-    lock.release()
     say(f"{config.data.resolve()} holds what {file} holds; next: haar start")
 
 

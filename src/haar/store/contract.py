@@ -6,7 +6,6 @@ that write is on disk. What cannot be done raises one of `haar.store.errors`: th
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -68,10 +67,6 @@ class Store(Reader, Protocol):
 
     async def clear(self, space: str, start: bytes = b"", end: bytes | None = None) -> int:
         """Deletes the rows with start <= partition < end, in slices that let others in; how many there were. Runs again after a crash."""
-        ...
-
-    async def backup(self, path: Path) -> None:
-        """Writes a consistent copy to a new file while others read and write."""
         ...
 
     async def close(self) -> None: ...

@@ -9,13 +9,12 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 from haar.eager import into_task
 from haar.store import postgresql_rows as sql
 from haar.store.contract import Key, Row, Transaction
-from haar.store.errors import DataError, StoreBusy, StoreClosed, StoreError
+from haar.store.errors import DataError, StoreBusy, StoreClosed
 from haar.store.overlay import Missing, Overlay, merge_range, merge_scan
 from haar.store.postgresql_changes import Changes
 from haar.store.postgresql_connections import FAILURES, Connection, Connections, prepare
@@ -208,9 +207,6 @@ class PostgreSQLStore:
         if not local:
             self._changes.follow(space)
         return remove
-
-    async def backup(self, path: Path) -> None:
-        raise StoreError(f"{path}: the state is in PostgreSQL; back it up with pg_dump")
 
     async def close(self) -> None:
         if self._use.closed:

@@ -240,11 +240,6 @@ class SQLiteStore:
             self._poll = self._loop.call_later(POLL_SECONDS, self._look_for_others)
         return self._watchers.add(space, callback)
 
-    async def backup(self, path: Path) -> None:
-        """Writes a consistent copy to the new file `path`, in a helper thread. StoreError when it exists or cannot be written."""
-        self._refuse()
-        await self._aside.run(lambda: sqlite_backup.backup(self.file, path))
-
     async def close(self) -> None:
         """Answers what is under way, refuses what comes, leaves all in one file."""
         if self._closing:
