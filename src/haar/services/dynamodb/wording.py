@@ -30,11 +30,7 @@ _MEMBERS = (
     "billingMode",
     "provisionedThroughput",
     "keySchema",
-    "localSecondaryIndexes",
-    "globalSecondaryIndexes",
 )
-_OF_INDEXES = ("keySchema", "projection", "indexName", "provisionedThroughput")
-_OF_INDEX = re.compile(rf" at '(?:local|global)SecondaryIndexes\.([0-9]+)\.member\.({'|'.join(_OF_INDEXES)})\b")
 _ENUM = re.compile(r"(?<=enum value set: \[)[A-Z_, ]+(?=\])")
 _MEMBER = re.compile(r" at '([a-zA-Z]+)")
 _PATTERN = "regular expression pattern"
@@ -74,8 +70,7 @@ def joined(problems: list[str]) -> str:
     return f"{len(ordered)} validation error{'s' if len(ordered) > 1 else ''} detected: {'; '.join(ordered)}"
 
 
-def _rank(problem: str) -> tuple[int, int, int, bool]:
-    found, inside = _MEMBER.search(problem), _OF_INDEX.search(problem)
+def _rank(problem: str) -> tuple[int, bool]:
+    found = _MEMBER.search(problem)
     at = _MEMBERS.index(found[1]) if found is not None and found[1] in _MEMBERS else len(_MEMBERS)
-    place = (int(inside[1]), _OF_INDEXES.index(inside[2])) if inside is not None else (0, 0)
-    return at, *place, "rovisionedThroughput.readCapacityUnits' failed" in problem
+    return at, " at 'provisionedThroughput.readCapacityUnits' failed" in problem
