@@ -138,6 +138,10 @@ def test_an_index_whose_throughput_changes(dynamodb, name):
     answer = dynamodb.update_table(TableName=name, GlobalSecondaryIndexUpdates=[more])["TableDescription"]
     (shown,) = answer["GlobalSecondaryIndexes"]
     assert (shown["IndexStatus"], shown["ProvisionedThroughput"]["ReadCapacityUnits"]) == ("UPDATING", 2)
+    assert "LastIncreaseDateTime" in shown["ProvisionedThroughput"]
+    large = {"Update": {"IndexName": "one", "ProvisionedThroughput": {"ReadCapacityUnits": 10**12 + 1, "WriteCapacityUnits": 2}}}
+    blocked = "Please contact DynamoDB service team for more info: Action Blocked: IndexUpdate"
+    assert refusal(dynamodb.update_table, TableName=name, GlobalSecondaryIndexUpdates=[large])[1].endswith(blocked)
     (shown,) = dynamodb.describe_table(TableName=name)["Table"]["GlobalSecondaryIndexes"]
     assert (shown["IndexStatus"], shown["ProvisionedThroughput"]["ReadCapacityUnits"]) == ("ACTIVE", 9)
     dynamodb.delete_table(TableName=name)

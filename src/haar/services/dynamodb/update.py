@@ -18,6 +18,10 @@ NOTHING = (
     "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
     "SSESpecification or ReplicaUpdates is required"
 )
+BLOCKED = (
+    "This operation cannot be performed with given input values. "
+    "Please contact DynamoDB service team for more info: Action Blocked: IndexUpdate"
+)
 ONE_INDEX = "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table"
 STANDARD = "STANDARD"
 """The class of a table that nothing was said of."""
@@ -61,12 +65,12 @@ async def update_table(ctx: Context, input: Input) -> Output:
 
 
 def _on_its_way(ctx: Context, input: Input, before: TableRecord, record: TableRecord, count: Count) -> dict[str, Any]:
-    """The answer shows new indexes and settings, but the throughput that the table and its indexes still have."""
-    record.throughput = before.throughput
+    """The answer shows new indexes and settings, but the throughput that the table and its indexes still have, and that it changes."""
+    record.throughput = _still(before.throughput, record.throughput)
     updates = {each["Update"]["IndexName"]: each["Update"] for each in input.get("GlobalSecondaryIndexUpdates") or () if each.get("Update")}
     for index in record.indexes:
         if index.name in updates:
-            index.status, index.throughput = "UPDATING", _find(before, index.name).throughput
+            index.status, index.throughput = "UPDATING", _still(_find(before, index.name).throughput, index.throughput)
     shown = describe(record, ctx.account, count, ctx.now(), "UPDATING")
     warming = [shown] if input.get("WarmThroughput") else []
     warming += [each for each in shown.get("GlobalSecondaryIndexes", ()) if updates.get(each["IndexName"], {}).get("WarmThroughput")]
@@ -75,6 +79,10 @@ def _on_its_way(ctx: Context, input: Input, before: TableRecord, record: TableRe
     if record.sse != before.sse:
         shown["SSEDescription"] = {**(record.sse or before.sse or {}), "Status": "UPDATING"}
     return shown
+
+
+def _still(old: Throughput, new: Throughput) -> Throughput:
+    return Throughput(old.read, old.write, new.increased, new.decreased, old.decreases)
 
 
 def _check(input: Input) -> None:
@@ -300,7 +308,8 @@ def _update(ctx: Context, record: TableRecord, given: dict[str, Any]) -> None:
             raise errors.invalid(
                 f"ProvisionedThroughput should not be specified for index: {index.name} when BillingMode is PAY_PER_REQUEST"
             )
-        schema.check_units(throughput)
+        if max(throughput.values()) > schema.MOST_UNITS:
+            raise errors.validation(BLOCKED)
         old = index.throughput
         if (old.read, old.write) == (throughput["ReadCapacityUnits"], throughput["WriteCapacityUnits"]):
             raise errors.validation(_unchanged(f"index {index.name}", old))
