@@ -28,7 +28,9 @@ from haar.services.lambda_.surroundings import LambdaSurroundings
 from haar.services.registry import services
 from haar.services.service import Background, Host
 from haar.store.contract import Store, Transaction
+from haar.store.errors import StoreError
 from haar.store.sqlite import SQLiteStore
+from haar.store.telling import Seldom
 from haar.tls import Authority
 
 log = logging.getLogger("haar.platform")
@@ -208,10 +210,14 @@ def write_private(path: Path, content: dict[str, Any]) -> None:
 
 
 async def _keep_going(work: Background, host: Host) -> None:
+    seldom = Seldom()
     while True:
         try:
             await work(host)
             return
+        except StoreError as error:
+            if seldom.now():
+                log.error("background work %s: %s; it starts again", work.__name__, error)
         except Exception:
             log.exception("background work %s failed; it starts again", work.__name__)
-            await asyncio.sleep(RESTART_SECONDS)
+        await asyncio.sleep(RESTART_SECONDS)

@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 
 from haar.store.postgresql_connections import FAILURES, Connection, Connections
+from haar.store.telling import Seldom
 from haar.store.watching import Watchers
 
 POLL_SECONDS = 0.5
@@ -151,6 +152,7 @@ class Changes:
 
     async def _poll(self) -> None:
         turn = 0
+        seldom = Seldom()
         while True:
             try:
                 await self._listen()
@@ -161,7 +163,8 @@ class Changes:
                     await self._prune()
                 turn += 1
             except FAILURES as error:
-                log.error("other gateways' writes could not be looked for: %s", error)
+                if seldom.now():
+                    log.error("other gateways' writes could not be looked for: %s", error)
                 # What happened meanwhile is unknown.
                 self._watchers.tell_all()
             with contextlib.suppress(TimeoutError):

@@ -14,6 +14,7 @@ from typing import NamedTuple, NoReturn
 from haar.clock import Clock
 from haar.store.contract import Store, Transaction
 from haar.store.errors import StoreBroken, StoreClosed, StoreError
+from haar.store.telling import Seldom
 
 HEAD = struct.Struct(">QQI")
 """When it was put for and when it can be taken (microseconds since the epoch), and how often it was taken."""
@@ -47,6 +48,7 @@ class Queue:
         self.clock = clock
         self._jobs = f"queue/{name}/jobs"
         self._due = f"queue/{name}/due"
+        self._seldom = Seldom()
 
     def put(self, tx: Transaction, job_id: str, body: bytes, due: float) -> None:
         """Adds a job in the caller's transaction (the outbox). One with this id that is there already is replaced, attempts and all."""
@@ -148,7 +150,7 @@ class Queue:
         except (StoreClosed, StoreBroken):
             raise
         except StoreError as error:
-            log.error("queue %s: %s", self.name, error)
+            self._tell(error)
             return POLL_SECONDS
         return TIME.unpack_from(first[0][0])[0] / 1e6 - self.clock.now() if first else POLL_SECONDS
 
@@ -159,9 +161,13 @@ class Queue:
         except (StoreClosed, StoreBroken):
             raise
         except StoreError as error:
-            log.error("queue %s: %s", self.name, error)
+            self._tell(error)
             await asyncio.sleep(POLL_SECONDS)
             return []
+
+    def _tell(self, error: StoreError) -> None:
+        if self._seldom.now():
+            log.error("queue %s: %s", self.name, error)
 
     async def _work(self, handle: Callable[[Job], Awaitable[None]], job: Job) -> None:
         try:
