@@ -122,14 +122,18 @@ async def test_it_comes_over_tcp_a_line_an_event(functions: Functions) -> None:
     text = LISTENER + (
         """
 import socketserver
+heard = threading.Semaphore(0)
 class Lines(socketserver.StreamRequestHandler):
     def handle(self):
-        for line in self.rfile: say(path="tcp", event=json.loads(line))
+        for line in self.rfile:
+            say(path="tcp", event=json.loads(line))
+            heard.release()
 lines = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Lines)
 threading.Thread(target=lines.serve_forever, daemon=True).start()
 me = identify("SHUTDOWN")
 subscribe(me, ["function"], destination={"protocol": "TCP", "port": lines.server_address[1]})
 live(me)
+for _ in range(2): heard.acquire(timeout=1)  # both lines, before this process ends
 """
     )
     spec = functions.make("def handler(event, context):\n    print('a')\n    print('b')", layers=(layer(functions, {"tcp": text}),))
