@@ -5,6 +5,7 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_StartQu
 
 import asyncio
 import logging
+import time
 from base64 import b64decode, b64encode
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ KEPT_BYTES = 64 * 1024 * 1024
 QUERY_SECONDS = 3600.0
 BATCH = 200
 """Events that go through a query at once, in a helper thread."""
+TURN = 10
+"""Events after which a helper thread lets the loop have the interpreter."""
 READ_SLICE = 100
 DESCRIBE_LIMIT = 100
 FIELDS_SAMPLE = 1000
@@ -159,8 +162,10 @@ def _row(account: str, group: Group, stream: Stream, event: Event, moment: Time)
 
 
 def _push(query: Query, batch: Sequence[Row]) -> None:
-    for row in batch:
+    for at, row in enumerate(batch, 1):
         query.first.push(row)
+        if at % TURN == 0:
+            time.sleep(0)  # the interpreter is the loop's for a turn
 
 
 def _finished(query: Query) -> tuple[list[list[tuple[str, str]]], int]:
@@ -185,8 +190,8 @@ async def _on_groups(context: Context, input: Input) -> list[Demand]:
     return [await demand_on(context, "logs:StartQuery", name) for name in _named(input)]
 
 
-def _milliseconds(time: int) -> int:
-    return time if time >= MILLISECONDS_SINCE else time * 1000
+def _milliseconds(given: int) -> int:
+    return given if given >= MILLISECONDS_SINCE else given * 1000
 
 
 @service.operation("StartQuery", _on_groups)
