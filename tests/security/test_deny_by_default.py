@@ -28,7 +28,7 @@ KNOWN = {
     "TableName": "nothing",
     "Handler": "app.handler",
     "Runtime": "python3.12",
-    "Statement": "SELECT * FROM nothing WHERE id = 'a'",
+    "Statement": "SELECT * FROM \"nothing\" WHERE id = 'a'",
     "logGroupName": "nothing",
     "SourceArn": "arn:aws:dynamodb:us-east-1:{account}:table/nothing",
     "EventSourceArn": "arn:aws:dynamodb:us-east-1:{account}:table/nothing/stream/2026-01-01T00:00:00.000",

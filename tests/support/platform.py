@@ -70,12 +70,15 @@ class RunningPlatform:
         return str(self.described["account"])
 
     def client(self, service: str, region: str = "us-east-1", **credentials: Any) -> Any:
-        """A boto3 client (root's unless other credentials are given) that never retries and does not validate before sending."""
+        """A boto3 client (root's unless other credentials are given) that never retries, does not validate before sending, and
+        puts nothing before the host's name."""
         keys = credentials or {
             "aws_access_key_id": self.described["access_key_id"],
             "aws_secret_access_key": self.described["secret_access_key"],
         }
-        settings = Config(retries={"max_attempts": 0}, parameter_validation=False, read_timeout=90, max_pool_connections=50)
+        settings = Config(
+            retries={"max_attempts": 0}, parameter_validation=False, inject_host_prefix=False, read_timeout=90, max_pool_connections=50
+        )
         return boto3.client(service, endpoint_url=self.endpoint, region_name=region, config=settings, **keys)
 
     def kill(self) -> None:
