@@ -91,7 +91,11 @@ def test_the_code_can_be_fetched(lambda_: Any, function: Make, name: str) -> Non
             "InvalidParameterValueException",
             'have provided exceeded the 4KB limit. String measured: {"BIG":"xxx',
         ),
-        ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:q"}}, "InvalidParameterValueException", "haar does not"),
+        (
+            {"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:123456789012:q"}},
+            "InvalidParameterValueException",
+            "The provided execution role does not have permissions to call SendMessage on SQS",
+        ),
         (
             {"LoggingConfig": {"SystemLogLevel": "WARN"}},
             "InvalidParameterValueException",
