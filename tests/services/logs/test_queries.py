@@ -91,3 +91,26 @@ def test_what_is_refused(logs: Any, group: str, platform: RunningPlatform) -> No
     assert caught.value.response["Error"]["Code"] == "MalformedQueryException"
     compiled = caught.value.response["queryCompileError"]
     assert compiled == {"location": {"startCharOffset": 11, "endCharOffset": 16}, "message": "unexpected symbol found bogus"}
+
+
+def test_queries_are_saved(logs: Any, group: str, name: str) -> None:
+    given = {"name": f"{name}/mine", "queryString": "fields n", "logGroupNames": [group]}
+    made = logs.put_query_definition(**given)["queryDefinitionId"]
+    shown = logs.describe_query_definitions(queryDefinitionNamePrefix=name)["queryDefinitions"]
+    assert [{key: value for key, value in one.items() if key != "lastModified"} for one in shown] == [
+        {**given, "queryDefinitionId": made, "queryLanguage": "CWLI"}
+    ]
+    assert logs.put_query_definition(**given | {"queryString": "fields m"}, queryDefinitionId=made)["queryDefinitionId"] == made
+    assert logs.describe_query_definitions(queryDefinitionNamePrefix=name)["queryDefinitions"][0]["queryString"] == "fields m"
+    assert logs.delete_query_definition(queryDefinitionId=made)["success"] is True
+    gone = ("ResourceNotFoundException", "The specified query definition does not exist.", 400)
+    assert refused(logs.delete_query_definition, queryDefinitionId=made) == gone
+    assert refused(logs.put_query_definition, **given, queryDefinitionId=made) == gone
+
+
+def test_groups_are_listed_by_parts_of_their_names(logs: Any, group: str, platform: RunningPlatform) -> None:
+    arn = f"arn:aws:logs:us-east-1:{platform.account}:log-group:{group}"
+    wanted = [{"logGroupName": group, "logGroupArn": arn, "logGroupClass": "STANDARD"}]
+    for pattern in (group[2:], "^" + group, f"no-such|^{group[:8]}"):
+        assert logs.list_log_groups(logGroupNamePattern=pattern)["logGroups"] == wanted
+    assert logs.list_log_groups(logGroupNamePattern="^" + group[2:])["logGroups"] == []

@@ -1,9 +1,10 @@
 """Log groups: made, described, tagged, given a retention, deleted."""
 
+from collections.abc import Callable
 from typing import Any
 
 from haar.services.logs import service
-from haar.services.logs.access import group_name, name_of_arn, on_all_groups, on_creation, on_group, on_resource
+from haar.services.logs.access import group_name, name_of_arn, on_all_groups, on_anything, on_creation, on_group, on_resource
 from haar.services.logs.errors import bad_token, group_exists, invalid, no_group, no_resource
 from haar.services.logs.records import (
     GARBAGE,
@@ -83,20 +84,47 @@ async def describe_log_groups(context: Context, input: Input) -> Output:
     start = prefix.encode()
     if token := input.get("nextToken"):
         start = max(start, _after(token))
-    wanted: list[Group] = []
-    while len(wanted) <= limit:
-        rows = await context.store.range(GROUPS, context.region.encode(), start, behind(prefix.encode()), limit=SEARCH_SLICE)
-        for _, value in rows:
-            group = decode_group(value)
-            if pattern in group.name.lower() and group.log_class == input.get("logGroupClass", group.log_class):
-                wanted.append(group)
-        if len(rows) < SEARCH_SLICE:
-            break
-        start = rows[-1][0] + b"\x00"
+
+    def keep(group: Group) -> bool:
+        return pattern in group.name.lower() and group.log_class == input.get("logGroupClass", group.log_class)
+
+    wanted = await _matching(context, start, prefix, limit, keep)
     output: dict[str, Any] = {"logGroups": [await _described(context, group) for group in wanted[:limit]]}
     if len(wanted) > limit:
         output["nextToken"] = wanted[limit - 1].name
     return output
+
+
+async def _matching(context: Context, start: bytes, prefix: str, limit: int, keep: Callable[[Group], bool]) -> list[Group]:
+    """Groups from `start` on, in order of name, until there are more than `limit`."""
+    wanted: list[Group] = []
+    while len(wanted) <= limit:
+        rows = await context.store.range(GROUPS, context.region.encode(), start, behind(prefix.encode()), limit=SEARCH_SLICE)
+        wanted += [group for _, value in rows if keep(group := decode_group(value))]
+        if len(rows) < SEARCH_SLICE:
+            break
+        start = rows[-1][0] + b"\x00"
+    return wanted
+
+
+@service.operation("ListLogGroups", on_anything("logs:ListLogGroups"))
+async def list_log_groups(context: Context, input: Input) -> Output:
+    """Names with one of a pattern's parts in them, or (`^`) at their beginning."""
+    for member in ("dataSources", "fieldIndexNames", "logGroupTags"):
+        if input.get(member):
+            raise invalid(f"haar does not have the parameter {member}.")
+    parts = str(input.get("logGroupNamePattern", "")).split("|")
+    limit = input.get("limit", DESCRIBE_LIMIT)
+
+    def keep(group: Group) -> bool:
+        named = any(group.name.startswith(part[1:]) if part.startswith("^") else part in group.name for part in parts)
+        return named and group.log_class == input.get("logGroupClass", group.log_class)
+
+    start = _after(input["nextToken"]) if "nextToken" in input else b""
+    wanted = await _matching(context, start, "", limit, keep)
+    arn = group_arn(context.region, context.account, "")
+    shown = [{"logGroupName": one.name, "logGroupArn": arn + one.name, "logGroupClass": one.log_class} for one in wanted[:limit]]
+    return {"logGroups": shown} | ({"nextToken": wanted[limit - 1].name} if len(wanted) > limit else {})
 
 
 def _after(token: str) -> bytes:

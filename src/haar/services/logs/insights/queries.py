@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_StartQu
 import asyncio
 import logging
 import time
-from base64 import b64decode, b64encode
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,11 +13,12 @@ from typing import Any
 
 from haar.services.logs import service
 from haar.services.logs.access import demand_on, group_name, name_of_arn, on_anything, on_group
-from haar.services.logs.errors import bad_token, invalid, no_group
+from haar.services.logs.errors import invalid, no_group
 from haar.services.logs.filters import Cursor, Merge
 from haar.services.logs.insights.commands import MAX_ROWS, POINTER, Query
 from haar.services.logs.insights.syntax import Malformed
 from haar.services.logs.insights.values import Row, Time, pointer, read_pointer, text
+from haar.services.logs.paging import offset, onward
 from haar.services.logs.records import (
     EVENTS,
     Event,
@@ -235,7 +235,7 @@ def _query(context: Context, input: Input) -> Running:
 @service.operation("GetQueryResults", on_anything("logs:GetQueryResults"))
 async def get_query_results(context: Context, input: Input) -> Output:
     running = _query(context, input)
-    start, most = _place(input.get("nextToken")), input.get("maxItems") or MAX_ROWS
+    start, most = offset(input.get("nextToken")), input.get("maxItems") or MAX_ROWS
     rows = running.rows[start : start + most]
     output: dict[str, Any] = {
         "queryLanguage": "CWLI",
@@ -250,18 +250,7 @@ async def get_query_results(context: Context, input: Input) -> Output:
         },
         "status": running.status,
     }
-    if start + most < len(running.rows):
-        output["nextToken"] = b64encode(b"%d" % (start + most)).decode()
-    return output
-
-
-def _place(token: str | None) -> int:
-    if token is None:
-        return 0
-    try:
-        return max(0, int(b64decode(token, validate=True)))
-    except ValueError:
-        raise bad_token() from None
+    return output | onward(start, most, len(running.rows))
 
 
 @service.operation("StopQuery", on_anything("logs:StopQuery"))
@@ -283,11 +272,8 @@ async def describe_queries(context: Context, input: Input) -> Output:
         and input.get("logGroupName", one.groups[0]) in one.groups
         and input.get("status", one.status) == one.status
     ]
-    start, most = _place(input.get("nextToken")), input.get("maxResults", DESCRIBE_LIMIT)
-    output: dict[str, Any] = {"queries": [_described(one) for one in wanted[start : start + most]]}
-    if start + most < len(wanted):
-        output["nextToken"] = b64encode(b"%d" % (start + most)).decode()
-    return output
+    start, most = offset(input.get("nextToken")), input.get("maxResults", DESCRIBE_LIMIT)
+    return {"queries": [_described(one) for one in wanted[start : start + most]]} | onward(start, most, len(wanted))
 
 
 def _described(one: Running) -> dict[str, Any]:
