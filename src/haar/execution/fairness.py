@@ -118,20 +118,27 @@ class Memory:
         return self.budget_mb // len({function, *self._held, *self._waiting})
 
     def _withdraw(self, function: str, room: "asyncio.Future[None]") -> None:
-        left = deque(entry for entry in self._waiting.pop(function, ()) if entry[1] is not room)
-        if left:
-            self._waiting[function] = left
+        if function in self._waiting:
+            left = deque(entry for entry in self._waiting[function] if entry[1] is not room)
+            if left:
+                self._waiting[function] = left  # its place in the round is kept
+            else:
+                del self._waiting[function]
 
     def _hand_out(self) -> None:
         """To those who wait, a function at a time, while there is some."""
-        for function in list(self._waiting):
+        functions = deque(self._waiting)
+        while functions:
+            function = functions.popleft()
             mb, room = self._waiting[function][0]
-            if room.done() or self.fits(function, mb):
-                self._waiting[function].popleft()
-                if self._waiting[function]:
-                    self._waiting.move_to_end(function)
-                else:
-                    del self._waiting[function]
-                if not room.done():
-                    self.take(function, mb)
-                    room.set_result(None)
+            if not room.done():
+                if not self.fits(function, mb):
+                    continue
+                self.take(function, mb)
+                room.set_result(None)
+            self._waiting[function].popleft()
+            if self._waiting[function]:
+                self._waiting.move_to_end(function)
+                functions.append(function)
+            else:
+                del self._waiting[function]

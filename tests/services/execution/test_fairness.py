@@ -56,6 +56,15 @@ async def test_memory_that_is_given_back_goes_to_who_has_less_than_a_share() -> 
     assert await waiting and memory.used_mb == 1000 and not memory.wanted
 
 
+async def test_all_that_is_given_back_is_handed_out() -> None:
+    memory = Memory(1000)
+    memory.take("large", 900)
+    waiting = [asyncio.ensure_future(memory.wait(function, 150)) for function in "aaab"]
+    await asyncio.sleep(0)
+    memory.give("large", 900)
+    assert all(await asyncio.gather(*waiting)) and memory.used_mb == 600
+
+
 async def test_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("haar.execution.fairness.ROOM_SECONDS", 0.01)
     memory = Memory(100)
