@@ -186,7 +186,7 @@ def test_it_ends_with_its_terminal_unless_told_not_to(tmp_path: Path, nohup: boo
         signal.signal(signal.SIGHUP, before)
         os.close(end)
     said = b""
-    while b"haar is running at" not in said:
+    while b"get-caller-identity" not in said:  # the last that it says
         said += os.read(terminal, 1000)
     os.close(terminal)
     running.send_signal(signal.SIGHUP)
