@@ -94,10 +94,11 @@ def test_the_event(open_url: Make, platform: RunningPlatform) -> None:
     http = {"method": "POST", "path": "/a%20b/c", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "me"}
     assert context["http"] == http and context["accountId"] == "anonymous" and "authorizer" not in context
     assert context["requestId"] == answer.json()["id"] == answer.headers["x-amzn-RequestId"]
-    for domain in (f"{url_id}.lambda-url.us-east-1.localhost:{platform.port}", f"{url_id}.lambda-url.us-east-1.on.aws"):
+    domain = f"{url_id}.lambda-url.us-east-1.on.aws"
+    for domain in (f"{url_id}.lambda-url.us-east-1.localhost:{platform.port}", domain, domain.upper()):
         by_host = requests.get(f"{platform.endpoint}/p", headers={"Host": domain}, timeout=TIMEOUT).json()["event"]
         assert by_host["rawPath"] == "/p" and "body" not in by_host
-        assert by_host["requestContext"]["domainName"] == domain.partition(":")[0]
+        assert by_host["requestContext"]["domainName"] == domain.partition(":")[0].lower()
         assert by_host["requestContext"]["domainPrefix"] == url_id
     elsewhere = {"Host": f"{url_id}.lambda-url.eu-west-1.on.aws"}
     assert requests.get(f"{platform.endpoint}/p", headers=elsewhere, timeout=TIMEOUT).status_code == 404

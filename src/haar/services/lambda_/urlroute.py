@@ -52,9 +52,9 @@ class Address(NamedTuple):
 
 def locate(request: Request) -> Address | None:
     """Which URL a request is for, and the path within it; None when it is for none. No I/O."""
-    host = request.headers.get("host", "")
+    host = request.headers.get("host", "").lower()
     if LABEL in host:
-        domain = host.partition(":")[0].lower()
+        domain = host.partition(":")[0]
         url_id, _, rest = domain.partition(LABEL)
         return Address(url_id, request.path, rest.partition(".")[0], domain)
     if request.path.startswith(PATH):
