@@ -76,6 +76,9 @@ def test_a_server_is_passed_through(api: Api, upstream: str) -> None:
     assert answer.headers["X-Own"] == "1" and not {"Via", "Trailer", "WWW-Authenticate", "X-Amzn-Trace-Id"} & set(answer.headers)
     overridden = api.call("/up", "POST", data="{}", headers={"X-HTTP-Method-Override": "PUT"}).json()
     assert overridden["method"] == "PUT" and "X-HTTP-Method-Override" not in overridden["headers"]
+    for name in ("GET /elsewhere HTTP/1.1", "PUT/public", "NONE", ""):
+        refused = api.call("/up", "POST", data="{}", headers={"X-HTTP-Method-Override": name})
+        assert (refused.status_code, refused.json()) == (403, {"message": "Missing Authentication Token"}), name
 
 
 def test_a_mapped_server_belongs_to_a_trace(api: Api, upstream: str) -> None:

@@ -3,13 +3,14 @@
 import re
 
 from haar.services.apigateway import errors
+from haar.services.apigateway.dataplane import routing
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.face import service
 from haar.services.apigateway.patch import Entries, Members, Rules, Value, apply, boolean, text_or_none
 from haar.services.apigateway.records import Doc, Draft, change_parts, read_parts
 from haar.services.service import Context, Input, Output
 
-METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD", "ANY")
+METHODS = (*routing.METHODS, routing.ANY)
 AUTHORIZATIONS = ("NONE", "AWS_IAM", "CUSTOM", "COGNITO_USER_POOLS")
 NO_AUTHORIZER = (
     "Invalid authorizer ID specified. Setting the authorization type to CUSTOM or COGNITO_USER_POOLS requires a valid authorizer."

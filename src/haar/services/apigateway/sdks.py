@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import orjson
 
 from haar.services.apigateway import errors
+from haar.services.apigateway.dataplane.routing import ANY, METHODS
 from haar.services.apigateway.demands import on
 from haar.services.apigateway.exporting import deployed
 from haar.services.apigateway.face import service
@@ -24,7 +25,6 @@ JAVASCRIPT: Mapping[str, Any] = {
     "description": "JavaScript SDK",
     "configurationProperties": [],
 }
-VERBS = ("GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD")
 README = """%s: a client for JavaScript
 
 apigClient.js stands by itself: <script src="apigClient.js"></script> in a page, or require("./apigClient.js") in Node.
@@ -89,7 +89,7 @@ def _methods(draft: Draft) -> dict[str, Doc]:
     found: dict[str, Doc] = {}
     for resource in draft.resources.values():
         for http_method, method in resource.get("resourceMethods", {}).items():
-            for verb in VERBS if http_method == "ANY" else (http_method,):
+            for verb in METHODS if http_method == ANY else (http_method,):
                 found[method_name(resource["path"], verb)] = _described(resource["path"], verb, method)
     return found
 

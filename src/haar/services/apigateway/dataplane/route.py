@@ -19,6 +19,7 @@ from haar.services.apigateway.dataplane.keys import Keys
 from haar.services.apigateway.dataplane.log import masked
 from haar.services.apigateway.dataplane.logs import LogSink, StageLog, execution_group
 from haar.services.apigateway.dataplane.metrics import note
+from haar.services.apigateway.dataplane.routing import METHODS
 from haar.services.service import Host
 from haar.wire.http import Request, Response
 
@@ -149,7 +150,10 @@ async def answer(call: Call) -> Response:
 async def _run(call: Call) -> Response:
     live, request = call.live, call.request
     if OVERRIDE in request.headers:
-        call.request = replace(request, method=request.headers[OVERRIDE].upper())
+        method = request.headers[OVERRIDE].upper()
+        if method not in METHODS:  # no more than the request's own may it be a text that policies or servers read otherwise
+            raise missing_token()
+        call.request = replace(request, method=method)
     if live.compiled.disabled and call.base_path is None:
         raise forbidden()
     matched = live.compiled.root.match(call.path, call.request.method)

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 T = TypeVar("T")
 
+METHODS = ("GET", "PUT", "POST", "DELETE", "PATCH", "OPTIONS", "HEAD")
 ANY = "ANY"
 
 
