@@ -29,7 +29,7 @@ def doctor(
     data: Data = None,
     port: Annotated[int | None, typer.Option(help="The port to look at. (default: 4566)")] = None,
 ) -> None:
-    """Checks what haar needs of this machine, and says how to mend what is missing. Ends with 1 when functions cannot run."""
+    """Checks what haar needs of this machine, and says how to mend what is missing. Ends with 1 when haar or its functions cannot run."""
     config = load({"data": data, "port": port})
     found = [*findings(), _disk(config)]
     try:
