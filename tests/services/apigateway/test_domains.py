@@ -12,7 +12,7 @@ from tests.support.platform import RunningPlatform
 
 @pytest.fixture
 def domain(platform: RunningPlatform) -> Iterator[str]:
-    gateway, name = platform.client("apigateway"), f"api-{uuid.uuid4().hex[:8]}.example.com"
+    gateway, name = platform.client("apigateway"), f"api-{uuid.uuid4().hex[:8]}.example.localhost"
     gateway.create_domain_name(domainName=name, endpointConfiguration={"types": ["REGIONAL"]}, tags={"a": "b"})
     yield name
     gateway.delete_domain_name(domainName=name)

@@ -68,10 +68,10 @@ def test_the_request_goes_in_and_the_answer_comes_out(api: Api, show: str, platf
         context["deploymentId"] == deployment and context["path"] == "/v1/books/a%20b" and context["resourceId"] == api.ids["/books/{id}"]
     )
     assert answer.headers["X-Amzn-Trace-Id"].startswith(event["headers"]["X-Amzn-Trace-Id"] + ";Parent=")
-    by_host = api.session.get(f"{platform.endpoint}/v1/books/1", headers={"Host": api.host}).json()
-    assert (
-        by_host["requestContext"]["domainName"] == f"{api.id}.execute-api.{REGION}.amazonaws.com" and by_host["headers"]["Host"] == api.host
-    )
+    for host in (api.host, f"{api.id}.execute-api.{REGION}.elsewhere.example"):
+        by_host = api.session.get(f"{platform.endpoint}/v1/books/1", headers={"Host": host}).json()
+        assert by_host["requestContext"]["domainName"] == f"{api.id}.execute-api.{REGION}.amazonaws.com"
+        assert by_host["headers"]["Host"] == host
 
 
 def test_what_is_no_answer(api: Api, show: str):

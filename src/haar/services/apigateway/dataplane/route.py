@@ -36,17 +36,19 @@ class Address(NamedTuple):
     region: str
     """Empty when the address does not say."""
     domain: str
+    """The custom domain name that the request came in by; empty otherwise."""
     rest: str = "/"
     """The whole path behind the API's own address, with the stage when it names one."""
     base_path: str | None = None
-    """The base path of a custom domain that the request came in by."""
+    """The base path of that custom domain."""
 
 
 def host_name(address: Address, region: str) -> str:
-    """The host name that events and templates tell. Where an API is called by an address of haar's it is AWS's: to functions it leads back
-    here, and they call the API by it (`https://DOMAIN/STAGE/@connections`)."""
-    own = address.domain
-    return own if own and not own.endswith(".localhost") else f"{address.api_id}.execute-api.{region}.amazonaws.com"
+    """The host name that events and templates tell: the custom domain's, or AWS's, whatever the Host header said.
+
+    It leads back here for functions, which call the API by it (`https://DOMAIN/STAGE/@connections`): nobody else shall choose it.
+    """
+    return address.domain or f"{address.api_id}.execute-api.{region}.amazonaws.com"
 
 
 class OtherPlane(Protocol):
@@ -69,7 +71,7 @@ def locate(request: Request) -> Address | None:
         api_id, _, rest = name.partition(".execute-api.")
         region = rest.partition(".")[0]
         stage, slash, tail = path[1:].partition("/")
-        return Address(api_id, stage, slash + tail or "/", region, name, path)
+        return Address(api_id, stage, slash + tail or "/", region, "", path)
     if path.startswith("/restapis/"):
         parts = path.split("/", 5)
         if len(parts) >= 5 and parts[4] == USER_REQUEST:
