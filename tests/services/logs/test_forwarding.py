@@ -140,6 +140,58 @@ def test_events_in_the_embedded_metric_format(platform: RunningPlatform, logs: A
     until(lambda: sums(platform, name, "Calls") == [(1.0, 1.0, "None")])
 
 
+def test_an_event_is_no_more_than_one_events_worth_of_metrics(platform: RunningPlatform, logs: Any, group: str, name: str) -> None:
+    whole = {"Namespace": name, "Dimensions": [[]], "Metrics": [{"Name": "many"}] * 1000}
+    endless = {"Namespace": name, "Dimensions": [[]] * 2000, "Metrics": [{"Name": "endless"}] * 100}
+    directives = {"Timestamp": 1, "CloudWatchMetrics": [whole, endless, whole]}
+    put(logs, group, json.dumps({"_aws": directives, "many": list(range(1000)), "endless": list(range(1000))}))
+    put(logs, group, json.dumps({"_aws": {"CloudWatchMetrics": [{"Namespace": name, "Metrics": [{"Name": "next"}]}]}, "next": 1}))
+    metrics = platform.client("cloudwatch")
+
+    def counted(metric: str) -> float:
+        end = datetime.now(UTC) + timedelta(minutes=1)
+        asked = {"Namespace": name, "MetricName": metric, "StartTime": end - timedelta(minutes=10), "EndTime": end}
+        points = metrics.get_metric_statistics(**asked, Period=60, Statistics=["SampleCount"])["Datapoints"]
+        return float(sum(point["SampleCount"] for point in points))
+
+    until(lambda: counted("next"))
+    assert (counted("many"), counted("endless")) == (100 * 100, 0)
+
+
+def test_filters_measure_each_event_of_a_large_batch_once(platform: RunningPlatform, logs: Any, group: str, name: str) -> None:
+    for number in range(3):
+        transformation = {"metricName": f"m{number}", "metricNamespace": name, "metricValue": "$.a", "dimensions": {"B": "$.b"}}
+        logs.put_metric_filter(
+            logGroupName=group, filterName=f"f{number}", filterPattern="{ $.a > 0 }", metricTransformations=[transformation]
+        )
+    put(logs, group, *[json.dumps({"a": at, "b": "x"}) for at in range(500)])
+    metrics = platform.client("cloudwatch")
+
+    def found() -> list[float]:
+        end = datetime.now(UTC) + timedelta(minutes=1)
+        asked = {"Namespace": name, "StartTime": end - timedelta(minutes=10), "EndTime": end, "Dimensions": [{"Name": "B", "Value": "x"}]}
+        all = [metrics.get_metric_statistics(**asked, MetricName=f"m{at}", Period=60, Statistics=["Sum"])["Datapoints"] for at in range(3)]
+        return [float(sum(point["Sum"] for point in points)) for points in all]
+
+    until(lambda: all(found()))
+    assert found() == [sum(range(500))] * 3
+
+
+def test_metric_filters_of_all_groups_in_pages(logs: Any, group: str, name: str) -> None:
+    transformation = {"metricName": "m", "metricNamespace": name, "metricValue": "1"}
+    groups = [group, f"{group}-b", f"{group}/a"]
+    for each in groups:
+        if each != group:
+            logs.create_log_group(logGroupName=each)
+        for number in range(2):
+            logs.put_metric_filter(logGroupName=each, filterName=f"f{number}", filterPattern="", metricTransformations=[transformation])
+    pages = logs.get_paginator("describe_metric_filters").paginate(metricName="m", metricNamespace=name, PaginationConfig={"PageSize": 1})
+    listed = [(one["logGroupName"], one["filterName"]) for page in pages for one in page["metricFilters"]]
+    assert listed == [(each, f"f{number}") for each in groups for number in range(2)]
+    for each in groups[1:]:
+        logs.delete_log_group(logGroupName=each)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [

@@ -4,18 +4,18 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/MonitoringLogData.html
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
+import asyncio
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from time import sleep
 from typing import Any
 
-import orjson
-
-from haar.services.cloudwatch.public import Measures, Subject
+from haar.services.cloudwatch.public import Dimensions, Measures, Sample, Subject
 from haar.services.logs import service
 from haar.services.logs.access import on_anything, on_group
 from haar.services.logs.errors import invalid, limit_exceeded, no_filter, no_group
 from haar.services.logs.paging import described, page
-from haar.services.logs.patterns import Pattern, compile_pattern
+from haar.services.logs.patterns import Pattern, compile_pattern, document
 from haar.services.logs.records import GROUPS, Group, MetricFilter, decode_group, find_group, put_group
 from haar.services.service import Context, Demand, Host, Input, Output
 from haar.store.contract import Transaction
@@ -25,32 +25,70 @@ MAX_FILTERS = 100
 MAX_DIMENSIONS = 3
 MAX_EMBEDDED_DIMENSIONS = 30
 MAX_EMBEDDED_METRICS = 100
+MAX_EMBEDDED_VALUES = 100
+"""Of one metric."""
+MAX_EMBEDDED_SETS = 100
+"""Sets of dimensions of one directive."""
+MAX_EMBEDDED_SAMPLES = MAX_EMBEDDED_METRICS * MAX_EMBEDDED_VALUES
+"""Of one event, counted once for each set of dimensions; directives beyond are left out."""
+MESSAGE_COST = 100
+WORK_AT_ONCE = 64 * 1024
+"""Characters (and MESSAGE_COST for each message) that filters look at in the loop; a helper thread does more, ..."""
+TURN = 10
+"""... and lets the loop have the interpreter after so many messages."""
 SEARCH_SLICE = 500
 RESERVED = "AWS/"
 """How the namespaces of AWS's own metrics begin."""
 MARK = '"_aws"'
 """What every event in the embedded metric format has."""
 
+_Found = dict[tuple[Subject, int], list[Sample]]
+"""By what is measured, and the minute (epoch seconds)."""
 
-def measure(host: Host, region: str, group: Group, events: Sequence[tuple[int, str]]) -> None:
+
+async def measure(host: Host, region: str, group: Group, events: Sequence[tuple[int, str]]) -> None:
     """Notes what the group's filters, and the events themselves, say that events which are now kept amount to."""
+    if not group.metrics and not any(MARK in message for _, message in events):
+        return
+    work = sum(len(message) + MESSAGE_COST for _, message in events) * (1 + len(group.metrics))
+    if work > WORK_AT_ONCE:
+        found = await asyncio.to_thread(_found, region, group, events)
+    else:
+        found = _found(region, group, events)
     measures = host.get(Measures)
-    for time, message in events:
+    for (subject, minute), samples in found.items():
+        measures.note(subject, tuple(samples), minute)
+
+
+def _found(region: str, group: Group, events: Sequence[tuple[int, str]]) -> _Found:
+    found: _Found = {}
+    filters = [(each, compile_pattern(each.pattern)) for each in group.metrics]
+    matched: set[str] = set()
+    for at, (time, message) in enumerate(events, 1):
+        minute = time // 60_000 * 60
         if MARK in message:
             for subject, samples in _embedded(region, message):
-                measures.note(subject, samples, time // 1000)
-    for each in group.metrics if events else ():
-        pattern = compile_pattern(each.pattern)
-        matched = [(time, message) for time, message in events if pattern.matches(message)]
-        for time, message in matched:
-            if (found := _sample(each, pattern, message)) is not None:
-                value, dimensions = found
-                measures.note(Subject(region, each.namespace, (dimensions,)), ((each.metric, each.unit, value),), time // 1000)
-        if not matched and each.default is not None:
-            measures.note(Subject(region, each.namespace, ((),)), ((each.metric, each.unit, each.default),), events[-1][0] // 1000)
+                found.setdefault((subject, minute), []).extend(samples)
+        # One message after the other, so that each is parsed once for all filters.
+        for each, pattern in filters:
+            if pattern.matches(message):
+                matched.add(each.name)
+                if (sample := _sample(each, pattern, message)) is not None:
+                    value, dimensions = sample
+                    _add(found, region, each, dimensions, minute, value)
+        if at % TURN == 0:
+            sleep(0)  # the interpreter is the loop's for a turn
+    for each, _ in filters:
+        if events and each.default is not None and each.name not in matched:
+            _add(found, region, each, (), events[-1][0] // 60_000 * 60, each.default)
+    return found
 
 
-def _sample(each: MetricFilter, pattern: Pattern, message: str) -> tuple[float, tuple[tuple[str, str], ...]] | None:
+def _add(found: _Found, region: str, each: MetricFilter, dimensions: Dimensions, minute: int, value: float) -> None:
+    found.setdefault((Subject(region, each.namespace, (dimensions,)), minute), []).append((each.metric, each.unit, value))
+
+
+def _sample(each: MetricFilter, pattern: Pattern, message: str) -> tuple[float, Dimensions] | None:
     """The value and the dimensions that a message has for a filter; None when one of them is not there."""
     selected = _Selected(pattern, message)
     value = selected.number(each.value)
@@ -63,6 +101,7 @@ class _Selected:
 
     def __init__(self, pattern: Pattern, message: str) -> None:
         self._pattern, self._message = pattern, message
+        self._extracted: dict[str, str] | None = None
 
     def text(self, selector: str) -> str | None:
         found = self._value(selector)
@@ -79,15 +118,13 @@ class _Selected:
         return value if math.isfinite(value) else None
 
     def _value(self, selector: str) -> Any:
-        extracted = self._pattern.extract(self._message)
-        if selector in extracted:
-            return extracted[selector]
+        if self._extracted is None:
+            self._extracted = self._pattern.extract(self._message)
+        if selector in self._extracted:
+            return self._extracted[selector]
         if not selector.startswith("$."):
             return None
-        try:
-            found = orjson.loads(self._message)
-        except orjson.JSONDecodeError:
-            return None
+        found = document(self._message)
         for part in selector[2:].replace("[", ".").replace("]", "").split("."):
             if isinstance(found, list) and part.isdigit() and int(part) < len(found):
                 found = found[int(part)]
@@ -98,37 +135,38 @@ class _Selected:
         return found
 
 
-def _embedded(region: str, message: str) -> Iterator[tuple[Subject, tuple[tuple[str, str, float], ...]]]:
-    """What an event in the embedded metric format says; nothing of one that is not quite in it."""
-    try:
-        document = orjson.loads(message)
-    except orjson.JSONDecodeError:
-        return
-    head = document.get("_aws") if isinstance(document, dict) else None
+def _embedded(region: str, message: str) -> Iterator[tuple[Subject, tuple[Sample, ...]]]:
+    """What an event in the embedded metric format says; nothing of one that is not quite in it, and no more than is meant for one."""
+    found = document(message)
+    head = found.get("_aws") if isinstance(found, dict) else None
     directives = head.get("CloudWatchMetrics") if isinstance(head, dict) else None
+    left = MAX_EMBEDDED_SAMPLES
     for directive in directives if isinstance(directives, list) else ():
         namespace = directive.get("Namespace") if isinstance(directive, dict) else None
         if not isinstance(namespace, str) or namespace.startswith(RESERVED):
             continue
-        samples = tuple(_samples(document, directive.get("Metrics")))
-        sets = tuple(_dimensions(document, directive.get("Dimensions")))
+        samples = tuple(_samples(found, directive.get("Metrics")))
+        sets = tuple(_dimensions(found, directive.get("Dimensions")))
+        left -= max(1, len(samples)) * max(1, len(sets))
+        if left < 0:
+            return
         if samples and sets:
             yield Subject(region, namespace, sets), samples
 
 
-def _samples(document: dict[str, Any], metrics: Any) -> Iterator[tuple[str, str, float]]:
+def _samples(document: dict[str, Any], metrics: Any) -> Iterator[Sample]:
     for metric in metrics[:MAX_EMBEDDED_METRICS] if isinstance(metrics, list) else ():
         name = metric.get("Name") if isinstance(metric, dict) else None
         if not isinstance(name, str):
             continue
         values, unit = document.get(name), metric.get("Unit", "None")
-        for value in values if isinstance(values, list) else [values]:
+        for value in values[:MAX_EMBEDDED_VALUES] if isinstance(values, list) else [values]:
             if isinstance(value, int | float) and not isinstance(value, bool) and isinstance(unit, str):
                 yield name, unit, float(value)
 
 
-def _dimensions(document: dict[str, Any], sets: Any) -> Iterator[tuple[tuple[str, str], ...]]:
-    for names in sets if isinstance(sets, list) and sets else [[]]:
+def _dimensions(document: dict[str, Any], sets: Any) -> Iterator[Dimensions]:
+    for names in sets[:MAX_EMBEDDED_SETS] if isinstance(sets, list) and sets else [[]]:
         if isinstance(names, list) and len(names) <= MAX_EMBEDDED_DIMENSIONS:
             pairs = [(name, document.get(name)) for name in names if isinstance(name, str)]
             if all(isinstance(value, str) and value for _, value in pairs):
@@ -203,11 +241,16 @@ async def describe_metric_filters(context: Context, input: Input) -> Output:
         and input.get("metricName", each.metric) == each.metric
         and input.get("metricNamespace", each.namespace) == each.namespace
     ]
-    chosen, more = page(wanted, input, lambda pair: f"{pair[0]}:{pair[1].name}")
+    chosen, more = page(wanted, input, _listed)
     return {"metricFilters": [_shown(group, each) for group, each in chosen], **more}
 
 
-async def _groups(context: Context):  # type: ignore[no-untyped-def]
+def _listed(pair: tuple[str, MetricFilter]) -> str:
+    """Sorts as the groups' names do, and then the filters': no name of a group has what sorts before a space."""
+    return f"{pair[0]} {pair[1].name}"
+
+
+async def _groups(context: Context) -> AsyncIterator[Group]:
     """The region's groups, in order of their names."""
     start = b""
     while rows := await context.store.range(GROUPS, context.region.encode(), start, limit=SEARCH_SLICE):

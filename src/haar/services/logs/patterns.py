@@ -249,17 +249,20 @@ def _json(text: str) -> Pattern:
     if tokens.peek()[0] != "end":
         raise _bad()
 
-    def document(message: str) -> Any:
-        try:
-            return orjson.loads(message)
-        except orjson.JSONDecodeError:
-            return None
-
     def extract(message: str) -> dict[str, str]:
         found = document(message)
         return {selector: _text(values[0]) for selector, path in selectors.items() if (values := _select(found, path))}
 
     return Pattern(lambda message: isinstance(found := document(message), dict | list) and test(found), extract)
+
+
+@lru_cache(1)
+def document(message: str) -> Any:
+    """A message's JSON, which is not to be changed; None for what is none. The last one is kept: many patterns look at it in turn."""
+    try:
+        return orjson.loads(message)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _path(selector: str) -> tuple[str | int, ...]:

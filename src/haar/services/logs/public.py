@@ -45,5 +45,5 @@ async def append(host: Host, region: str, group: str, stream: str, events: Seque
         await write(tx, into, found, parts, now)
         return into
 
-    measure(host, region, await host.store.transact(write_all), parts)
+    await measure(host, region, await host.store.transact(write_all), parts)
     host.get(Tails).tell(region, group, stream, parts, now)
