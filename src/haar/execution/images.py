@@ -256,12 +256,12 @@ class Images:
         """umoci sees the layers and an empty directory, and nothing else of this machine but its programs."""
         command = [shutil.which("bwrap") or "bwrap", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
         command += [f"--unshare-{kind}" for kind in ("pid", "net", "ipc", "uts", *(() if os.geteuid() == 0 else ("user",)))]
-        command += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
+        command += ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108 - of the sandbox
         for place in ("bin", "lib", "lib64"):
             path = Path("/") / place
             command += ["--symlink", str(path.readlink()), f"/{place}"] if path.is_symlink() else ["--ro-bind-try", str(path), str(path)]
         command += ["--ro-bind", str(work / "layout"), "/layout", "--bind", str(work / "tree" / FILES), "/tree"]
-        command += ["--chdir", "/tree", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "HOME", "/tmp"]  # noqa: S108
+        command += ["--chdir", "/tree", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "HOME", "/tmp"]  # noqa: S108 - of the sandbox
         command += ["--", shutil.which("umoci") or "umoci", "raw", "unpack", "--rootless", "--image", "/layout:image", "rootfs"]
         await self._run(command, PULL_SECONDS, watched=work, reason="InvalidImage")
 

@@ -1,6 +1,7 @@
 """Route responses and integration responses of WebSocket APIs."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from haar.services.apigatewayv2 import errors
@@ -113,11 +114,7 @@ def _register(kind: Kind) -> None:
         (f"Update{noun}", "PATCH", f"{kind.path}/{{{kind.id}}}", _update),
         (f"Delete{noun}", "DELETE", f"{kind.path}/{{{kind.id}}}", _delete),
     ):
-
-        def handler(ctx: Context, input: Input, run: Callable[[Context, Input, Kind], Output] = run) -> Output:  # type: ignore[assignment]
-            return run(ctx, input, kind)
-
-        service.operation(name, on(verb, path))(handler)  # type: ignore[arg-type]
+        service.operation(name, on(verb, path))(partial(run, kind=kind))
 
 
 _register(ROUTE)

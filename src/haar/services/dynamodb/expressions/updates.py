@@ -165,7 +165,7 @@ class Editor:
     def get(self, path: Path) -> Value | None:
         """Raises ValidationException when the way to the path does not exist."""
         if len(path) == 1:
-            return self.item.get(path[0])  # type: ignore[arg-type]
+            return self.item.get(path[0])  # type: ignore[arg-type]  # a path begins with a name
         return paths.step(self._parent(path), path[-1])
 
     def _parent(self, path: Path) -> Value:

@@ -306,7 +306,7 @@ class Query:
         pattern, glob = reader.regex(), reader.string()
         if pattern is None and glob is None:
             name = reader.name()
-            source = lambda row: row.get(name)  # noqa: E731
+            source = lambda row: row.get(name)  # noqa: E731 - as above
             pattern = reader.regex()
             glob = None if pattern is not None else reader.string()
         if pattern is not None:
