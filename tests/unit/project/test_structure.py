@@ -1,6 +1,7 @@
-"""The rules of the structure: which way imports point, and how large a file and a function may be."""
+"""The rules of the structure: which way imports point, how large a file and a function may be, what a check may be told."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ BASE = ("__init__", "clock", "config", "eager", "tls")
 """The modules that every room may import."""
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 70
+UNREASONED = re.compile(r"# (?:noqa: [A-Z0-9, ]+|type: ignore\[[^]]*\])$")
+"""An exception from a check at the end of its line: nothing says why."""
 
 # a room, and the rooms that it may import
 MAY_IMPORT = {
@@ -89,3 +92,8 @@ def test_functions_are_short() -> None:
                 if size > MAX_FUNCTION_LINES:
                     long[f"{path.relative_to(SOURCE)}:{node.name}"] = size
     assert not long
+
+
+def test_exceptions_from_checks_say_why() -> None:
+    lines = ((path, number, line) for path in modules() for number, line in enumerate(path.read_text().splitlines(), 1))
+    assert [f"{path.relative_to(SOURCE)}:{number}" for path, number, line in lines if UNREASONED.search(line)] == []
