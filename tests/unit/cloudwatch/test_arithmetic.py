@@ -8,7 +8,21 @@ from haar.wire.errors import ServiceError
 M1 = {60: 1.0, 120: 3.0}
 
 
-@pytest.mark.parametrize("text", ["not " * 500 + "m1", "9" * 400, "-" * 2000 + "m1", "m1+" * 500 + "m1", "m1 ** m1", "1j * m1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not " * 500 + "m1",
+        "9" * 400,
+        "-" * 2000 + "m1",
+        "m1+" * 500 + "m1",
+        "m1 ** m1",
+        "1j * m1",
+        "m1 + LOG(0)",
+        "m1 + 1e400",
+        "m1 + CEIL(1e308 * 10)",
+        "m1 + FLOOR(0 ^ -1)",
+    ],
+)
 def test_what_cannot_be_calculated_is_refused(text: str) -> None:
     with pytest.raises(ServiceError) as refused:
         arithmetic.evaluate("e", text, {"m1": M1})
@@ -66,6 +80,10 @@ M2 = {60: 2.0, 120: 2.0, 180: 8.0}
         ("FILL(m1, 0)", {60: 1.0, 120: 3.0, 180: 0.0}),
         ("FIRST(METRICS())", M1),
         ("m1 ^ 4000", {60: 1.0}),
+        ("(m1 - 1) ^ -1", {120: 0.5}),
+        ("CEIL(RUNNING_SUM(m1 * 1e308))", {60: 1e308}),
+        ("STDDEV([m1 * 1e308, m1 * -1e308])", {60: 1e308}),
+        ("SUM([m1 * 1e308, m1 * 1e308])", {}),
     ],
 )
 def test_values(text: str, wanted: dict[int, float]) -> None:

@@ -117,10 +117,7 @@ def _value(name: str, node: ast.expr, known: Known, depth: int) -> Operand:
         raise _wrong(name, "The expression is nested too deeply")
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            try:
-                return float(number)
-            except OverflowError:
-                raise _wrong(name, "A number is too large") from None
+            return _single(name, float, number)
         case ast.Name(id=metric) if metric in known:
             return known[metric]
         case ast.UnaryOp(op=ast.USub(), operand=inner):
@@ -154,9 +151,9 @@ def _call(name: str, function: str, arguments: list[ast.expr], known: Known, dep
     values: list[Operand] = [_value(name, each, known, depth + 1) for each in arguments]
     match function, values:
         case (("SUM" | "AVG" | "MIN" | "MAX" | "STDDEV"), [of]):
-            return _over_all(OVER_ALL[function], of)
+            return _over_all(name, OVER_ALL[function], of)
         case (("ABS" | "CEIL" | "FLOOR" | "LOG" | "LOG10"), [of]):
-            return _each(PER_VALUE[function], of)
+            return _each(name, PER_VALUE[function], of)
         case (("DIFF" | "DIFF_TIME" | "RATE" | "RUNNING_SUM"), [dict() as of]):
             return _along(function, of)
         case "FILL", [dict() as of, float() as filling]:
@@ -174,26 +171,32 @@ def _call(name: str, function: str, arguments: list[ast.expr], known: Known, dep
 
 
 def _power(base: float, exponent: float) -> float:
-    try:
-        found = base**exponent
-    except (OverflowError, ZeroDivisionError):
-        return math.nan
+    found = base**exponent
     return math.nan if isinstance(found, complex) else float(found)
 
 
-def _each(function: Callable[[float], float], of: Operand) -> Operand:
+def _calculated(function: Callable[..., float], *arguments: Any) -> float | None:
+    """None where there is no answer, or none that is a number."""
+    try:
+        found = float(function(*arguments))
+    except (ValueError, OverflowError, ZeroDivisionError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _single(name: str, function: Callable[..., float], *arguments: Any) -> float:
+    if (found := _calculated(function, *arguments)) is None:
+        raise _wrong(name, "A number in it has no value")
+    return found
+
+
+def _each(name: str, function: Callable[[float], float], of: Operand) -> Operand:
     """Value by value; one without an answer is left out."""
     if isinstance(of, list):
-        return [each for part in of if isinstance(each := _each(function, part), dict)]
+        return [each for part in of if isinstance(each := _each(name, function, part), dict)]
     if isinstance(of, float):
-        return float(function(of))
-    found: Values = {}
-    for time, value in of.items():
-        try:
-            found[time] = float(function(value))
-        except ValueError:
-            continue  # of no logarithm
-    return found
+        return _single(name, function, of)
+    return {time: found for time, value in of.items() if (found := _calculated(function, value)) is not None}
 
 
 def _along(function: str, of: Values) -> Values:
@@ -208,7 +211,7 @@ def _along(function: str, of: Values) -> Values:
             change, seconds = of[time] - of[before], float(time - before)
             found[time] = {"DIFF": change, "DIFF_TIME": seconds, "RATE": change / seconds}[function]
         before = time
-    return found
+    return {time: value for time, value in found.items() if math.isfinite(value)}
 
 
 def _chosen(test: Values, then: Operand, other: Operand) -> Values:
@@ -223,14 +226,15 @@ def _chosen(test: Values, then: Operand, other: Operand) -> Values:
     return found
 
 
-def _over_all(function: Callable[[Sequence[float]], float], of: Operand) -> Operand:
+def _over_all(name: str, function: Callable[[Sequence[float]], float], of: Operand) -> Operand:
     """Of several metrics, at each time; of one, over all times."""
     if isinstance(of, dict):
-        return function(list(of.values())) if of else 0.0
+        return _single(name, function, list(of.values())) if of else 0.0
     if isinstance(of, float):
         return of
     times = sorted({time for each in of for time in each})
-    return {time: function([each[time] for each in of if time in each]) for time in times}
+    together = {time: _calculated(function, [each[time] for each in of if time in each]) for time in times}
+    return {time: value for time, value in together.items() if value is not None}
 
 
 def _combine(name: str, function: Callable[[float, float], float], left: Operand, right: Operand) -> Operand:
@@ -240,7 +244,7 @@ def _combine(name: str, function: Callable[[float, float], float], left: Operand
     if isinstance(left, float) and isinstance(right, float):
         if function is operator.truediv and right == 0:
             raise _wrong(name, "Division by zero")
-        return function(left, right)
+        return _single(name, function, left, right)
     times: Iterable[int] = left if isinstance(left, dict) else ()
     if isinstance(right, dict):
         times = [time for time in right if not isinstance(left, dict) or time in left]
@@ -248,6 +252,6 @@ def _combine(name: str, function: Callable[[float, float], float], left: Operand
     for time in times:
         first = left[time] if isinstance(left, dict) else left
         second = right[time] if isinstance(right, dict) else right
-        if (function is not operator.truediv or second != 0) and math.isfinite(value := function(first, second)):
+        if (value := _calculated(function, first, second)) is not None:
             values[time] = value
     return values

@@ -32,10 +32,10 @@ MAX_EMBEDDED_SETS = 100
 MAX_EMBEDDED_SAMPLES = MAX_EMBEDDED_METRICS * MAX_EMBEDDED_VALUES
 """Of one event, counted once for each set of dimensions; directives beyond are left out."""
 MESSAGE_COST = 100
-WORK_AT_ONCE = 64 * 1024
-"""Characters (and MESSAGE_COST for each message) that filters look at in the loop; a helper thread does more, ..."""
-TURN = 10
-"""... and lets the loop have the interpreter after so many messages."""
+WORK_AT_ONCE = 16 * 1024
+"""Characters (and MESSAGE_COST for each message) that filters look at in one piece: in the loop, or of more, in a helper thread, ..."""
+PAUSE_SECONDS = 0.0001
+"""... which lets the loop have the interpreter in between: a sleep of no time at all would not."""
 SEARCH_SLICE = 500
 RESERVED = "AWS/"
 """How the namespaces of AWS's own metrics begin."""
@@ -50,8 +50,7 @@ async def measure(host: Host, region: str, group: Group, events: Sequence[tuple[
     """Notes what the group's filters, and the events themselves, say that events which are now kept amount to."""
     if not group.metrics and not any(MARK in message for _, message in events):
         return
-    work = sum(len(message) + MESSAGE_COST for _, message in events) * (1 + len(group.metrics))
-    if work > WORK_AT_ONCE:
+    if sum(_work(message, group) for _, message in events) > WORK_AT_ONCE:
         found = await asyncio.to_thread(_found, region, group, events)
     else:
         found = _found(region, group, events)
@@ -60,11 +59,16 @@ async def measure(host: Host, region: str, group: Group, events: Sequence[tuple[
         measures.note(subject, tuple(samples), minute)
 
 
+def _work(message: str, group: Group) -> int:
+    return (len(message) + MESSAGE_COST) * (1 + len(group.metrics))
+
+
 def _found(region: str, group: Group, events: Sequence[tuple[int, str]]) -> _Found:
     found: _Found = {}
     filters = [(each, compile_pattern(each.pattern)) for each in group.metrics]
     matched: set[str] = set()
-    for at, (time, message) in enumerate(events, 1):
+    looked = 0
+    for time, message in events:
         minute = time // 60_000 * 60
         if MARK in message:
             for subject, samples in _embedded(region, message):
@@ -76,8 +80,10 @@ def _found(region: str, group: Group, events: Sequence[tuple[int, str]]) -> _Fou
                 if (sample := _sample(each, pattern, message)) is not None:
                     value, dimensions = sample
                     _add(found, region, each, dimensions, minute, value)
-        if at % TURN == 0:
-            sleep(0)  # the interpreter is the loop's for a turn
+        looked += _work(message, group)
+        if looked > WORK_AT_ONCE:
+            looked = 0
+            sleep(PAUSE_SECONDS)
     for each, _ in filters:
         if events and each.default is not None and each.name not in matched:
             _add(found, region, each, (), events[-1][0] // 60_000 * 60, each.default)

@@ -4,6 +4,7 @@ What is to be sent is put into a queue by the transaction that writes the events
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/SubscriptionFilters.html#LambdaFunctionExample
 """
 
+import asyncio
 import base64
 import gzip
 import logging
@@ -78,7 +79,7 @@ class Deliveries:
     async def deliver(self, job: Job) -> None:
         delivery = _decode(job.body)
         try:
-            for payload in _payloads(self._host.account, delivery, delivery.events):
+            for payload in await asyncio.to_thread(_payloads, self._host.account, delivery, delivery.events):
                 await _invoke(self._host, delivery, payload)
         except ServiceError as error:
             old = self._host.clock.now() - job.due > KEEP_SECONDS
