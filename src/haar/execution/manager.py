@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import functools
-import json
 import logging
 import os
 import resource
@@ -28,7 +27,7 @@ from haar.execution.contract import (
     Throttled,
     Unavailable,
 )
-from haar.execution.environment import INIT_SECONDS, RENEW_SECONDS, Environment
+from haar.execution.environment import INIT_SECONDS, RENEW_SECONDS, Environment, error_object
 from haar.execution.extensions import names_in
 from haar.execution.fairness import WARM_SECONDS, Memory, Turns
 from haar.execution.images import BadImage, Images
@@ -402,11 +401,11 @@ class Manager:
         try:
             wanted, keys = await asyncio.gather(self._wanted(spec), self._surroundings.credentials(spec))
         except runtimes.UnknownRuntime as error:
-            return self._fault(spec, "Runtime.InvalidRuntime", str(error))
+            return fault("Runtime.InvalidRuntime", str(error))
         except BadPackage as error:
-            return self._fault(spec, "Runtime.InvalidPackage", str(error))
+            return fault("Runtime.InvalidPackage", str(error))
         except BadImage as error:
-            return self._fault(spec, "Runtime.InvalidImage", f"The image {spec.image} {error}")
+            return fault("Runtime.InvalidImage", f"The image {spec.image} {error}")
         if spec.snap_start and (environment := await self._restore(spec, pool, wanted, keys)) is not None:
             return environment
         await self._reserve(spec)
@@ -501,6 +500,8 @@ class Manager:
     async def _reserve(self, spec: FunctionSpec) -> None:
         """Finds room for an environment that is being initialised: the longest idle ones of other functions make way. Raises Throttled."""
         memory, mb = self._memory, spec.memory_mb
+        if memory.wanted and memory.has_share(spec.arn, mb):  # what comes free is for those who wait
+            raise Throttled("ConcurrentInvocationLimitExceeded")
         if not memory.fits(spec.arn, mb):
             until = asyncio.get_running_loop().time() - (WARM_SECONDS if memory.has_share(spec.arn, mb) else 0.0)
             idle = [one for pool in self._pools.values() for one in pool.idle if one.idle_since <= until and self._spare(one)]
@@ -564,9 +565,9 @@ class Manager:
                     elif environment.idle_since < until and self._spare(environment):
                         environment.end()
 
-    def _fault(self, spec: FunctionSpec, kind: str, message: str) -> InvocationResult:
-        del spec
-        return InvocationResult(json.dumps({"errorType": kind, "errorMessage": message}, separators=(",", ":")).encode(), "Unhandled")
+
+def fault(kind: str, message: str) -> InvocationResult:
+    return InvocationResult(error_object(kind, message), "Unhandled")
 
 
 def give_up(waiter: "asyncio.Future[Found]") -> None:

@@ -355,19 +355,21 @@ async def test_memory_for_all_is_bounded_and_idle_ones_make_way(tmp_path: Path, 
         await asyncio.gather(functions.answer(first), functions.answer(second))
         third = functions.make(SLEEP)
         await functions.answer(third)  # one of the idle ones made way
-        busy = [asyncio.ensure_future(functions.answer(one, 3)) for one in (third, functions.make(SLEEP))]
+        busy = [asyncio.ensure_future(functions.answer(one, 15)) for one in (third, functions.make(SLEEP))]
         await eventually(lambda: functions.manager._total == 2 and functions.manager._memory.used_mb == 256)
         with pytest.raises(Throttled) as caught:
             await functions.run(functions.make(SLEEP))
         assert caught.value.reason == "ConcurrentInvocationLimitExceeded"
-        await asyncio.gather(*busy)
+        for one in busy:
+            one.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
 
 
 async def test_a_function_that_is_flooded_does_not_keep_others_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("haar.execution.fairness.ROOM_SECONDS", 60.0)
     monkeypatch.setattr("haar.execution.manager.WARM_SECONDS", 60.0)
     async with running(tmp_path, memory_mb=512) as functions:
-        flooded, other = functions.make(SLEEP), functions.make(SLEEP, memory_mb=256)
+        flooded, other, large = functions.make(SLEEP), functions.make(SLEEP, memory_mb=256), functions.make(SLEEP, memory_mb=384)
         refused = [0]
 
         async def flood() -> None:
@@ -388,6 +390,7 @@ async def test_a_function_that_is_flooded_does_not_keep_others_out(tmp_path: Pat
             await is_flooded()
             seen.add(await functions.answer(other, 0))
         assert len(seen) == 1  # cold, and then warm
+        await functions.answer(large, 0)  # it needs what three of the others have
         for flood_ in floods:
             flood_.cancel()
         await asyncio.gather(*floods, return_exceptions=True)
