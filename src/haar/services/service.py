@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from haar.auth.principal import Principal
@@ -107,6 +107,13 @@ class Demand:
     """The resource's tags (aws:ResourceTag/…)."""
     denied: Callable[[ServiceError], None] | None = None
     """Told of the refusal where only a part of the request is refused for it; otherwise all of the request is."""
+
+
+def not_locking_out(caller: Principal, account: str, demands: Sequence[Demand]) -> list[Demand]:
+    """Demands for taking a resource policy away: it does not bind the root of its own account, which so is never locked out."""
+    if caller.kind != "root" or caller.account != account:
+        return list(demands)
+    return [replace(demand, resource_policy=None) for demand in demands]
 
 
 Demands = Callable[[Context, Input], "Awaitable[Sequence[Demand]] | Sequence[Demand]"]

@@ -141,19 +141,22 @@ def test_a_stream_has_a_policy_of_its_own(made, client, nobody, dynamodb):
 
 
 def test_nobody_locks_himself_out_unawares(table, platform, client, name, dynamodb):
-    made = table("id:S")
-    deny = document(statement(made.arn, platform.account, Effect="Deny", Action="dynamodb:PutResourcePolicy"))
+    arn = table("id:S").arn
+    deny = document(statement(arn, platform.account, Effect="Deny", Action="dynamodb:PutResourcePolicy"))
     user = client("iam").create_user(UserName=name)["User"]["Arn"]
     client("iam").attach_user_policy(UserName=name, PolicyArn="arn:aws:iam::aws:policy/AdministratorAccess")
     key = client("iam").create_access_key(UserName=name)["AccessKey"]
     mine = client("dynamodb", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
-    deny = document(statement(made.arn, user, Effect="Deny", Action="dynamodb:PutResourcePolicy"))
+    deny = document(statement(arn, user, Effect="Deny", Action="dynamodb:PutResourcePolicy"))
     locked = ("AccessDeniedException", "The new resource policy will not allow you to update the resource policy in the future.")
-    assert refusal(mine.put_resource_policy, ResourceArn=made.arn, Policy=deny) == locked
-    mine.put_resource_policy(ResourceArn=made.arn, Policy=deny, ConfirmRemoveSelfResourceAccess=True)
-    code, message = refusal(mine.put_resource_policy, ResourceArn=made.arn, Policy=deny)
+    assert refusal(mine.put_resource_policy, ResourceArn=arn, Policy=deny) == locked
+    mine.put_resource_policy(ResourceArn=arn, Policy=deny, ConfirmRemoveSelfResourceAccess=True)
+    code, message = refusal(mine.put_resource_policy, ResourceArn=arn, Policy=deny)
     assert code == "AccessDeniedException" and "with an explicit deny in a resource-based policy" in message
-    dynamodb.delete_resource_policy(ResourceArn=made.arn)
+    nobody = document(statement(arn, "*", Effect="Deny", Action="dynamodb:*"))
+    dynamodb.put_resource_policy(ResourceArn=arn, Policy=nobody, ConfirmRemoveSelfResourceAccess=True)
+    assert refusal(mine.delete_resource_policy, ResourceArn=arn)[0] == "AccessDeniedException"
+    dynamodb.delete_resource_policy(ResourceArn=arn)  # root may, whatever the policy says
 
 
 def test_a_table_is_made_with_its_policy(dynamodb, platform, name):

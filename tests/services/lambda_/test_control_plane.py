@@ -199,7 +199,10 @@ def test_policies_put_whole(lambda_: Any, function: Make, name: str) -> None:
     lambda_.remove_permission(FunctionName=name, StatementId="new")
     stale = refused(lambda_.delete_resource_policy, ResourceArn=arn, RevisionId=put["RevisionId"])
     assert (stale[0], stale[2]) == ("PreconditionFailedException", 412)
-    lambda_.delete_resource_policy(ResourceArn=arn)
+    nobody = {"Effect": "Deny", "Principal": "*", "Action": "lambda:*", "Resource": "*"}
+    lambda_.put_resource_policy(ResourceArn=arn, Policy=json.dumps({"Version": "2012-10-17", "Statement": nobody}))
+    assert refused(lambda_.get_policy, FunctionName=name)[2] == 403
+    lambda_.delete_resource_policy(ResourceArn=arn)  # root is never locked out
     assert refused(lambda_.get_policy, FunctionName=name) == none
 
 

@@ -20,7 +20,7 @@ from haar.services.dynamodb.limits import POLICY_BYTES
 from haar.services.dynamodb.streams import Streams
 from haar.services.dynamodb.tables import Tables
 from haar.services.iam.public import decide
-from haar.services.service import Context, Demand, Input, Output
+from haar.services.service import Context, Demand, Input, Output, not_locking_out
 from haar.store.contract import Transaction
 from haar.wire.errors import ServiceError
 
@@ -73,6 +73,10 @@ def on_resource(action: str) -> Callable[[Context, Input], Any]:
         return (Demand(f"dynamodb:{action}", resource.arn, resource_policy=None if stream is None else stream.policy),)
 
     return demands
+
+
+async def _on_deletion(ctx: Context, input: Input) -> Sequence[Demand]:
+    return not_locking_out(ctx.principal, ctx.account, await on_resource("DeleteResourcePolicy")(ctx, input))
 
 
 def checked(ctx: Context, resource: Resource, text: str) -> str:
@@ -232,7 +236,7 @@ async def put_resource_policy(ctx: Context, input: Input) -> Output:
     return {"RevisionId": await _write(ctx, resource, policy, input.get("ExpectedRevisionId"))}
 
 
-@service.operation("DeleteResourcePolicy", on_resource("DeleteResourcePolicy"))
+@service.operation("DeleteResourcePolicy", _on_deletion)
 async def delete_resource_policy(ctx: Context, input: Input) -> Output:
     revision = await _write(ctx, parse(ctx, input["ResourceArn"]), None, input.get("ExpectedRevisionId"))
     return {"RevisionId": revision} if revision else {}

@@ -12,7 +12,7 @@ from haar.services.lambda_.errors import invalid, no_policy, refused
 from haar.services.lambda_.names import FunctionName, parse_name
 from haar.services.lambda_.permissions import check_length, check_revision, check_there, move_revision, revision_of
 from haar.services.lambda_.records import POLICIES, Policy, encode, find_policy, partition
-from haar.services.service import Context, Demand, Input, Output
+from haar.services.service import Context, Demand, Input, Output, not_locking_out
 from haar.store.contract import Transaction
 
 
@@ -23,6 +23,10 @@ def _on_resource(action: str) -> Callable[[Context, Input], Awaitable[list[Deman
         return await demands(context, {"FunctionName": input["ResourceArn"]})
 
     return on_resource
+
+
+async def _on_deletion(context: Context, input: Input) -> list[Demand]:
+    return not_locking_out(context.principal, context.account, await _on_resource("lambda:DeleteResourcePolicy")(context, input))
 
 
 def _named(context: Context, input: Input) -> FunctionName:
@@ -67,7 +71,7 @@ async def get_resource_policy(context: Context, input: Input) -> Output:
     return {"Policy": policy.text(), "RevisionId": await revision_of(context.store, name)}
 
 
-@service.operation("DeleteResourcePolicy", _on_resource("lambda:DeleteResourcePolicy"))
+@service.operation("DeleteResourcePolicy", _on_deletion)
 async def delete_resource_policy(context: Context, input: Input) -> Output:
     name, revision = _named(context, input), context.host.ids.uuid()
 
