@@ -95,13 +95,13 @@ class FunctionUrlRoute:
     """Serves every function URL."""
 
     def matches(self, request: Request) -> bool:
-        return LABEL in request.headers.get("host", "") or request.path.startswith(PATH)
+        return LABEL in request.headers.get("host", "").lower() or request.path.startswith(PATH)
 
     async def serve(self, host: Host, request: Request, request_id: str) -> Response:
         address = locate(request)
         live = await host.get(Urls).find(address.url_id) if address is not None else None
         if address is None or live is None or (address.region and address.region != live.name.region):
-            return _refusal(404, "ResourceNotFoundException", {"Message": None}, request_id)
+            return _refusal(404, "ResourceNotFoundException", {"Message": None})
         cors = live.config.cors
         if cors and request.method == "OPTIONS" and "origin" in request.headers and "access-control-request-method" in request.headers:
             response = preflight(cors, request)
@@ -109,7 +109,7 @@ class FunctionUrlRoute:
             try:
                 response = await _answer(host, request, address, live, request_id)
             except _Refused as refused:
-                response = _refusal(refused.status, refused.kind, refused.body, request_id)
+                response = _refusal(refused.status, refused.kind, refused.body)
             with_cross_origin(cors, request, response)
         response.headers.append(("x-amzn-RequestId", request_id))
         return response
@@ -121,8 +121,7 @@ class _Refused(Exception):
         self.status, self.kind, self.body = status, kind, body
 
 
-def _refusal(status: int, kind: str, body: object, request_id: str) -> Response:
-    del request_id  # added to every answer
+def _refusal(status: int, kind: str, body: object) -> Response:
     data = body.encode() if isinstance(body, str) else orjson.dumps(body)
     return Response(status, [("Content-Type", "application/json"), ("x-amzn-ErrorType", kind)], data)
 
