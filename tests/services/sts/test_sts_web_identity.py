@@ -23,8 +23,10 @@ TAGS = "https://aws.amazon.com/tags"
 class Provider:
     """An issuer, a role that trusts it, and a client that has no keys."""
 
-    def __init__(self, platform: RunningPlatform) -> None:
+    def __init__(self, platform: RunningPlatform, asked: list[str]) -> None:
         self.platform = platform
+        self.asked = asked
+        """What was asked for keys."""
         self.iam = platform.client("iam")
         self.arn = self.iam.create_open_id_connect_provider(Url=f"https://{ISSUER}", ClientIDList=["sts.amazonaws.com"])[
             "OpenIDConnectProviderArn"
@@ -53,8 +55,11 @@ class Provider:
 
 @pytest.fixture(scope="module")
 def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    asked: list[str] = []
+
     class Keys(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            asked.append(self.path)
             body = json.dumps(jwks()).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -69,7 +74,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     directory: Path = tmp_path_factory.mktemp("web-identity")
     settings = {"HAAR_JWKS": f"{ISSUER}=http://127.0.0.1:{server.server_port}/keys"}
     platform = RunningPlatform(directory, environment=settings).start()
-    yield Provider(platform)
+    yield Provider(platform, asked)
     platform.stop()
     server.shutdown()
 
@@ -146,6 +151,12 @@ def test_tokens_that_are_not_believed(trusting: Provider) -> None:
         "Couldn't retrieve verification key from your identity provider,  "
         "please reference AssumeRoleWithWebIdentity documentation for requirements"
     )
+
+
+def test_strangers_do_not_have_the_issuer_asked_again_and_again(trusting: Provider) -> None:
+    for number in range(20):
+        trusting.assume(trusting.token(iss=f"https://{ISSUER}{'/' * number}"))
+    assert len(trusting.asked) == 1
 
 
 def test_limits(trusting: Provider) -> None:

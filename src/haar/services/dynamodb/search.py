@@ -207,4 +207,5 @@ async def _nearest(ctx: Context, index: VectorIndex, search: Search, most: int) 
         if len(rows) < rows_at_once:
             return best, examined
         start = rows[-1][0] + b"\0"
+        await asyncio.sleep(0)  # lets others in: there may be many
         rows_at_once = max(1, min(READ_CHUNK_MOST, READ_BYTES * len(rows) // sum(map(len, entries))))

@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_server-certs.html
 """
 
+import asyncio
 from typing import Any, ClassVar
 
 from cryptography import x509
@@ -73,7 +74,7 @@ def _metadata(account: str, certificate: ServerCertificate) -> dict[str, Any]:
 @service.operation("UploadServerCertificate", tagged_making(ServerCertificate))
 async def upload_server_certificate(ctx: Context, input: Input) -> Output:
     body, chain = input["CertificateBody"].strip(), input.get("CertificateChain", "").strip()
-    read = _certificate(body, chain, input["PrivateKey"])
+    read = await asyncio.to_thread(_certificate, body, chain, input["PrivateKey"])  # checking a long key takes long
     made = ServerCertificate(
         name=input["ServerCertificateName"],
         path=input.get("Path", "/"),

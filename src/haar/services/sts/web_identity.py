@@ -100,7 +100,8 @@ async def _identity(ctx: Context, text: str) -> Identity:
     audience = _texts(claims.get("azp")) or _texts(claims["aud"])
     if not set(audience) & set(clients):
         raise _invalid("Incorrect token audience")
-    await _believe(ctx, issuer, token)
+    # Asked as the provider is registered, however a stranger's token writes that.
+    await _believe(ctx, f"https://{name}", token)
     tags, transitive = _tags(claims.get(TAGS))
     source = claims.get(SOURCE_IDENTITY)
     return Identity(oidc_provider_arn(ctx.host, name), name, claims, audience, tags, transitive, source if isinstance(source, str) else "")

@@ -60,6 +60,8 @@ class Issuers:
         try:
             if url is None:
                 url = str((await _json(issuer.rstrip("/") + DISCOVERY))["jwks_uri"])
+                if issuer.startswith("https:") and not url.startswith("https:"):
+                    raise Unreachable("the keys are not served by HTTPS")
             return await _json(url)
         except (Unreachable, TimeoutError, orjson.JSONDecodeError, KeyError, TypeError):
             raise BadToken("OIDC discovery endpoint communication error") from None
