@@ -94,8 +94,8 @@ def test_the_event(open_url: Make, platform: RunningPlatform) -> None:
     http = {"method": "POST", "path": "/a%20b/c", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "me"}
     assert context["http"] == http and context["accountId"] == "anonymous" and "authorizer" not in context
     assert context["requestId"] == answer.json()["id"] == answer.headers["x-amzn-RequestId"]
-    domain = f"{url_id}.lambda-url.us-east-1.on.aws"
-    for domain in (f"{url_id}.lambda-url.us-east-1.localhost:{platform.port}", domain, domain.upper()):
+    at_aws = f"{url_id}.lambda-url.us-east-1.on.aws"
+    for domain in (f"{url_id}.lambda-url.us-east-1.localhost:{platform.port}", at_aws, at_aws.upper()):
         by_host = requests.get(f"{platform.endpoint}/p", headers={"Host": domain}, timeout=TIMEOUT).json()["event"]
         assert by_host["rawPath"] == "/p" and "body" not in by_host
         assert by_host["requestContext"]["domainName"] == domain.partition(":")[0].lower()
