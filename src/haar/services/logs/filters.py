@@ -36,6 +36,8 @@ MAX_SCANNED = 20_000
 """Events that one call looks at before it answers with a token."""
 READ_SLICE = 500
 MIN_SLICE = 8
+START_SLICE = 20
+"""Streams that are begun to be read in one piece."""
 DESCENDING_SINCE = 1_704_067_200_000
 """2024-01-01: descending order is not served from before it."""
 
@@ -108,6 +110,8 @@ class Merge:
     async def start(self) -> None:
         for rank in range(len(self._cursors)):
             await self._push(rank)
+            if rank % START_SLICE == 0:
+                await asyncio.sleep(0)
 
     async def _push(self, rank: int) -> None:
         event = await self._cursors[rank].next()
@@ -140,7 +144,7 @@ async def filter_log_events(context: Context, input: Input) -> Output:
         raise no_group()
     streams = await _searched(context, group, input)
     low, high = position(max(start, group.floor(context.now())), 0), LATEST if end is None else position(end + 1, 0)
-    merge = Merge(_cursors(context.store, group, streams, low, high, place, forward), forward)
+    merge = Merge(cursors_of(context.store, group, streams, low, high, place, forward), forward)
     await merge.start()
     limit = input.get("limit", MAX_PAGE_EVENTS)
     events: list[dict[str, Any]] = []
@@ -169,7 +173,7 @@ async def _searched(context: Context, group: Group, input: Input) -> list[Stream
     return [stream for stream in found if stream]
 
 
-def _cursors(
+def cursors_of(
     reader: Reader, group: Group, streams: list[Stream], low: bytes, high: bytes, place: _Place | None, forward: bool
 ) -> list[Cursor]:
     """A cursor for each stream that can have events between the positions, behind what was answered before."""

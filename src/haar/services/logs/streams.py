@@ -1,5 +1,6 @@
 """Log streams: made, described, deleted; and how events get into one."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ async def streams_of(reader: Reader, group: Group, prefix: str = "") -> list[Str
         if len(rows) < READ_SLICE:
             return streams
         start = rows[-1][0] + b"\x00"
+        await asyncio.sleep(0)
 
 
 @service.operation("CreateLogStream", on_group("logs:CreateLogStream"))

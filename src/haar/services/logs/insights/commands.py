@@ -17,7 +17,7 @@ from haar.services.logs.insights.values import Row, Value, order, text, truth
 MAX_ROWS = 10_000
 """That a query answers, sorts or groups by: of more, the first ones are kept."""
 MAX_BYTES = 16 * 1024 * 1024
-"""Of the messages of the rows that a query answers or sorts: of more, the first ones are kept."""
+"""Of the messages of the rows that a query answers or sorts, or of the values that it groups by: of more, the first ones are kept."""
 MAX_COMMANDS = 30
 DEFAULT_FIELDS = ("@timestamp", "@message")
 POINTER = "@ptr"
@@ -108,14 +108,15 @@ class Dedup(Stage):
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = names
-        self._seen: set[tuple[str, ...]] = set()
+        self._seen: set[int] = set()
+        """Their hashes: values may be long."""
 
     def push(self, row: Row) -> None:
         values = [row.get(name) for name in self._names]
         if any(value is None for value in values):
             self.next.push(row)
             return
-        key = tuple(text(value) for value in values)
+        key = hash(tuple(text(value) for value in values))
         if key not in self._seen and len(self._seen) < MAX_ROWS:
             self._seen.add(key)
             self.next.push(row)
@@ -173,6 +174,7 @@ class Stats(Stage):
     ) -> None:
         self._overs, self._shown, self._by = overs, shown, by
         self._groups: dict[tuple[str | None, ...], tuple[list[Value], list[Over]]] = {}
+        self._size = 0
         if not by:
             self._group(())
 
@@ -180,8 +182,9 @@ class Stats(Stage):
         key = tuple(None if value is None else text(value) for value in values)
         found = self._groups.get(key)
         if found is None:
-            if len(self._groups) >= MAX_ROWS:
+            if len(self._groups) >= MAX_ROWS or self._size >= MAX_BYTES:
                 return None
+            self._size += sum(len(part) for part in key if part)
             found = self._groups[key] = (list(values), [make() for _, make in self._overs])
         return found[1]
 

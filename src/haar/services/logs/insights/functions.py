@@ -218,11 +218,12 @@ class AtTime(Over):
 
 class Distinct(Over):
     def __init__(self) -> None:
-        self._seen: set[str] = set()
+        self._seen: set[int] = set()
+        """Hashes: values may be long."""
 
     def add(self, value: Value, time: int) -> None:
         if value is not None and len(self._seen) < MAX_KEPT:
-            self._seen.add(text(value))
+            self._seen.add(hash(text(value)))
 
     def result(self) -> Value:
         return len(self._seen)

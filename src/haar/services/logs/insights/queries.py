@@ -14,7 +14,7 @@ from typing import Any
 from haar.services.logs import service
 from haar.services.logs.access import demand_on, group_name, name_of_arn, on_anything, on_group
 from haar.services.logs.errors import invalid, no_group
-from haar.services.logs.filters import Cursor, Merge
+from haar.services.logs.filters import Cursor, Merge, cursors_of
 from haar.services.logs.insights.commands import MAX_ROWS, POINTER, Query
 from haar.services.logs.insights.syntax import Malformed
 from haar.services.logs.insights.values import Row, Time, pointer, read_pointer, text
@@ -46,7 +46,8 @@ BATCH = 200
 """Events that go through a query at once, in a helper thread."""
 TURN = 10
 """Events after which a helper thread lets the loop have the interpreter."""
-READ_SLICE = 100
+COUNTED_AT_ONCE = 100
+"""Events whose fields are counted in one piece."""
 DESCRIBE_LIMIT = 100
 FIELDS_SAMPLE = 1000
 """Events whose fields GetLogGroupFields counts, ..."""
@@ -126,13 +127,12 @@ class Queries:
         """Pushes the events of the groups, the latest first, until there are no more or no more are wanted."""
         store, now = self._host.store, self._host.clock.now()
         of: dict[str, Group] = {}
-        cursors = []
+        cursors: list[Cursor] = []
         for group in groups:
-            floor = max(low, group.floor(now))
-            for stream in await streams_of(store, group):
-                if stream.first is not None and stream.first < high and (stream.last or 0) >= floor:
-                    of[stream.id] = group
-                    cursors.append(Cursor(store, group, stream, position(floor, 0), position(high, 0), READ_SLICE, forward=False))
+            streams = await streams_of(store, group)
+            of |= {stream.id: group for stream in streams}
+            floor = position(max(low, group.floor(now)), 0)
+            cursors += cursors_of(store, group, streams, floor, position(high, 0), None, forward=False)
         merge = Merge(cursors, forward=False)
         await merge.start()
         account, moment = self._host.account, Time(int(now * 1000))
@@ -324,7 +324,7 @@ async def get_log_group_fields(context: Context, input: Input) -> Output:
     high = _milliseconds(input["time"]) + FIELDS_MS // 2 if "time" in input else int(context.now() * 1000)
     low = position(max(0, high - FIELDS_MS), 0)
     streams = await streams_of(context.store, group)
-    cursors = [Cursor(context.store, group, each, low, position(high + 1, 0), READ_SLICE, forward=False) for each in streams]
+    cursors = cursors_of(context.store, group, streams, low, position(high + 1, 0), None, forward=False)
     merge = Merge(cursors, forward=False)
     await merge.start()
     counted: dict[str, int] = {}
@@ -335,7 +335,7 @@ async def get_log_group_fields(context: Context, input: Input) -> Output:
         for name in _row(context.account, group, stream, event, Time(0)).all():
             if name not in (POINTER, "@now"):
                 counted[name] = counted.get(name, 0) + 1
-        if total % READ_SLICE == 0:
+        if total % COUNTED_AT_ONCE == 0:
             await asyncio.sleep(0)
     found = sorted(counted.items(), key=lambda pair: (-pair[1], pair[0]))
     return {"logGroupFields": [{"name": name, "percent": 100 * count // total} for name, count in found]}
