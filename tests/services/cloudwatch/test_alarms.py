@@ -11,6 +11,12 @@ from tests.support.platform import RunningPlatform
 
 WAIT_SECONDS = 90.0
 FIRST = "Unchecked: Initial alarm creation"
+NO_METRIC: dict[str, Any] = {"MetricName": None, "Namespace": None, "Statistic": None, "Period": None}
+A = {
+    "Id": "a",
+    "MetricStat": {"Metric": {"Namespace": "n", "MetricName": "m"}, "Period": 60, "Stat": "Sum"},
+    "ReturnData": False,
+}
 
 
 @pytest.fixture
@@ -81,6 +87,24 @@ def test_an_alarm_is_kept(platform: RunningPlatform, cloudwatch: Any, alarm: dic
     assert cloudwatch.describe_alarms(AlarmNames=[name])["MetricAlarms"] == []
     code, _, status = refused(cloudwatch.delete_alarms, AlarmNames=[name])
     assert (code, status) == ("ResourceNotFound", 404)
+
+
+def test_alarms_and_their_histories_in_pages(cloudwatch: Any, alarm: dict[str, Any], name: str) -> None:
+    names = [f"{name}-{number}" for number in range(3)]
+    for each in names:
+        cloudwatch.put_metric_alarm(**alarm | {"AlarmName": each})
+    few = {"PaginationConfig": {"PageSize": 1}}
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{name}-", **few)
+    assert [one["AlarmName"] for page in pages for one in page["MetricAlarms"]] == names
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNames=[*reversed(names), f"{name}-none"], **few)
+    assert [one["AlarmName"] for page in pages for one in page["MetricAlarms"]] == names
+    assert cloudwatch.describe_alarms(AlarmNamePrefix=f"{name}-", ActionPrefix="arn:")["MetricAlarms"] == []
+    for order in (names, list(reversed(names))):
+        by = "TimestampAscending" if order is names else "TimestampDescending"
+        pages = cloudwatch.get_paginator("describe_alarm_history").paginate(ScanBy=by, **few)
+        told = [one["AlarmName"] for page in pages for one in page["AlarmHistoryItems"]]
+        assert [each for each in told if each in names] == order
+    cloudwatch.delete_alarms(AlarmNames=names)
 
 
 def test_a_state_is_set(cloudwatch: Any, alarm: dict[str, Any], name: str) -> None:
@@ -159,6 +183,8 @@ def test_alarms_on_expressions(cloudwatch: Any, alarm: dict[str, Any], name: str
         {"Period": 3600, "EvaluationPeriods": 200},
         {"MetricName": None},
         {"Metrics": [{"Id": "a", "Expression": "b"}]},
+        NO_METRIC | {"Metrics": [A, {"Id": "b", "Expression": "BOGUS(a)"}]},
+        NO_METRIC | {"Metrics": [A, {"Id": "b", "Expression": "a + LOG(0)"}]},
     ],
 )
 def test_alarms_that_cannot_be(cloudwatch: Any, alarm: dict[str, Any], wrong: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """Metric alarms: made, described, set, deleted, tagged; their history."""
 
+import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,6 +35,7 @@ from haar.wire.errors import ServiceError
 MOST_SECONDS = DAY
 SHORT_PERIODS = (10, 20, 30)
 PAGE = 50
+ALARM_SLICE = 100
 MAX_TAGS = 50
 UNBUILT = (
     "ThresholdMetricId",
@@ -130,7 +132,10 @@ def _check_metrics(metrics: list[dict[str, Any]]) -> None:
     plain = {query["Id"] for query in metrics if "MetricStat" in query}
     if not plain:
         raise invalid("The metrics list must hold a metric.")
-    arithmetic.ordered([query for query in metrics if "Expression" in query], plain)
+    nothing: dict[str, dict[int, float]] = {name: {} for name in plain}
+    periods = {query["Id"]: query["MetricStat"]["Period"] for query in metrics if "MetricStat" in query}
+    for query in arithmetic.ordered([query for query in metrics if "Expression" in query], plain):
+        nothing[query["Id"]] = arithmetic.evaluate(query["Id"], query["Expression"], nothing, periods)
 
 
 def _check_single(input: Input) -> None:
@@ -184,8 +189,23 @@ def _shown(ctx: Context, alarm: Alarm) -> dict[str, Any]:
     return shown | ({"StateReasonData": alarm.data} if alarm.data else {})
 
 
-async def _all(ctx: Context) -> list[Alarm]:
-    return [decode(value) for _, value in await ctx.store.range(ALARMS, ctx.region.encode())]
+async def _all(ctx: Context, prefix: str = "", after: str = "") -> AsyncIterator[Alarm]:
+    """The region's alarms whose names begin with `prefix`, behind the name `after`, in order; read in slices that let others in."""
+    start = max(prefix.encode(), after.encode() + b"\x00" if after else b"")
+    while rows := await ctx.store.range(ALARMS, ctx.region.encode(), start, limit=ALARM_SLICE):
+        for _, value in rows:
+            alarm = decode(value)
+            if not alarm.name.startswith(prefix):
+                return
+            yield alarm
+        start = rows[-1][0] + b"\x00"
+        await asyncio.sleep(0)
+
+
+async def _named(ctx: Context, names: Sequence[str], after: str) -> AsyncIterator[Alarm]:
+    for name in sorted(set(names)):
+        if name > after and (alarm := await find_alarm(ctx.store, ctx.region, name)) is not None:
+            yield alarm
 
 
 def _place(token: str | None) -> str:
@@ -205,15 +225,12 @@ async def describe_alarms(ctx: Context, input: Input) -> Output:
     if "MetricAlarm" not in input.get("AlarmTypes", ["MetricAlarm"]):
         return {"CompositeAlarms": [], "MetricAlarms": []}
     after, most = _place(input.get("NextToken")), input.get("MaxRecords", PAGE)
-    wanted = [
-        alarm
-        for alarm in await _all(ctx)
-        if alarm.name > after
-        and (not names or alarm.name in names)
-        and alarm.name.startswith(prefix or "")
-        and input.get("StateValue", alarm.state) == alarm.state
-        and _acts(alarm, input.get("ActionPrefix", ""))
-    ]
+    wanted: list[Alarm] = []
+    async for alarm in _named(ctx, names, after) if names else _all(ctx, prefix or "", after):
+        if input.get("StateValue", alarm.state) == alarm.state and _acts(alarm, input.get("ActionPrefix", "")):
+            wanted.append(alarm)
+        if len(wanted) > most:
+            break
     output: dict[str, Any] = {"CompositeAlarms": [], "MetricAlarms": [_shown(ctx, alarm) for alarm in wanted[:most]]}
     if len(wanted) > most:
         output["NextToken"] = b64encode(wanted[most - 1].name.encode()).decode()
@@ -238,7 +255,7 @@ async def describe_alarms_for_metric(ctx: Context, input: Input) -> Output:
         stats = [query["MetricStat"]["Metric"] for query in queries_of(alarm.settings) if "MetricStat" in query]
         return any((one["Namespace"], one["MetricName"], records.dimensions_of(one.get("Dimensions"))) == wanted for one in stats)
 
-    return {"MetricAlarms": [_shown(ctx, alarm) for alarm in await _all(ctx) if about(alarm)]}
+    return {"MetricAlarms": [_shown(ctx, alarm) async for alarm in _all(ctx) if about(alarm)]}
 
 
 @service.operation("SetAlarmState", _on("SetAlarmState"))
@@ -307,21 +324,25 @@ async def delete_alarms(ctx: Context, input: Input) -> Output:
 
 @service.operation("DescribeAlarmHistory", _on("DescribeAlarmHistory"))
 async def describe_alarm_history(ctx: Context, input: Input) -> Output:
-    names = [input["AlarmName"]] if "AlarmName" in input else [alarm.name for alarm in await _all(ctx)]
-    found = [decode_entry(value) for name in names for _, value in await ctx.store.range(HISTORY, history_of(ctx.region, name))]
+    names = [input["AlarmName"]] if "AlarmName" in input else [alarm.name async for alarm in _all(ctx)]
     start, end = (input[member].timestamp() if member in input else None for member in ("StartDate", "EndDate"))
-    wanted = [
-        entry
-        for entry in found
-        if input.get("HistoryItemType", entry.kind) == entry.kind
-        and (start is None or entry.time >= start)
-        and (end is None or entry.time <= end)
-    ]
-    wanted.sort(key=lambda entry: entry.time, reverse=input.get("ScanBy") != "TimestampAscending")
     token = _place(input.get("NextToken"))
     if token and not token.isdigit():
         raise bad_token()
     at, most = int(token or 0), input.get("MaxRecords", PAGE)
+    wanted: list[Entry] = []
+    for name in names:
+        entries = [decode_entry(value) for _, value in await ctx.store.range(HISTORY, history_of(ctx.region, name))]
+        wanted += [
+            entry
+            for entry in entries
+            if input.get("HistoryItemType", entry.kind) == entry.kind
+            and (start is None or entry.time >= start)
+            and (end is None or entry.time <= end)
+        ]
+        wanted.sort(key=lambda entry: entry.time, reverse=input.get("ScanBy") != "TimestampAscending")
+        del wanted[at + most + 1 :]  # no more of them are looked at
+        await asyncio.sleep(0)
     shown = [
         {
             "AlarmName": entry.alarm,
