@@ -5,12 +5,10 @@ import contextlib
 import functools
 import logging
 import os
-import resource
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from haar.clock import Clock, Ids
 from haar.config import Config
@@ -31,6 +29,7 @@ from haar.execution.environment import INIT_SECONDS, RENEW_SECONDS, Environment,
 from haar.execution.extensions import names_in
 from haar.execution.fairness import WARM_SECONDS, Memory, Turns
 from haar.execution.images import BadImage, Images
+from haar.execution.machine import clean_directories, raise_file_limit, running_threads
 from haar.execution.output import LogWriter, stream_name
 from haar.execution.package import BadPackage, Packages
 from haar.execution.provisioned import Provisioned
@@ -52,9 +51,6 @@ STOP_SECONDS = 1.4
 SNAPSHOT_SECONDS = 130.0
 """How long an initialisation for SnapStart may take, or as long as the function's timeout if that is more."""
 RESTORE_SECONDS = 10.0
-FILES = 65_536
-
-
 AFTER_RESTORE = "Runtime.AfterRestoreError"
 
 log = logging.getLogger("haar.execution")
@@ -226,9 +222,10 @@ class Manager:
         environment = self._free(pool)
         while environment is None:
             try:
-                found = await self._another(spec, self._pools.setdefault(spec, pool))
+                found = await self._another(spec, pool)
             except BaseException:
                 self._done(spec)
+                self._forget(spec)
                 raise
             if isinstance(found, InvocationResult):
                 self._done(spec)
@@ -271,9 +268,8 @@ class Manager:
         try:
             limit = max(SNAPSHOT_SECONDS, spec.timeout)
             environment = await self._start(spec, self._snapped, wanted, keys, limit, snapshot=taken)
-        except (Unavailable, OSError) as error:
-            self._memory.give(spec.arn, spec.memory_mb)
-            raise error if isinstance(error, Unavailable) else Unavailable(f"a function cannot be started: {error}") from error
+        except OSError as error:
+            raise Unavailable(f"a function cannot be started: {error}") from error
         kind, message = environment.fault
         environment.end()
         await environment.ended()
@@ -312,12 +308,7 @@ class Manager:
         if self._stopping:
             return "haar is not running functions now"
         pool = self._pools.setdefault(spec, Pool())
-        self._initialising += 1
-        try:
-            found = await self._launch(spec, pool)
-        finally:
-            self._initialising -= 1
-            self._forget(spec, pool)
+        found = await self._launch(spec, pool)
         if isinstance(found, InvocationResult):
             return found.payload.decode("utf-8", "replace")
         failed = found.state != "idle"
@@ -348,6 +339,7 @@ class Manager:
         while True:
             found: Found = await pool.finished() if len(pool.finishing) > len(pool.waiters) else None
             if found is None and (found := self._free(pool)) is None:
+                pool = self._pools.setdefault(spec, pool)  # with its last environment it was forgotten
                 waiter = pool.wait()
                 if pool.coming < len(pool.waiters):
                     if not self._scaling.another(spec.arn, asyncio.get_running_loop().time()):
@@ -355,7 +347,7 @@ class Manager:
                         raise Throttled("FunctionInvocationRateLimitExceeded")
                     pool.coming += 1
                     launching = asyncio.ensure_future(self._launch_in_turn(spec, pool))
-                    launching.add_done_callback(functools.partial(self._launched, pool, waiter))
+                    launching.add_done_callback(functools.partial(self._launched, spec, pool, waiter))
                 found = await pool.first(waiter)
             if found is not None:
                 return found
@@ -367,15 +359,16 @@ class Manager:
                 await asyncio.sleep(TURN_SECONDS)
             if not pool.waiters:
                 return None
-            self._initialising += 1
-        try:
-            return await self._launch(spec, pool)
-        finally:
-            self._initialising -= 1
+        return await self._launch(spec, pool)
 
-    def _launched(self, pool: Pool, waiter: "asyncio.Future[Found]", launching: "asyncio.Future[Found]") -> None:
-        """An environment was started: it is anybody's. One that was not is the fault of the call that it was started for."""
+    def _launched(self, spec: FunctionSpec, pool: Pool, waiter: "asyncio.Future[Found]", launching: "asyncio.Future[Found]") -> None:
         pool.coming -= 1
+        self._hand_on(pool, waiter, launching)
+        self._forget(spec)
+
+    @staticmethod
+    def _hand_on(pool: Pool, waiter: "asyncio.Future[Found]", launching: "asyncio.Future[Found]") -> None:
+        """An environment was started: it is anybody's. One that was not is the fault of the call that it was started for."""
         if launching.cancelled():
             pool.give(None)
             return
@@ -397,7 +390,17 @@ class Manager:
         pool.give(None)  # somebody may have counted on it
 
     async def _launch(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
-        """Starts one; the caller counts it among those that are being initialised."""
+        """Starts an environment; a result when the function itself is why there is none."""
+        self._initialising += 1
+        pool.starting += 1
+        try:
+            return await self._launch_counted(spec, pool)
+        finally:
+            self._initialising -= 1
+            pool.starting -= 1
+            self._forget(spec)
+
+    async def _launch_counted(self, spec: FunctionSpec, pool: Pool) -> "Environment | InvocationResult":
         try:
             wanted, keys = await asyncio.gather(self._wanted(spec), self._surroundings.credentials(spec))
         except runtimes.UnknownRuntime as error:
@@ -409,19 +412,14 @@ class Manager:
         if spec.snap_start and (environment := await self._restore(spec, pool, wanted, keys)) is not None:
             return environment
         await self._reserve(spec)
-        pool.starting += 1
         try:
             environment = await self._start(spec, pool, wanted, keys, INIT_SECONDS)
             if environment.failed_to_start:  # as on AWS: once more, in the first invocation and its time
+                self._memory.take(spec.arn, spec.memory_mb)  # before the other's is anybody's
                 environment.end("failure")
-                self._memory.take(spec.arn, spec.memory_mb)
                 environment = await self._start(spec, pool, wanted, keys, spec.timeout, environment.writer)
-        except (Unavailable, OSError) as error:
-            self._memory.give(spec.arn, spec.memory_mb)
-            raise error if isinstance(error, Unavailable) else Unavailable(f"a function cannot be started: {error}") from error
-        finally:
-            pool.starting -= 1
-            self._forget(spec, pool)
+        except OSError as error:
+            raise Unavailable(f"a function cannot be started: {error}") from error
         return environment
 
     async def _restore(self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys) -> Environment | None:
@@ -435,17 +433,11 @@ class Manager:
             return None  # what is wrong is said where it is initialised
         if snapshot is None:
             return None
-        await self._reserve(spec)
-        pool.starting += 1
         try:
+            await self._reserve(spec)
             environment = await self._start(spec, pool, wanted, keys, RESTORE_SECONDS, snapshot=snapshot)
-        except BaseException:
-            self._memory.give(spec.arn, spec.memory_mb)
-            raise
         finally:
             os.close(snapshot.descriptor)
-            pool.starting -= 1
-            self._forget(spec, pool)
         kind, message = environment.fault
         if not environment.failed_to_start:
             return environment
@@ -470,20 +462,21 @@ class Manager:
         self, spec: FunctionSpec, pool: Pool, wanted: Wanted, keys: SessionKeys, limit: float, writer: LogWriter | None = None,
         snapshot: Taken | Restored | None = None,
     ) -> Environment:  # fmt: skip
-        """An environment, initialised or not; `writer` is that of the one before it, whose place it takes."""
+        """An environment, initialised or not, in memory that is taken for it, and given back when there comes to be none.
+
+        `writer` is that of the environment before it, whose place it takes. Raises Unavailable, OSError.
+        """
         assert self._boxes is not None
-        assert self._standby is not None
         phase: Phase = "restore" if isinstance(snapshot, Restored) else "init" if writer is None else "invoke"
         if writer is None:
             stream = stream_name(self._clock.now(), spec.version, self._ids.bytes(16).hex())
             writer = LogWriter(spec, stream, self._surroundings, self._clock)
         extensions = names_in(wanted.opt)
-        box: Box | None = None
-        if wanted.code is not None and not (extensions and wanted.runtime.kind == "node"):  # one that waits has nothing to watch over them
-            box = await self._standby.take(spec, wanted.runtime, wanted.code, wanted.layers)
-        if box is None:
-            box = await self._boxes.open(wanted)
-        self._standby.want(wanted.runtime, spec.memory_mb)
+        try:
+            box = await self._box(spec, wanted, extensions)
+        except BaseException:
+            self._memory.give(spec.arn, spec.memory_mb)
+            raise
         changed = functools.partial(self._changed, pool)
         environment = Environment(
             spec, wanted.runtime, box, self._boxes, writer, self._surroundings, self._clock, self._ids, changed, extensions
@@ -494,12 +487,33 @@ class Manager:
             told["AWS_LAMBDA_INITIALIZATION_TYPE"] = "provisioned-concurrency"
         if spec.snap_start:
             told = snapped(told, self._ids.text(32))
-        await environment.initialise(restored(spec, told) if phase == "restore" else told, keys, limit, phase, snapshot)
+        try:
+            await environment.initialise(restored(spec, told) if phase == "restore" else told, keys, limit, phase, snapshot)
+        except BaseException:
+            environment.end("failure")
+            raise
         return environment
 
+    async def _box(self, spec: FunctionSpec, wanted: Wanted, extensions: Sequence[str]) -> Box:
+        """One that waits already, or a new one."""
+        assert self._boxes is not None
+        assert self._standby is not None
+        box: Box | None = None
+        if wanted.code is not None and not (extensions and wanted.runtime.kind == "node"):  # one that waits has nothing to watch over them
+            box = await self._standby.take(spec, wanted.runtime, wanted.code, wanted.layers)
+        if box is None:
+            box = await self._boxes.open(wanted)
+        self._standby.want(wanted.runtime, spec.memory_mb)
+        return box
+
     async def _reserve(self, spec: FunctionSpec) -> None:
-        """Finds room for an environment that is being initialised: the longest idle ones of other functions make way. Raises Throttled."""
+        """Finds room for an environment that is being initialised: the longest idle ones of other functions make way.
+
+        Raises Throttled; Unavailable for more memory than there is.
+        """
         memory, mb = self._memory, spec.memory_mb
+        if mb > memory.budget_mb:
+            raise Unavailable(f"the function's memory of {mb} MB is more than all functions have here together: {memory.budget_mb} MB")
         if memory.wanted and memory.has_share(spec.arn, mb):  # what comes free is for those who wait
             raise Throttled("ConcurrentInvocationLimitExceeded")
         if not memory.fits(spec.arn, mb):
@@ -526,8 +540,9 @@ class Manager:
             return False
         return not pool.waiters or self._memory.is_over(environment.spec.arn, environment.spec.memory_mb)
 
-    def _forget(self, spec: FunctionSpec, pool: Pool) -> None:
-        if not (pool.all or pool.waiters or pool.starting or pool.coming) and self._pools.get(spec) is pool:
+    def _forget(self, spec: FunctionSpec) -> None:
+        pool = self._pools.get(spec)
+        if pool is not None and not (pool.all or pool.waiters or pool.starting or pool.coming):
             del self._pools[spec]
 
     def _changed(self, pool: Pool, environment: Environment) -> None:
@@ -548,7 +563,7 @@ class Manager:
                 pool.idle.remove(environment)
             self._memory.give(environment.spec.arn, environment.spec.memory_mb)
             self._provisioned.moved()
-            self._forget(environment.spec, pool)
+            self._forget(environment.spec)
             task = asyncio.ensure_future(environment.ended())
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
@@ -573,28 +588,3 @@ def fault(kind: str, message: str) -> InvocationResult:
 def give_up(waiter: "asyncio.Future[Found]") -> None:
     if not waiter.done():
         waiter.set_result(None)
-
-
-def running_threads() -> int:
-    """How many threads of this machine run or wait for a processor, ourselves not counted."""
-    try:
-        return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[0]) - 1
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def raise_file_limit() -> None:
-    """Every environment holds some descriptors of haar's; the soft limit is often 1024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def clean_directories(directory: Path) -> None:
-    """Removes what a haar that was killed has left."""
-    for path in directory.glob("execution-*"):
-        owner = (path / "owner").read_text() if (path / "owner").is_file() else ""
-        pid, _, _ = owner.partition(" ")
-        if not pid or owner != probe.process_identity(int(pid)):
-            shutil.rmtree(path, ignore_errors=True)

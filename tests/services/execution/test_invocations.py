@@ -396,6 +396,34 @@ async def test_a_function_that_is_flooded_does_not_keep_others_out(tmp_path: Pat
         await asyncio.gather(*floods, return_exceptions=True)
 
 
+async def test_a_function_larger_than_all_memory_is_refused_and_takes_nothing_away(tmp_path: Path) -> None:
+    async with running(tmp_path, memory_mb=512) as functions:
+        small = functions.make(WHO)
+        warm = await functions.answer(small)
+        with pytest.raises(Unavailable, match="1024 MB is more than all functions have here together: 512 MB"):
+            await functions.run(functions.make(WHO, memory_mb=1024))
+        assert await functions.answer(small) == warm
+
+
+async def test_what_breaks_while_it_starts_gives_its_memory_back_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise BrokenPipeError("nobody listens")
+
+    async with running(tmp_path) as functions:
+        spec = functions.make(WHO)
+        with monkeypatch.context() as patched:
+            patched.setattr("haar.execution.box.Box.assign", broken)
+            with pytest.raises(Unavailable, match="nobody listens"):
+                await functions.run(spec)
+        assert functions.manager._memory.used_mb == 0
+        await functions.run(functions.make(WHO, runtime="cobol85"))
+        with pytest.raises(Unavailable):
+            await functions.run(functions.make(WHO, memory_mb=1 << 30))
+        assert not functions.manager._pools
+        await functions.answer(spec)
+        assert functions.manager._memory.used_mb == spec.memory_mb and list(functions.manager._pools) == [spec]
+
+
 async def test_idle_environments_are_ended(tmp_path: Path) -> None:
     async with running(tmp_path, idle_seconds=0.5) as functions:
         spec = functions.make(WHO)
