@@ -1,5 +1,6 @@
 """Velocity templates, as its reference describes them."""
 
+import json
 import string
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from haar.services.apigateway.vtl import Template, TemplateError, Variables
 from haar.services.apigateway.vtl import nodes as limits
+from haar.services.apigateway.vtl.values import from_json
 
 
 def render(source: str, **variables: Any) -> str:
@@ -196,6 +198,12 @@ def test_a_loop_ends_after_a_thousand_turns():
 def test_what_does_too_much_is_stopped(source: str):
     with pytest.raises(TemplateError):
         render(source)
+
+
+@pytest.mark.parametrize("body", ["[" * 500 + "]" * 500, "[1]"])
+def test_what_is_nested_too_deeply_is_not_printed(body: str):
+    with pytest.raises(TemplateError):
+        render("$!x.add($x)$x", x=from_json(json.loads(body)))
 
 
 @given(st.text(string.ascii_letters + " .,:;{}[]()\"'\n-/", max_size=60))

@@ -15,7 +15,7 @@ from haar.services.apigateway import jsonpath
 from haar.services.apigateway.dataplane.answers import misconfigured
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.vtl import Nothing, TemplateError, Tool, Variables
-from haar.services.apigateway.vtl.values import JsonList, from_json, text
+from haar.services.apigateway.vtl.values import JsonList, from_json, json_text, text
 
 NOTHING = Nothing("")
 
@@ -62,7 +62,7 @@ class Input:
             raise TemplateError(f"Invalid JSON path: {error}") from None
 
     def json(self, path: str = "$") -> str:
-        return orjson.dumps(self._find(path)).decode()
+        return json_text(self._find(path))
 
     def path(self, path: str = "$") -> Any:
         if not self._body:

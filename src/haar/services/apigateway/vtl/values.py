@@ -63,6 +63,14 @@ def from_json(value: Any) -> Any:
     return whole[0]
 
 
+def json_text(value: Any) -> str:
+    """A value as JSON. Raises TemplateError for one that is nested too deeply."""
+    try:
+        return orjson.dumps(value, default=text, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError as error:
+        raise TemplateError(f"a value cannot be written as JSON: {error}") from None
+
+
 class Entry:
     """An entry of a map: `$entry.key`, `$entry.getValue()`."""
 
@@ -90,7 +98,7 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return _float(value)
     if isinstance(value, JsonList):
-        return _bounded(orjson.dumps(value, default=text, option=orjson.OPT_NON_STR_KEYS).decode())
+        return _bounded(json_text(value))
     if isinstance(value, list | tuple):
         return _bounded("[" + ", ".join(text(one) for one in value) + "]")
     if isinstance(value, dict):
