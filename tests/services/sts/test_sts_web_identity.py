@@ -17,6 +17,7 @@ from tests.support.identity import policy, refused, statement
 from tests.support.platform import RunningPlatform
 
 ISSUER = "token.actions.githubusercontent.com"
+BROKEN = "broken.example.com"
 TAGS = "https://aws.amazon.com/tags"
 
 
@@ -61,7 +62,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
         def do_GET(self) -> None:
             asked.append(self.path)
             body = json.dumps(jwks()).encode()
-            self.send_response(200)
+            self.send_response(200 if self.path == "/keys" else 500)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -72,7 +73,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Keys)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     directory: Path = tmp_path_factory.mktemp("web-identity")
-    settings = {"HAAR_JWKS": f"{ISSUER}=http://127.0.0.1:{server.server_port}/keys"}
+    settings = {"HAAR_JWKS": f"{ISSUER}=http://127.0.0.1:{server.server_port}/keys,{BROKEN}=http://127.0.0.1:{server.server_port}/broken"}
     platform = RunningPlatform(directory, environment=settings).start()
     yield Provider(platform, asked)
     platform.stop()
@@ -156,7 +157,12 @@ def test_tokens_that_are_not_believed(trusting: Provider) -> None:
 def test_strangers_do_not_have_the_issuer_asked_again_and_again(trusting: Provider) -> None:
     for number in range(20):
         trusting.assume(trusting.token(iss=f"https://{ISSUER}{'/' * number}"))
-    assert len(trusting.asked) == 1
+    assert trusting.asked.count("/keys") == 1
+    trusting.iam.create_open_id_connect_provider(Url=f"https://{BROKEN}", ClientIDList=["sts.amazonaws.com"])
+    for _ in range(10):
+        code, message, _ = refused(trusting.assume, trusting.token(iss=f"https://{BROKEN}"))
+        assert code == "InvalidIdentityToken" and message.startswith("Couldn't retrieve verification key")
+    assert trusting.asked.count("/broken") == 1
 
 
 def test_limits(trusting: Provider) -> None:

@@ -14,7 +14,7 @@ MAX_ISSUERS = 1000
 KEEP_SECONDS = 7200.0
 """How long keys are used before they are asked for again; AWS's two hours."""
 AGAIN_SECONDS = 10.0
-"""For a key that is not known, its issuer is asked at most this often."""
+"""An issuer is asked at most this often, for a key that is not known or because it did not answer."""
 FETCH_SECONDS = 5.0
 DISCOVERY = "/.well-known/openid-configuration"
 
@@ -22,7 +22,11 @@ DISCOVERY = "/.well-known/openid-configuration"
 class _Issuer:
     def __init__(self) -> None:
         self.keys: dict[str, Key] = {}
-        self.asked = -KEEP_SECONDS
+        self.fetched = -KEEP_SECONDS
+        self.asked = -AGAIN_SECONDS
+        """When its keys were asked for last, whether or not they came."""
+        self.failure = ""
+        """Why they did not."""
         self.lock = asyncio.Lock()
 
 
@@ -44,16 +48,23 @@ class Issuers:
         if self._stale(known, key_id):
             async with known.lock:
                 if self._stale(known, key_id):
-                    known.keys = keys_of(await self._fetch(issuer))
-                    known.asked = self._host.clock.now()
-        found = known.keys.get(key_id)
+                    await self._ask(known, issuer)
+        found = known.keys.get(key_id) if self._host.clock.now() - known.fetched < KEEP_SECONDS else None
         if found is None:
-            raise BadToken("unable to find a signing key that matches the token")
+            raise BadToken(known.failure or "unable to find a signing key that matches the token")
         return found
 
     def _stale(self, known: _Issuer, key_id: str) -> bool:
-        age = self._host.clock.now() - known.asked
-        return age >= KEEP_SECONDS or (key_id not in known.keys and age >= AGAIN_SECONDS)
+        now = self._host.clock.now()
+        return (key_id not in known.keys or now - known.fetched >= KEEP_SECONDS) and now - known.asked >= AGAIN_SECONDS
+
+    async def _ask(self, known: _Issuer, issuer: str) -> None:
+        try:
+            known.keys, known.failure = keys_of(await self._fetch(issuer)), ""
+            known.fetched = self._host.clock.now()
+        except BadToken as error:
+            known.failure = str(error)
+        known.asked = self._host.clock.now()
 
     async def _fetch(self, issuer: str) -> Any:
         url = self._urls.get(issuer.removeprefix("https://").rstrip("/"))
