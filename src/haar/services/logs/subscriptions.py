@@ -48,6 +48,8 @@ class Delivery(msgspec.Struct):
     filter: str
     destination: str
     events: list[dict[str, Any]]
+    since: float = 0.0
+    """When it was to be sent first."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -77,14 +79,15 @@ class Deliveries:
                 self.queue.put(tx, f"{group.id}/{stream.id}/{first}/{each.name}", _encode(delivery), self._host.clock.now())
 
     async def deliver(self, job: Job) -> None:
-        delivery = _decode(job.body)
+        delivery, now = _decode(job.body), self._host.clock.now()
+        delivery.since = delivery.since or job.due
         try:
-            for payload in await asyncio.to_thread(_payloads, self._host.account, delivery, delivery.events):
+            for payload, count in await asyncio.to_thread(_payloads, self._host.account, delivery, delivery.events):
                 await _invoke(self._host, delivery, payload)
+                delivery.events = delivery.events[count:]
         except ServiceError as error:
-            old = self._host.clock.now() - job.due > KEEP_SECONDS
-            if error.code not in GONE and not old:
-                await self.queue.again(job, self._host.clock.now() + RETRY_SECONDS)
+            if error.code not in GONE and now - delivery.since <= KEEP_SECONDS:
+                await self.queue.again(job, now + RETRY_SECONDS, _encode(delivery))
                 return
             log.warning("events of %s are not sent to %s: %s", delivery.group, delivery.destination, error)
         try:
@@ -93,7 +96,8 @@ class Deliveries:
             log.warning("events of %s may be sent to %s twice", delivery.group, delivery.destination)
 
 
-def _payloads(account: str, delivery: Delivery, events: list[dict[str, Any]]) -> list[bytes]:
+def _payloads(account: str, delivery: Delivery, events: list[dict[str, Any]]) -> list[tuple[bytes, int]]:
+    """What is sent, and how many of the events are in each."""
     document = {
         "messageType": "DATA_MESSAGE",
         "owner": account,
@@ -105,7 +109,7 @@ def _payloads(account: str, delivery: Delivery, events: list[dict[str, Any]]) ->
     data = base64.b64encode(gzip.compress(orjson.dumps(document), 6, mtime=0)).decode()
     payload = orjson.dumps({"awslogs": {"data": data}})
     if len(payload) <= MAX_PAYLOAD or len(events) == 1:
-        return [payload]
+        return [(payload, len(events))]
     middle = len(events) // 2
     return _payloads(account, delivery, events[:middle]) + _payloads(account, delivery, events[middle:])
 
