@@ -1,5 +1,6 @@
 """Log groups: made, described, tagged, given a retention, deleted."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -104,6 +105,7 @@ async def _matching(context: Context, start: bytes, prefix: str, limit: int, kee
         if len(rows) < SEARCH_SLICE:
             break
         start = rows[-1][0] + b"\x00"
+        await asyncio.sleep(0)
     return wanted
 
 

@@ -263,6 +263,7 @@ async def _groups(context: Context) -> AsyncIterator[Group]:
         for _, value in rows:
             yield decode_group(value)
         start = rows[-1][0] + b"\x00"
+        await asyncio.sleep(0)
 
 
 def _shown(group: str, each: MetricFilter) -> dict[str, Any]:
