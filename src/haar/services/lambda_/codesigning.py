@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-codesigning.html
 
 import re
 import string
-from collections.abc import Callable
 from typing import Any
 
 from haar.services.lambda_ import service
@@ -192,17 +191,19 @@ async def list_functions_by_code_signing_config(context: Context, input: Input) 
     return output | ({"NextMarker": names[limit]} if len(names) > limit else {})
 
 
-async def _change(context: Context, input: Input, change: Callable[[Function], None]) -> str:
-    """Changes a function; its name."""
+async def _set(context: Context, input: Input, arn: str) -> str:
+    """Gives a function a configuration, or with an empty ARN none; the function's name."""
     name = named(context, input).at("")
 
     async def write(tx: Transaction) -> None:
+        if arn and await find_code_signing(tx, context, arn) is None:
+            raise _no_longer_there(arn)
         function = await find_function(tx, name)
         if function is None:
             raise no_function(name.arn)
         if function.latest.settings.image is not None:
             raise _of_images()
-        change(function)
+        function.signing = arn
         put_function(tx, name, function)
 
     await context.store.transact(write)
@@ -217,21 +218,12 @@ def _of_images() -> ServiceError:
 async def put_function_code_signing_config(context: Context, input: Input) -> Output:
     """What the function runs stays; what is deployed from now on is asked for a signature."""
     arn = input["CodeSigningConfigArn"]
-    if await find_code_signing(context.store, context, arn) is None:
-        raise _no_longer_there(arn)
-
-    def put(function: Function) -> None:
-        function.signing = arn
-
-    return {"CodeSigningConfigArn": arn, "FunctionName": await _change(context, input, put)}
+    return {"CodeSigningConfigArn": arn, "FunctionName": await _set(context, input, arn)}
 
 
 @service.operation("DeleteFunctionCodeSigningConfig", on_function("lambda:DeleteFunctionCodeSigningConfig", qualified=False))
 async def delete_function_code_signing_config(context: Context, input: Input) -> Output:
-    def delete(function: Function) -> None:
-        function.signing = ""
-
-    await _change(context, input, delete)
+    await _set(context, input, "")
     return {}
 
 
