@@ -194,6 +194,7 @@ class Http2Connection(asyncio.Protocol):
         path = head.get(":path", "")
         if not path.startswith(("/", "*")) or head[":method"] == "CONNECT" or any(one <= " " or one == "\x7f" for one in path):
             self._refuse(stream, 400, b'{"message":"Bad Request"}')
+            return
         for name, value in pairs:
             if name == "content-length" and value.isdigit() and int(value) > MAX_BODY:
                 self._refuse_size(stream)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 from h2.errors import ErrorCodes
 from hyperframe.frame import GoAwayFrame, PingFrame
-from tests.support.http2 import Http2Client
+from tests.support.http2 import Answer, Http2Client
 
 from haar.clock import SystemClock
 from haar.config import ConfigError
@@ -151,6 +151,19 @@ async def test_a_body_larger_than_may_be_is_refused_at_its_head(served: Served) 
     said = b'{"message":"Request must be smaller than %d bytes"}' % MAX_BODY
     assert await served.run(work) == (413, "RequestEntityTooLargeException", said, 200)
     assert [seen.path for seen in served.seen] == ["/ok"]
+
+
+async def test_a_tunnel_is_refused_whatever_else_its_head_says(served: Served) -> None:
+    def work(client: Http2Client) -> tuple[int, int]:
+        stream_id = client.conn.get_next_available_stream_id()
+        client.conn.config.validate_outbound_headers = False
+        client.answers[stream_id] = Answer()
+        head = [(":method", "CONNECT"), (":authority", client.name), ("content-length", "99999999999")]
+        client.conn.send_headers(stream_id, head)
+        client.flush()
+        return client.finish(stream_id)[0].status, client.ask("/echo", method="POST", body=b"x").status
+
+    assert await served.run(work) == (400, 200)
 
 
 async def test_expect_100_continue(served: Served) -> None:
