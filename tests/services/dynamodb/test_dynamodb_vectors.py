@@ -132,6 +132,7 @@ def test_what_a_search_cannot_ask(make):
     assert wrong(IndexName="nowhere") == "The table does not have the specified index: nowhere"
     assert wrong(SearchVector=[S("a")]).startswith(INVALID + "Invalid type for parameter SearchVector[0]")
     assert wrong(SearchVector=vector("1e40", 0, 0)).startswith(INVALID + "Invalid value for parameter SearchVector[0]")
+    assert found(items, numbers=("3.4028235e38", 0, 0)) == [], "the largest number of 32 bits, as it is written"
     assert "not supported on this index type" in wrong(IndexName="byX")
     for ask, operation in ((items.scan, "Scan"), (items.query, "Query")):
         more = {} if operation == "Scan" else {"KeyConditionExpression": "id = :i", "ExpressionAttributeValues": {":i": S("1")}}

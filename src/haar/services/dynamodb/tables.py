@@ -26,8 +26,8 @@ UPDATED_TOO_LONG = "The update expression attempted to update the secondary inde
 EMPTY_KEY = "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty"
 
 FLOAT_BYTES = 4
-LARGEST_FLOAT = float.fromhex("0x1.fffffep+127")
-"""Vectors are compared with 32 bits a number."""
+TOO_LARGE_FLOAT = float.fromhex("0x1.ffffffp+127")
+"""Vectors are compared with 32 bits a number: from here on, numbers are not rounded to one that can be."""
 
 ChangeHook = Callable[[Transaction, "Table", Key, Image | None, Image | None, str], Awaitable[None]]
 """(tx, table, key, old, new, origin): called in the item's transaction for each change of it; origin is "" or the
@@ -158,7 +158,7 @@ def wrong_element(parameter: str, element: Value) -> str | None:
     content = element.get("N")
     if content is None:
         return f"Invalid type for parameter {parameter}, Expected: N, Actual: {kind_of(element)}"
-    if abs(float(content)) > LARGEST_FLOAT:
+    if abs(float(content)) >= TOO_LARGE_FLOAT:
         return f"Invalid value for parameter {parameter}, Expected: 32-bit floating point number, Actual: {content}"
     return None
 
