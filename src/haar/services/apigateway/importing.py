@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import orjson
@@ -67,7 +68,7 @@ async def _demands(ctx: Context, input: Input, verb: str, path: str) -> Sequence
         return found  # the operation itself says what is wrong with it
     draft = _new_draft(ctx, document)
     with suppress(ServiceError):  # it may be good for the API that is there
-        _read(ctx, document, draft, input, overwrite=False)
+        await _read_new(ctx, document, draft, input)
     methods = [method for resource in draft.resources.values() for method in resource.get("resourceMethods", {}).values()]
     found[0].conditions = {**found[0].conditions, **defined("restapis", draft.api, methods, draft.authorizers.values())}
     return found
@@ -115,6 +116,12 @@ def _read(ctx: Context, document: Document, draft: Draft, input: Input, *, overw
     return reading.problems.warnings
 
 
+async def _read_new(ctx: Context, document: Document, draft: Draft, input: Input) -> list[str]:
+    """As `_read`, of a new API; a long definition is read in a thread, which lets others in."""
+    read = partial(_read, ctx, document, draft, input, overwrite=False)
+    return read() if len(_text(input.get("body"))) <= QUICK_DEFINITION else await asyncio.to_thread(read)
+
+
 def _warned(api: Doc, warnings: list[str]) -> Doc:
     return api | {"warnings": warnings} if warnings else api
 
@@ -139,7 +146,7 @@ def _new_draft(ctx: Context, document: Document) -> Draft:
 async def import_rest_api(ctx: Context, input: Input) -> Output:
     document = await read_definition(ctx, _text(input.get("body")))
     draft = _new_draft(ctx, document)
-    warnings, api = _read(ctx, document, draft, input, overwrite=False), draft.api
+    warnings, api = await _read_new(ctx, document, draft, input), draft.api
 
     async def run(tx: Transaction) -> None:
         if len(await tx.range(INDEX, ctx.region.encode(), limit=MAX_APIS)) >= MAX_APIS:
