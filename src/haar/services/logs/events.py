@@ -58,8 +58,8 @@ async def put_log_events(context: Context, input: Input) -> Output:
         return output, group, good
 
     output, group, good = await context.store.transact(put)
-    await measure(context.host, context.region, group, good)
     context.host.get(Tails).tell(context.region, group.name, input["logStreamName"], good, now)
+    await measure(context.host, context.region, group, good)
     return output
 
 

@@ -45,5 +45,6 @@ async def append(host: Host, region: str, group: str, stream: str, events: Seque
         await write(tx, into, found, parts, now)
         return into
 
-    await measure(host, region, await host.store.transact(write_all), parts)
+    into = await host.store.transact(write_all)
     host.get(Tails).tell(region, group, stream, parts, now)
+    await measure(host, region, into, parts)
