@@ -4,14 +4,10 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import botocore.exceptions
 import pytest
-from tests.support.platform import RunningPlatform
-from tests.support.postgresql import running_postgresql
 
 pytestmark = pytest.mark.faults
 
@@ -23,16 +19,6 @@ S = lambda text: {"S": text}
 N = lambda number: {"N": str(number)}
 GONE = (botocore.exceptions.EndpointConnectionError, botocore.exceptions.ConnectionClosedError, botocore.exceptions.ReadTimeoutError,
         botocore.exceptions.HTTPClientError)  # fmt: skip
-
-
-@pytest.fixture
-def killable(fresh_platform: Callable[..., RunningPlatform]) -> Iterator[RunningPlatform]:
-    """A platform to kill; on PostgreSQL, which goes on, with HAAR_TEST_STORE=postgresql."""
-    with ExitStack() as stack:
-        on_postgresql = os.environ.get("HAAR_TEST_STORE") == "postgresql"
-        running = fresh_platform(*(["--store", stack.enter_context(running_postgresql())] if on_postgresql else []))
-        yield running
-        running.kill()
 
 
 def everything(client: Any, **where: Any) -> list[Item]:

@@ -4,27 +4,14 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 
 import pytest
 from tests.support.platform import RunningPlatform
-from tests.support.postgresql import running_postgresql
 from tests.support.writers import writers
 
 pytestmark = pytest.mark.faults
 
 ROUNDS = min(int(os.environ.get("HAAR_KILL_ROUNDS", "4")), 10)
-
-
-@pytest.fixture
-def killable(fresh_platform: Callable[..., RunningPlatform]) -> Iterator[RunningPlatform]:
-    """A platform to kill; on PostgreSQL, which goes on, with HAAR_TEST_STORE=postgresql."""
-    with ExitStack() as stack:
-        on_postgresql = os.environ.get("HAAR_TEST_STORE") == "postgresql"
-        running = fresh_platform(*(["--store", stack.enter_context(running_postgresql())] if on_postgresql else []))
-        yield running
-        running.kill()
 
 
 @pytest.mark.timeout(600)

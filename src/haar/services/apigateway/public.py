@@ -10,7 +10,7 @@ from haar.services.apigateway.dataplane.call import parse_query, request_time
 from haar.services.apigateway.dataplane.client import Unreachable, fetch
 from haar.services.apigateway.dataplane.compile import extended_id, trace_id
 from haar.services.apigateway.dataplane.domains import MAPPING, NAME, RULE, truststore
-from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, VARIABLE, role_caller, within
+from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, VARIABLE, error_message, role_caller, within
 from haar.services.apigateway.dataplane.keys import Buckets, Keys
 from haar.services.apigateway.dataplane.log import shorten
 from haar.services.apigateway.dataplane.logs import AccessLog, LogSink, StageLog
@@ -74,6 +74,7 @@ __all__ = [
     "delete_domain_name",
     "describe_certificate",
     "docs",
+    "error_message",
     "existing",
     "extended_id",
     "fetch",

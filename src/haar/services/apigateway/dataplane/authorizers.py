@@ -20,7 +20,15 @@ from haar.services.apigateway.dataplane.answers import Refused, access_denied, u
 from haar.services.apigateway.dataplane.call import Call
 from haar.services.apigateway.dataplane.compile import Endpoint
 from haar.services.apigateway.dataplane.event import proxy_event
-from haar.services.apigateway.dataplane.functions import FUNCTION, SERVICE, invocation_url, role_caller, stage_text, tell_request
+from haar.services.apigateway.dataplane.functions import (
+    FUNCTION,
+    SERVICE,
+    error_message,
+    invocation_url,
+    role_caller,
+    stage_text,
+    tell_request,
+)
 from haar.services.apigateway.dataplane.log import masked, shorten
 from haar.services.apigateway.dataplane.mapping import look_up, plain
 from haar.services.apigateway.patterns import compile_pattern
@@ -162,18 +170,10 @@ async def _ask(call: Call, authorizer: Doc, event: Doc, ttl: int) -> Verdict:
         raise failed("Execution failed due to a timeout error in the authorizer") from None
     call.say(f"Authorizer result body before parsing: {shorten(result.payload)}")
     if result.error is not None:
-        if _message(result.payload) == "Unauthorized":
+        if error_message(result.payload) == "Unauthorized":
             raise unauthorized()
-        raise failed(f"Authorizer error: {_message(result.payload)}")
+        raise failed(f"Authorizer error: {error_message(result.payload)}")
     return read_verdict(result.payload, call.now + ttl)
-
-
-def _message(payload: bytes) -> str:
-    try:
-        found = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return ""
-    return str(found.get("errorMessage", "")) if isinstance(found, dict) else ""
 
 
 def read_verdict(payload: bytes, until: float) -> Verdict:

@@ -224,6 +224,7 @@ def function_trace(call: Call) -> str:
 
 
 def error_message(payload: bytes) -> str:
+    """What a function that failed says of it."""
     try:
         found = orjson.loads(payload)
     except orjson.JSONDecodeError:

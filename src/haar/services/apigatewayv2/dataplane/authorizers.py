@@ -13,7 +13,7 @@ from haar.services.apigateway import public as rest
 from haar.services.apigatewayv2.dataplane.answers import denied, failed, unauthorized
 from haar.services.apigatewayv2.dataplane.call import Call, stage_text
 from haar.services.apigatewayv2.dataplane.events import event_v1, event_v2
-from haar.services.apigatewayv2.dataplane.functions import error_message, invoke
+from haar.services.apigatewayv2.dataplane.functions import invoke
 from haar.services.apigatewayv2.dataplane.mapping import look_up
 from haar.services.apigatewayv2.integrations import function_of
 from haar.services.apigatewayv2.records import Doc
@@ -125,7 +125,7 @@ async def _ask(call: Call, authorizer: Doc, identity: tuple[str, ...], arn: str,
         seconds=SECONDS,
     )
     if result.error is not None:
-        message = error_message(result.payload)
+        message = rest.error_message(result.payload)
         if message == "Unauthorized":
             raise unauthorized("The authorizer says so")
         raise failed(f"The authorizer failed: {message}")

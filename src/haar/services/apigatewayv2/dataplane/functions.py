@@ -45,18 +45,9 @@ async def invoke(call: Call, arn: str, payload: bytes, *, source: str, role: str
         raise failed(NO_PERMISSION) from None
 
 
-def error_message(payload: bytes) -> str:
-    """What a function that failed says of it."""
-    try:
-        told = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        return ""
-    return str(told.get("errorMessage", "")) if isinstance(told, dict) else ""
-
-
 def failure(payload: bytes) -> Refused:
     """A function that raised, or did not come to its end."""
-    message = error_message(payload)
+    message = rest.error_message(payload)
     return failed(f"The Lambda function returned the following error: {message}. Check your Lambda function code and try again.")
 
 
